@@ -1,0 +1,290 @@
+//! The sections: one struct each. Times are in the unit that the field's name says.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// The whole configuration. One file serves both binaries; each uses its own sections.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What kind of installation this is.
+    pub app: App,
+    /// The REST edge.
+    pub edge: Edge,
+    /// The core's gRPC listener.
+    pub grpc: Grpc,
+    /// Where files lie.
+    pub data: Data,
+    /// Keys that are given rather than generated.
+    pub keys: Keys,
+    /// Vendors' own variables: providers made at start.
+    pub vendors: Vendors,
+    /// The database.
+    pub database: Database,
+    /// Logs.
+    pub log: Log,
+    /// What a request may weigh.
+    pub limits: Limits,
+    /// Streams to callers.
+    pub stream: Stream,
+    /// Default time-outs towards providers.
+    pub timeouts: Timeouts,
+    /// Rules for every provider.
+    pub providers: ProviderRules,
+    /// The ledger's journal.
+    pub journal: Journal,
+    /// Threads.
+    pub runtime: Runtime,
+}
+
+/// Section `app`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct App {
+    /// `APP_ENV`, default `development`.
+    pub env: AppEnv,
+    /// `APP_DEBUG`, default `false`: log level debug, whatever `log.level` says.
+    pub debug: bool,
+}
+
+/// How strictly the program starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AppEnv {
+    /// Missing keys are generated; an empty catalog gets `echo`.
+    #[default]
+    Development,
+    /// Nothing is invented: missing or weak keys are refused.
+    Production,
+}
+
+/// Section `edge`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Edge {
+    /// `APP_HOST`, default `127.0.0.1`.
+    pub host: String,
+    /// `APP_PORT`, default `8000`.
+    pub port: u16,
+    /// `CORE_ENDPOINT`, default none: the edge embeds a core. Several are comma-separated.
+    pub core_endpoint: Option<String>,
+    /// `CORS_ORIGINS`, comma-separated, default none. `*` means any.
+    pub cors_origins: Vec<String>,
+    /// How long a client may take to send its headers, default 10 s.
+    pub header_timeout_ms: u64,
+    /// How long a client may take to send its body, default 30 s.
+    pub body_timeout_ms: u64,
+    /// How many headers a request may have, default 64.
+    pub max_headers: usize,
+    /// How many bytes a request's headers may take, default 32 KiB.
+    pub max_header_bytes: usize,
+    /// How long a client may leave an answer unread before its connection is closed, default 60 s.
+    pub write_timeout_ms: u64,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".into(),
+            port: 8000,
+            core_endpoint: None,
+            cors_origins: Vec::new(),
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            max_headers: 64,
+            max_header_bytes: 32 * 1024,
+            write_timeout_ms: 60_000,
+        }
+    }
+}
+
+/// Section `grpc`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Grpc {
+    /// `GRPC_HOST`, default `127.0.0.1`.
+    pub host: String,
+    /// `GRPC_PORT`, default `50051`.
+    pub port: u16,
+}
+
+impl Default for Grpc {
+    fn default() -> Self {
+        Self { host: "127.0.0.1".into(), port: 50051 }
+    }
+}
+
+/// Section `data`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// `DATA_DIR`, default `./data`: SQLite, generated keys, journal, backups.
+    pub dir: PathBuf,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("./data") }
+    }
+}
+
+/// Section `keys`. Each may be `env:NAME` or `file:/path`, and each variable also has a form ending in `_FILE`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keys {
+    /// `ADMIN_KEY`, default generated in development: the first admin key.
+    pub admin: Option<SecretString>,
+    /// `CLIENT_KEY`, default generated in development: a first API key for a database that has none.
+    pub client: Option<SecretString>,
+    /// `MASTER_KEY`, default generated in development: encrypts provider keys at rest.
+    pub master: Option<SecretString>,
+}
+
+/// Section `vendors`: providers that exist as soon as their variable is set.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Vendors {
+    /// `OPENAI_API_KEY`: at every start, an absent provider `openai` is made with it.
+    pub openai_api_key: Option<SecretString>,
+    /// `OPENAI_BASE_URL`, default the vendor's.
+    pub openai_base_url: Option<String>,
+}
+
+/// Section `database`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `DATABASE_URL`, default `sqlite://DATA_DIR/llm_orchestrator.db`. Forms such as `sqlite+aiosqlite:///./data/x.db` are understood.
+    pub url: Option<SecretString>,
+    /// `DATABASE_WAIT_RETRIES`, default 30.
+    pub wait_retries: u32,
+    /// `DATABASE_WAIT_INTERVAL` (seconds), default 2.
+    pub wait_interval: u64,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: None, wait_retries: 30, wait_interval: 2 }
+    }
+}
+
+/// Section `log`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `LOG_LEVEL`, default `info`, in any case: `error`, `warn`, `info`, `debug`, `trace`, `off`.
+    pub level: String,
+    /// `LOG_FORMAT`, default `json` when not a terminal, else `pretty`.
+    pub format: Option<LogFormat>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: None }
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For a person at a terminal.
+    Pretty,
+}
+
+/// Section `limits`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// `MAX_BODY_BYTES`, default 32 MiB: a larger request body is a 413. gRPC's decode limits follow it.
+    pub max_body_bytes: usize,
+    /// How deep a request's JSON may nest, default 128.
+    pub max_json_depth: usize,
+    /// The largest event of a provider's stream, default 4 MiB.
+    pub max_event_bytes: usize,
+    /// The largest whole answer of a provider, default 64 MiB.
+    pub max_answer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 32 << 20,
+            max_json_depth: 128,
+            max_event_bytes: 4 << 20,
+            max_answer_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Section `stream`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stream {
+    /// After how long without a first token a stream's head is sent all the same, default 10 s.
+    pub early_head_ms: u64,
+    /// How often a silent stream gets idle bytes once its head was sent, default 15 s.
+    pub idle_bytes_ms: u64,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self { early_head_ms: 10_000, idle_bytes_ms: 15_000 }
+    }
+}
+
+/// Section `timeouts`: what holds where neither provider nor model says otherwise.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// Until the connection stands, default 3 s.
+    pub connect_ms: u64,
+    /// Until a stream's first content, default 120 s.
+    pub first_token_ms: u64,
+    /// Between two pieces of a stream, default 60 s.
+    pub idle_ms: u64,
+    /// For the whole answer, default 10 min.
+    pub total_ms: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect_ms: 3_000, first_token_ms: 120_000, idle_ms: 60_000, total_ms: 600_000 }
+    }
+}
+
+/// Section `providers`: rules for every provider.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderRules {
+    /// Refuse private addresses as base URLs too, default `false`. Link-local and metadata addresses are always refused.
+    pub deny_private_networks: bool,
+}
+
+/// Section `journal`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// How long a record may wait for its fsync, default 50 ms; 0 means every write.
+    pub fsync_ms: u64,
+    /// At which size a segment is closed and the next begun, default 16 MiB.
+    pub segment_bytes: u64,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { fsync_ms: 50, segment_bytes: 16 << 20 }
+    }
+}
+
+/// Section `runtime`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Runtime {
+    /// How many request threads, each with a runtime of its own; 0 (the default) means one a core.
+    pub threads: usize,
+}

@@ -1,0 +1,10 @@
+//! What both binaries need before they have a domain.
+//!
+//! Reading order: [`config`] (what can be set, and how it is read), then the doors that everything else must use:
+//! [`clock`] for wall-clock time, [`random`] for randomness and ids, [`task`] for spawned tasks.
+
+pub mod config;
+
+pub mod clock;
+pub mod random;
+pub mod task;

@@ -1,0 +1,202 @@
+//! A request and its answer as the core sees them, whichever plane they came by.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::{
+    chat::{ChatEvent, ChatRequest, Finish, Usage},
+    dialect::Dialect,
+    embedding::EmbedRequest,
+    error::{Error, ErrorKind},
+};
+
+/// One request, before anything has been decided about it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Traces the call through logs and answers.
+    pub request_id: String,
+    /// The keys that the caller presented, in whatever place. Two that differ are refused.
+    pub keys: Vec<SecretString>,
+    /// What is asked.
+    pub input: Input,
+    /// When it arrived.
+    pub received: Instant,
+    /// How long the caller waits; `None`: as long as the time-outs allow.
+    pub timeout: Option<Duration>,
+    /// Who calls, and under which names.
+    pub about: About,
+    /// Headers that a provider of the same dialect is shown (`openai-beta`); the boundary has picked them.
+    pub headers: HeaderMap,
+}
+
+/// What a request asks, in the words of its plane.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A public dialect's bytes.
+    Native {
+        /// Which dialect.
+        dialect: Dialect,
+        /// The body as it came.
+        body: Bytes,
+    },
+    /// The typed plane's chat. Its `stream` says whether it streams.
+    Chat(Box<ChatRequest>),
+    /// The typed plane's embeddings.
+    Embed(Box<EmbedRequest>),
+    /// The list of models, or one of them, rendered in the shape of a dialect's vendor.
+    Models {
+        /// Whose shape.
+        dialect: Dialect,
+        /// Only this one.
+        id: Option<String>,
+    },
+}
+
+/// A model as callers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The name to ask for.
+    pub id: String,
+    /// Unix seconds since when it is in the catalog.
+    pub created: i64,
+    /// The names of the providers that serve it, best first.
+    pub providers: Vec<String>,
+}
+
+/// How a call was served: the answer headers, and the typed plane's `Routing`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// The provider's name.
+    pub provider: String,
+    /// The model asked of it.
+    pub upstream_model: String,
+    /// How many attempts it took, the last one included.
+    pub attempts: u32,
+    /// What translation could not carry, as field paths.
+    pub dropped: Vec<String>,
+    /// Time spent in the gateway itself until the provider was asked, in microseconds.
+    pub overhead_us: u64,
+}
+
+/// Where usage comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The provider reported it.
+    Provider,
+    /// It did not; this is our estimate.
+    #[default]
+    Estimated,
+}
+
+/// What a call says about itself, beside what it asks. All of it goes into the ledger.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Calls of one session may be kept at one provider.
+    pub session_id: String,
+    /// Free labels.
+    pub tags: BTreeMap<String, String>,
+    /// What translation could not carry is an error instead of being dropped.
+    pub strict: bool,
+    /// Providers that the caller names, in order of preference.
+    pub providers: Vec<String>,
+    /// Where the caller called from.
+    pub client_address: String,
+    /// What the caller calls itself.
+    pub user_agent: String,
+}
+
+/// What one scan of a body tells: all that admission, routing and the ledger need of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// The model asked for.
+    pub model: String,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether the caller asked for usage at the end of its stream.
+    pub include_usage: bool,
+    /// The request defines tools.
+    pub tools: bool,
+    /// The request asks for an answer after a JSON schema.
+    pub structured: bool,
+    /// The request holds pictures.
+    pub images: bool,
+    /// The end user on whose behalf the call is made.
+    pub end_user: Option<String>,
+    /// A session id that the body itself carries (`prompt_cache_key`).
+    pub session_id: Option<String>,
+    /// The body's length: what an estimate of its tokens starts from.
+    pub body_bytes: usize,
+}
+
+/// An answer on the native plane: finished in the caller's dialect, errors included.
+#[derive(Debug)]
+pub struct Head {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// `content-type`, the answer headers and those that are passed on from the provider.
+    pub headers: HeaderMap,
+    /// Why it failed, when `status` says so.
+    pub failure: Option<ErrorKind>,
+}
+
+/// A stretch of a provider's stream: one or more whole events.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// For a caller of the same dialect: the bytes to pass on, cut at an event's border. Else empty.
+    pub raw: Bytes,
+    /// For everybody else: what the events say. Else empty.
+    pub events: Vec<ChatEvent>,
+    /// What the commit point, the ledger and health read.
+    pub signals: Signals,
+}
+
+/// What a stretch of a stream, or a whole answer, says about itself. The commit point, the ledger and health read only this.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// Text, reasoning, a refusal or a tool call has begun. Role, metadata and empty deltas are not content.
+    pub content: bool,
+    /// Tokens used so far.
+    pub usage: Option<Usage>,
+    /// Why a choice ended.
+    pub finish: Option<Finish>,
+    /// The dialect's own end of stream was seen.
+    pub terminator: bool,
+    /// The provider reported an error inside a 200.
+    pub error: Option<Error>,
+    /// The model that answers, in the provider's words.
+    pub model: Option<String>,
+    /// How many bytes of answer passed: what an estimate of its tokens starts from.
+    pub output_bytes: usize,
+}
+
+impl Signals {
+    /// Takes in what a later stretch says.
+    pub fn merge(&mut self, later: Self) {
+        self.content |= later.content;
+        self.terminator |= later.terminator;
+        self.output_bytes += later.output_bytes;
+        if later.usage.is_some() {
+            self.usage = later.usage;
+        }
+        if later.finish.is_some() {
+            self.finish = later.finish;
+        }
+        if later.error.is_some() {
+            self.error = later.error;
+        }
+        if self.model.is_none() {
+            self.model = later.model;
+        }
+    }
+
+    /// From here on fail-over is closed: there is content, or the answer is over without any.
+    pub fn commits(&self) -> bool {
+        self.error.is_none() && (self.content || self.terminator || self.finish.is_some())
+    }
+}

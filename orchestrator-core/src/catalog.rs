@@ -1,0 +1,219 @@
+//! The nouns of the catalog: providers, their keys, models, who serves which model, and callers' keys.
+//!
+//! These are what the store keeps and Admin changes. Requests see none of them directly, but the immutable view that
+//! [`snapshot`] makes of them.
+
+pub mod keys;
+pub mod snapshot;
+
+use std::collections::BTreeMap;
+
+use orchestrator_base::clock::UnixMicros;
+use serde::{Deserialize, Serialize};
+
+/// A place that serves models.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// UUID v7.
+    pub id: String,
+    /// Unique; 1 to 64 of letters, digits, `.`, `_`, `-`.
+    pub name: String,
+    /// `openai`, `openai_compatible` or `echo`.
+    pub kind: String,
+    /// What the vendor's own SDK takes; never ends in `/`.
+    pub base_url: String,
+    /// Disabled providers get no requests.
+    pub enabled: bool,
+    /// Higher first, 0 to 1000.
+    pub priority: u32,
+    /// Share among providers of one priority, 1 to 10000.
+    pub weight: u32,
+    /// How often it may be asked again for one request when there is no other, 0 to 10.
+    pub max_retries: u32,
+    /// Seconds: `first_token` of streams and `total` of whole answers, where the time-outs below leave them open.
+    pub timeout: Option<u32>,
+    /// In milliseconds.
+    pub timeouts: Timeouts,
+    /// Added to every request to it.
+    pub headers: BTreeMap<String, String>,
+    /// What only some have.
+    pub options: ProviderOptions,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
+    /// When it was made.
+    pub created_at: UnixMicros,
+    /// When it was last changed.
+    pub updated_at: UnixMicros,
+}
+
+/// Who owns a row of the catalog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ManagedBy {
+    /// Admin: it can be changed there.
+    #[default]
+    Admin,
+    /// A file: read-only in Admin.
+    File,
+}
+
+/// What only some providers have. Kept as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProviderOptions {
+    /// The dialects that it speaks; empty: the kind's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dialects: Vec<String>,
+    /// Top-level fields that requests to it carry whatever the caller said: name to JSON text.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub body_overrides: BTreeMap<String, String>,
+    /// `Some(false)`: usage is never asked for on a caller's behalf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub include_usage: Option<bool>,
+}
+
+/// Time-outs in milliseconds; `None`: the next wider place decides. Kept as JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_ms: Option<u64>,
+    /// Until a stream's first content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<u64>,
+    /// Between two pieces of a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+    /// For the whole answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_ms: Option<u64>,
+}
+
+/// A secret that we hold at a provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProviderKey {
+    /// UUID v7.
+    pub id: String,
+    /// Whose it is.
+    pub provider_id: String,
+    /// A name to know it by.
+    pub label: String,
+    /// The secret's ends: `sk-p…4xYz`.
+    pub masked: String,
+    /// The secret, encrypted (see `admin/secrets.rs`).
+    pub sealed: Vec<u8>,
+    /// Share among the provider's keys, 1 to 10000.
+    pub weight: u32,
+    /// Disabled keys are not used.
+    pub enabled: bool,
+    /// When it was made.
+    pub created_at: UnixMicros,
+    /// When it was last changed.
+    pub updated_at: UnixMicros,
+}
+
+/// A name that callers may ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// UUID v7.
+    pub id: String,
+    /// Unique; may be a glob such as `claude-*`.
+    pub name: String,
+    /// A note.
+    pub remark: String,
+    /// How one of several providers is chosen: `priority`.
+    pub strategy: String,
+    /// Models to turn to when every provider of this one fails.
+    pub fallbacks: Vec<String>,
+    /// Attempts in all, less one.
+    pub max_retry: u32,
+    /// Seconds, as [`Provider::timeout`].
+    pub timeout: Option<u32>,
+    /// In milliseconds; they win over the provider's.
+    pub timeouts: Timeouts,
+    /// A disabled model is as if it were not there.
+    pub enabled: bool,
+    /// When it was made.
+    pub created_at: UnixMicros,
+    /// When it was last changed.
+    pub updated_at: UnixMicros,
+}
+
+/// One provider serves one model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelProvider {
+    /// UUID v7.
+    pub id: String,
+    /// The model.
+    pub model_id: String,
+    /// The provider.
+    pub provider_id: String,
+    /// The model's name there; `*`: as asked.
+    pub provider_model: String,
+    /// Overrides the provider's.
+    pub priority: Option<u32>,
+    /// Multiplies with the provider's, 1 to 10000.
+    pub weight: u32,
+    /// In milliseconds; they win over all others.
+    pub timeouts: Timeouts,
+    /// Tools work here.
+    pub tool_call: bool,
+    /// JSON schemas work here.
+    pub structured_output: bool,
+    /// Pictures work here.
+    pub image: bool,
+    /// Not used when false.
+    pub enabled: bool,
+    /// When it was made.
+    pub created_at: UnixMicros,
+    /// When it was last changed.
+    pub updated_at: UnixMicros,
+}
+
+/// What a caller holds; the secret itself only as a digest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiKey {
+    /// UUID v7.
+    pub id: String,
+    /// Unique.
+    pub name: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// The team it belongs to.
+    pub team: String,
+    /// Copied into the log of its requests.
+    pub tags: BTreeMap<String, String>,
+    /// The secret's beginning: enough to recognise it, too little to use it.
+    pub prefix: String,
+    /// SHA-256 of the secret.
+    pub digest: [u8; 32],
+    /// Globs of models it may use; empty: all.
+    pub models: Vec<String>,
+    /// Operations it may use; empty: all.
+    pub operations: Vec<String>,
+    /// Disabled keys are refused.
+    pub enabled: bool,
+    /// From when on it is refused.
+    pub expires_at: Option<UnixMicros>,
+    /// When it was made.
+    pub created_at: UnixMicros,
+    /// When it was last changed.
+    pub updated_at: UnixMicros,
+}
+
+/// Every row of the catalog, as one consistent read of the store gives it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CatalogRows {
+    /// Counts every change of the catalog, in every core.
+    pub revision: i64,
+    /// All of them, disabled ones too.
+    pub providers: Vec<Provider>,
+    /// All of them.
+    pub provider_keys: Vec<ProviderKey>,
+    /// All of them.
+    pub models: Vec<Model>,
+    /// All of them.
+    pub model_providers: Vec<ModelProvider>,
+    /// All of them.
+    pub api_keys: Vec<ApiKey>,
+}

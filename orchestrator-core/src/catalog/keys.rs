@@ -1,0 +1,1 @@
+//! The table of callers' key digests: a snapshot of its own.

@@ -1,0 +1,417 @@
+//! The hub's words for chat: what every dialect is translated into and out of. The typed plane's protobuf messages mirror them.
+//!
+//! Rich enough to lose nothing that two dialects share; what only one dialect has travels in `extras`, named
+//! `DIALECT.FIELD`, and comes back out where that dialect is spoken. JSON that nobody here needs to read (schemas, arguments,
+//! extras) is kept as text, so that numbers and key order survive.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+/// JSON text, passed on as it is.
+pub type JsonText = String;
+
+/// A request for one chat completion.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChatRequest {
+    /// The model asked for.
+    pub model: String,
+    /// Oldest first.
+    pub messages: Vec<Message>,
+    /// Functions that the model may call.
+    pub tools: Vec<Tool>,
+    /// Whether and which tool must be called.
+    pub tool_choice: Option<ToolChoice>,
+    /// `Some(false)`: at most one tool call.
+    pub parallel_tool_calls: Option<bool>,
+    /// The most tokens to generate, reasoning included.
+    pub max_output_tokens: Option<u32>,
+    /// 0 to 2.
+    pub temperature: Option<f64>,
+    /// 0 to 1.
+    pub top_p: Option<f64>,
+    /// Sample from the k likeliest tokens.
+    pub top_k: Option<u32>,
+    /// -2 to 2.
+    pub frequency_penalty: Option<f64>,
+    /// -2 to 2.
+    pub presence_penalty: Option<f64>,
+    /// Texts at which generation ends.
+    pub stop: Vec<String>,
+    /// Best-effort determinism.
+    pub seed: Option<i64>,
+    /// How many choices; `None` means one.
+    pub candidate_count: Option<u32>,
+    /// The form of the answer.
+    pub response_format: Option<ResponseFormat>,
+    /// How much the model should reason.
+    pub reasoning: Option<Reasoning>,
+    /// How many alternatives a token to give log probabilities for, 0 to 20; `None` means no log probabilities.
+    pub top_logprobs: Option<u32>,
+    /// The provider's service tier.
+    pub service_tier: Option<String>,
+    /// The end user on whose behalf the call is made.
+    pub end_user: Option<String>,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+    /// Whether the caller asked for usage at the end of its stream.
+    pub include_usage: bool,
+    /// `DIALECT.FIELD` to JSON.
+    pub extras: BTreeMap<String, JsonText>,
+}
+
+/// Who says a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Instructions of the operator.
+    System,
+    /// Instructions of the developer.
+    Developer,
+    /// The person or program that asks.
+    User,
+    /// The model.
+    Assistant,
+    /// Results of tools.
+    Tool,
+}
+
+/// One turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What is said, in order.
+    pub parts: Vec<Part>,
+    /// Tells apart speakers of one role.
+    pub name: Option<String>,
+}
+
+/// A piece of a message, with its prompt-cache mark if it has one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// What it is.
+    pub kind: PartKind,
+    /// A prompt-cache mark after this part.
+    pub cache_control: Option<JsonText>,
+}
+
+impl From<PartKind> for Part {
+    fn from(kind: PartKind) -> Self {
+        Self { kind, cache_control: None }
+    }
+}
+
+/// What a piece of a message is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PartKind {
+    /// Text.
+    Text(String),
+    /// A picture.
+    Image(Media),
+    /// A document.
+    File(Media),
+    /// Sound.
+    Audio(Media),
+    /// A refusal by the model, in its words.
+    Refusal(String),
+    /// Reasoning of the model; goes back unchanged to the provider that it came from.
+    Reasoning(ReasoningPart),
+    /// A call of a tool.
+    ToolCall(ToolCall),
+    /// The result of a tool call.
+    ToolResult(ToolResult),
+    /// A part that the hub does not model.
+    Opaque {
+        /// The dialect it is written in.
+        dialect: String,
+        /// The part as that dialect has it.
+        json: JsonText,
+    },
+}
+
+/// A picture, document or sound.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Media {
+    /// Where it is.
+    pub source: MediaSource,
+    /// `image/png`; empty when unknown.
+    pub mime_type: String,
+    /// A file's name.
+    pub filename: Option<String>,
+    /// How closely a picture is looked at.
+    pub detail: Option<String>,
+}
+
+/// Where a medium is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MediaSource {
+    /// At an address.
+    Url(String),
+    /// Here, decoded.
+    Data(Bytes),
+    /// Uploaded to the provider.
+    FileId(String),
+}
+
+/// Reasoning as the model gave it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReasoningPart {
+    /// The visible text; may be empty.
+    pub text: String,
+    /// The provider's signature over it.
+    pub signature: Option<String>,
+    /// Encrypted or redacted reasoning.
+    pub encrypted: Option<String>,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolCall {
+    /// The result names it.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// JSON text as the model wrote it, not always valid.
+    pub arguments: JsonText,
+    /// The provider's signature over the call's reasoning.
+    pub signature: Option<String>,
+}
+
+/// The result of a tool call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolResult {
+    /// The id of the call.
+    pub tool_call_id: String,
+    /// The tool, where the caller knows it.
+    pub name: Option<String>,
+    /// Text, images or files.
+    pub parts: Vec<Part>,
+    /// The tool failed and the parts say how.
+    pub is_error: bool,
+}
+
+/// A function that the model may call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: Option<String>,
+    /// JSON schema of the arguments; empty means none.
+    pub parameters: JsonText,
+    /// The arguments must follow the schema exactly.
+    pub strict: Option<bool>,
+}
+
+/// Whether and which tool must be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// No tool.
+    None,
+    /// The model decides.
+    Auto,
+    /// Some tool.
+    Required,
+    /// This tool.
+    Named(String),
+}
+
+/// The form of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ResponseFormat {
+    /// Text.
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON after a schema.
+    JsonSchema {
+        /// At most 64 of letters, digits, `_`, `-`.
+        name: String,
+        /// What it is for.
+        description: Option<String>,
+        /// The schema.
+        schema: JsonText,
+        /// Must be followed exactly.
+        strict: Option<bool>,
+    },
+}
+
+/// How much a model should reason.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reasoning {
+    /// `none`, `minimal`, `low`, `medium`, `high`, `xhigh`, `max`.
+    pub effort: Option<String>,
+    /// The most tokens for it.
+    pub budget_tokens: Option<u32>,
+    /// Whether its text should come with the answer.
+    pub include_text: Option<bool>,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChatReply {
+    /// The provider's id.
+    pub id: String,
+    /// The model that answered, in the provider's words.
+    pub model: String,
+    /// Unix seconds; 0 when unknown.
+    pub created: i64,
+    /// One unless more were asked for.
+    pub choices: Vec<Choice>,
+    /// Tokens used, if the provider said.
+    pub usage: Option<Usage>,
+    /// The provider's service tier.
+    pub service_tier: Option<String>,
+    /// `DIALECT.FIELD` to JSON.
+    pub extras: BTreeMap<String, JsonText>,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// Its place, from 0.
+    pub index: u32,
+    /// What the model said.
+    pub message: Message,
+    /// Why it ended.
+    pub finish: Finish,
+    /// JSON of the answering dialect.
+    pub logprobs: Option<JsonText>,
+}
+
+/// Why an answer ended, with the provider's own word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finish {
+    /// In the hub's words; `None` when the provider did not say.
+    pub reason: Option<FinishReason>,
+    /// In the provider's.
+    pub native: String,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// Done, or met a stop sequence.
+    Stop,
+    /// The token limit.
+    Length,
+    /// Waits for results of tools.
+    ToolCalls,
+    /// Withheld by a filter, or refused.
+    ContentFilter,
+    /// Anything else.
+    Other,
+}
+
+impl FinishReason {
+    /// The hub's name of it, which is OpenAI's where OpenAI has one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Tokens used. `prompt` includes what was cached, `completion` includes reasoning, whatever the dialect's own habit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All tokens read.
+    pub prompt: u64,
+    /// All tokens written.
+    pub completion: u64,
+    /// Of the prompt: read from the provider's cache.
+    pub cached_read: u64,
+    /// Of the prompt: written to the provider's cache.
+    pub cache_write: u64,
+    /// Of the completion: reasoning.
+    pub reasoning: u64,
+    /// Of the prompt: audio.
+    pub prompt_audio: u64,
+    /// Of the completion: audio.
+    pub completion_audio: u64,
+}
+
+/// One piece of a streamed answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChatEvent {
+    /// The answer has begun.
+    Started {
+        /// The provider's id.
+        id: String,
+        /// The model that answers.
+        model: String,
+        /// Unix seconds; 0 when unknown.
+        created: i64,
+    },
+    /// Text.
+    Text {
+        /// From 0.
+        choice: u32,
+        /// The piece.
+        text: String,
+    },
+    /// Reasoning text.
+    Reasoning {
+        /// From 0.
+        choice: u32,
+        /// The piece.
+        text: String,
+    },
+    /// A refusal's text.
+    Refusal {
+        /// From 0.
+        choice: u32,
+        /// The piece.
+        text: String,
+    },
+    /// A signature or encrypted block of reasoning, whole.
+    ReasoningBlock {
+        /// From 0.
+        choice: u32,
+        /// The signature over the reasoning before it.
+        signature: Option<String>,
+        /// Encrypted or redacted reasoning.
+        encrypted: Option<String>,
+    },
+    /// A tool call or a piece of its arguments.
+    ToolCall(ToolCallDelta),
+    /// Log probabilities of what came just before.
+    Logprobs {
+        /// From 0.
+        choice: u32,
+        /// JSON of the answering dialect.
+        json: JsonText,
+    },
+    /// One choice has ended.
+    Finished {
+        /// From 0.
+        choice: u32,
+        /// Why.
+        finish: Finish,
+    },
+    /// Tokens used so far; the last one counts.
+    Usage(Usage),
+    /// The provider has said that the answer is complete: the dialect's own terminator.
+    Done,
+}
+
+/// A tool call, or a piece of one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolCallDelta {
+    /// The choice, from 0.
+    pub choice: u32,
+    /// The call's place among the choice's calls, from 0.
+    pub index: u32,
+    /// In the call's first piece.
+    pub id: Option<String>,
+    /// In the call's first piece.
+    pub name: Option<String>,
+    /// The next piece of the arguments.
+    pub arguments: String,
+    /// The provider's signature over the call's reasoning.
+    pub signature: Option<String>,
+}

@@ -1,0 +1,257 @@
+//! What a dialect is: one wire format, as pure code.
+//!
+//! A dialect can do two things. On the **lossless path** (provider and caller both speak it) it peeks at a request, splices
+//! what must be rewritten, and taps the answer's bytes as they pass. On the **hub path** it decodes into the hub's words
+//! ([`crate::chat`], [`crate::embedding`]) and encodes out of them, whole and streamed. Nothing here does I/O, waits, or reads
+//! a clock.
+//!
+//! # Adding a dialect
+//!
+//! 1. A folder `dialect/<name>/` with `peek, tap, types, request, reply, stream, error`, and a unit struct that implements
+//!    [`Wire`].
+//! 2. A variant of [`Dialect`] and its row in [`Dialect::wire`] and [`Dialect::ALL`].
+//! 3. A row in `edge/router.rs` for each public path.
+//! 4. Fixtures: golden files for every shape, and the recordings of `testkit`.
+
+pub mod openai_chat;
+pub mod openai_completions;
+pub mod openai_embeddings;
+pub mod scan;
+pub mod splice;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::{
+    call::{Batch, Facts, ModelInfo, Signals},
+    chat::{ChatEvent, ChatReply, ChatRequest, JsonText},
+    embedding::{EmbedReply, EmbedRequest},
+    error::{Error, Result},
+};
+
+/// The dialects, by their public names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI Chat Completions.
+    OpenAiChat,
+    /// OpenAI's legacy Completions. Spoken by every provider that speaks Chat.
+    OpenAiCompletions,
+    /// OpenAI Embeddings.
+    OpenAiEmbeddings,
+}
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::OpenAiChat, Self::OpenAiCompletions, Self::OpenAiEmbeddings];
+
+    /// The public name: in `options.dialects`, in `InvokeRequest.dialect`, in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenAiChat => "openai_chat",
+            Self::OpenAiCompletions => "openai_completions",
+            Self::OpenAiEmbeddings => "openai_embeddings",
+        }
+    }
+
+    /// The dialect of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+
+    /// What is asked in it: the operation that keys are allowed and the ledger counts.
+    pub fn operation(self) -> Operation {
+        match self {
+            Self::OpenAiChat => Operation::Chat,
+            Self::OpenAiCompletions => Operation::Completions,
+            Self::OpenAiEmbeddings => Operation::Embeddings,
+        }
+    }
+
+    /// The code that speaks it.
+    pub fn wire(self) -> &'static dyn Wire {
+        match self {
+            Self::OpenAiChat => &openai_chat::OpenAiChat,
+            Self::OpenAiCompletions => &openai_completions::OpenAiCompletions,
+            Self::OpenAiEmbeddings => &openai_embeddings::OpenAiEmbeddings,
+        }
+    }
+}
+
+/// What a caller wants done. A request can only be translated into a dialect of the same hub type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A chat completion.
+    Chat,
+    /// A legacy text completion; the hub treats it as a chat.
+    Completions,
+    /// Embeddings.
+    Embeddings,
+    /// The list of models.
+    Models,
+}
+
+impl Operation {
+    /// The public name: in `ApiKey.operations` and in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Models => "models",
+        }
+    }
+}
+
+/// A request in the hub's words.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HubRequest {
+    /// Chat, and legacy completions.
+    Chat(Box<ChatRequest>),
+    /// Embeddings.
+    Embed(Box<EmbedRequest>),
+}
+
+/// A whole answer in the hub's words.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HubReply {
+    /// Chat, and legacy completions.
+    Chat(ChatReply),
+    /// Embeddings.
+    Embed(EmbedReply),
+}
+
+/// One wire format. Stateless: a stream's state lives in the [`Tap`], [`StreamDecoder`] or [`StreamEncoder`] it hands out.
+pub trait Wire: Send + Sync {
+    /// Which one.
+    fn dialect(&self) -> Dialect;
+
+    // --- The lossless path.
+
+    /// Reads what the gateway must know of a request, in one scan of its top level.
+    ///
+    /// Errors: not JSON, not an object, deeper than `max_depth`, no `model`, or a field that is read here and has the wrong
+    /// type; each names the field.
+    fn peek(&self, body: &Bytes, max_depth: usize) -> Result<Facts>;
+
+    /// Rewrites the few fields that must be, and copies the rest byte for byte.
+    fn splice(&self, body: &Bytes, edits: &Edits<'_>) -> Result<Bytes>;
+
+    /// Watches a stream of this dialect on its way through.
+    fn tap(&self, drop_injected_usage: bool) -> Box<dyn Tap>;
+
+    /// Reads a whole answer's signals: usage, model, finish, or an error under a 200.
+    fn inspect(&self, body: &Bytes) -> Signals;
+
+    // --- The hub path.
+
+    /// Into the hub's words. Errors name the path of the wrong field (`messages[2].role`).
+    fn decode_request(&self, body: &Bytes) -> Result<HubRequest>;
+
+    /// Out of the hub's words.
+    fn encode_request(&self, request: &HubRequest, target: &EncodeTarget<'_>) -> Result<Encoded>;
+
+    /// A provider's whole answer into the hub's words.
+    fn decode_reply(&self, body: &Bytes) -> Result<HubReply>;
+
+    /// A whole answer out of the hub's words.
+    fn encode_reply(&self, reply: &HubReply) -> Result<Bytes>;
+
+    /// Reads a provider's stream.
+    fn stream_decoder(&self) -> Box<dyn StreamDecoder>;
+
+    /// Writes a stream for a caller.
+    fn stream_encoder(&self, facts: &Facts) -> Box<dyn StreamEncoder>;
+
+    // --- Errors, both ways.
+
+    /// Reads a provider's error answer: its status, headers and body into the closed list, with what it said in
+    /// [`Error::upstream`]. `now` (Unix seconds) is what a `Retry-After` date counts from.
+    fn read_error(&self, answer: &ErrorAnswer<'_>) -> Error;
+
+    /// An error for a caller of this dialect: the body. A provider's own body passes as it is when it came in this dialect.
+    fn render_error(&self, error: &Error, request_id: &str) -> Bytes;
+
+    /// An error for a caller whose stream has begun: an event of this dialect, never followed by a terminator.
+    fn render_error_event(&self, error: &Error, request_id: &str) -> Bytes;
+
+    // --- Lists of models.
+
+    /// The list of models, in this dialect's vendor's shape.
+    fn render_models(&self, models: &[ModelInfo]) -> Bytes;
+
+    /// One model, in this dialect's vendor's shape.
+    fn render_model(&self, model: &ModelInfo) -> Bytes;
+
+    /// What keeps a silent stream's connection open, where clients of this dialect bear it.
+    fn idle_bytes(&self) -> Option<Bytes>;
+}
+
+/// What is rewritten in a request on its way to a provider of the same dialect.
+#[derive(Clone, Debug, Default)]
+pub struct Edits<'a> {
+    /// The model's name at the provider.
+    pub model: &'a str,
+    /// Add `stream_options.include_usage: true` to a stream's request.
+    pub include_usage: bool,
+    /// Top-level fields that the provider's options set: name and JSON text.
+    pub overrides: &'a [(String, JsonText)],
+}
+
+/// For whom a request is written.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodeTarget<'a> {
+    /// The model's name at the provider.
+    pub model: &'a str,
+    /// Ask for usage at the end of a stream.
+    pub include_usage: bool,
+    /// Top-level fields that the provider's options set: name and JSON text.
+    pub overrides: &'a [(String, JsonText)],
+    /// The provider takes only the older field names (`max_tokens`), as compatible servers do.
+    pub legacy_names: bool,
+}
+
+/// A request ready for a provider.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The body.
+    pub body: Bytes,
+    /// What this dialect cannot carry, as field paths of the hub: `top_k`, `messages[1].parts[0].audio`.
+    pub dropped: Vec<String>,
+}
+
+/// A provider's answer with a status of 400 or more, or an error it sent under a 200.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorAnswer<'a> {
+    /// The provider's name, for messages.
+    pub provider: &'a str,
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers: `retry-after`, `retry-after-ms`, `content-type`.
+    pub headers: &'a HeaderMap,
+    /// Its body, whatever that is: JSON, HTML, nothing.
+    pub body: &'a Bytes,
+    /// Unix seconds.
+    pub now: i64,
+}
+
+/// Watches one stream of its dialect pass by. Until the first content every event is parsed; afterwards only what may carry a
+/// signal.
+pub trait Tap: Send {
+    /// Takes a stretch of whole events and gives back what is passed on, with its signals.
+    fn pass(&mut self, events: Bytes) -> Batch;
+}
+
+/// Reads one stream of its dialect. The same events, however the bytes were cut into stretches.
+pub trait StreamDecoder: Send {
+    /// Takes a stretch of whole events.
+    fn decode(&mut self, events: &Bytes) -> Batch;
+}
+
+/// Writes one stream of its dialect.
+pub trait StreamEncoder: Send {
+    /// The next events' bytes; empty when nothing is to be said yet.
+    fn encode(&mut self, events: &[ChatEvent]) -> Bytes;
+
+    /// The last bytes of a stream that ended well: what is held back, usage if asked for, the terminator.
+    fn finish(&mut self) -> Bytes;
+}

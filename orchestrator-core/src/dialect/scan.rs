@@ -1,0 +1,1 @@
+//! The top level of a JSON object, as slices.

@@ -1,0 +1,100 @@
+//! What is written down of a request. The journal holds it as one line of JSON, the database as one row of `request_logs`.
+
+use std::collections::BTreeMap;
+
+use orchestrator_base::clock::UnixMicros;
+use serde::{Deserialize, Serialize};
+
+use crate::{call::UsageSource, chat::Usage};
+
+/// One request, from arrival to end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RequestRecord {
+    /// UUID v7, made by the core.
+    pub id: String,
+    /// As the caller or the edge gave it: it only traces.
+    pub request_id: String,
+    /// The caller's session, if it named one.
+    pub session_id: String,
+    /// The id of the caller's key; empty when none was accepted.
+    pub api_key_id: String,
+    /// When it arrived.
+    pub started_at: UnixMicros,
+    /// The caller's dialect: `openai_chat`, or `typed`.
+    pub dialect: String,
+    /// `chat`, `completions`, `embeddings`.
+    pub operation: String,
+    /// Whether the answer was streamed.
+    pub stream: bool,
+    /// The model asked for.
+    pub model: String,
+    /// The model that answered, in the provider's words.
+    pub answered_model: String,
+    /// The provider's id; empty when none was asked.
+    pub provider_id: String,
+    /// The provider's name at that time.
+    pub provider: String,
+    /// The label of the provider's key.
+    pub provider_key: String,
+    /// The model's name at the provider.
+    pub upstream_model: String,
+    /// How often a provider was asked.
+    pub attempts: u32,
+    /// The HTTP status that the caller got; 499 when it left.
+    pub status: u16,
+    /// `ok`, `truncated`, or the error kind's name.
+    pub outcome: String,
+    /// The error's message, if any.
+    pub error: String,
+    /// The provider's own word for why it ended.
+    pub finish_reason: String,
+    /// From arrival to the last byte, in microseconds.
+    pub latency_us: u64,
+    /// From arrival to the first content, in microseconds; `None` for whole answers and failures.
+    pub ttft_us: Option<u64>,
+    /// Spent in the gateway itself until the provider was asked, in microseconds.
+    pub overhead_us: u64,
+    /// Tokens.
+    pub usage: UsageRecord,
+    /// Where the caller called from.
+    pub client_address: String,
+    /// What the caller calls itself.
+    pub user_agent: String,
+    /// The end user on whose behalf the call was made.
+    pub end_user: String,
+    /// The request's and the key's labels.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Tokens as they are written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UsageRecord {
+    /// All tokens read.
+    pub prompt: u64,
+    /// All tokens written.
+    pub completion: u64,
+    /// Of the prompt: read from the provider's cache.
+    pub cached_read: u64,
+    /// Of the prompt: written to the provider's cache.
+    pub cache_write: u64,
+    /// Of the completion: reasoning.
+    pub reasoning: u64,
+    /// Who counted.
+    pub source: UsageSource,
+}
+
+impl UsageRecord {
+    /// Usage with its source.
+    pub fn new(usage: Usage, source: UsageSource) -> Self {
+        Self {
+            prompt: usage.prompt,
+            completion: usage.completion,
+            cached_read: usage.cached_read,
+            cache_write: usage.cache_write,
+            reasoning: usage.reasoning,
+            source,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The domain of LLM Orchestrator: what the gateway does, without a word about gRPC or REST servers.
+
+pub mod orchestrator;
+
+pub mod call;
+pub mod chat;
+pub mod embedding;
+pub mod error;
+
+pub mod catalog;
+pub mod dialect;
+pub mod ledger;
+pub mod store;

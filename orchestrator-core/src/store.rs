@@ -1,0 +1,129 @@
+//! What lasts: the catalog, settings and logs, in a database.
+//!
+//! Everything above sees only the traits of this file. The request path holds none of them: it reads snapshots.
+//!
+//! # Adding a table
+//!
+//! 1. A migration in `migrations/<database>/`, the same version number in each.
+//! 2. A trait here, in the domain's own types.
+//! 3. `store/<table>.rs`: one implementation over `Db`.
+//! 4. Its cases in the contract suite.
+
+use async_trait::async_trait;
+
+use crate::{
+    catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey},
+    ledger::RequestRecord,
+};
+
+/// What a database can answer instead of what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No such row.
+    #[error("{0} does not exist")]
+    NotFound(&'static str),
+    /// A unique name is taken: the noun and the name.
+    #[error("{noun} {name} exists already")]
+    Exists {
+        /// `provider`.
+        noun: &'static str,
+        /// The name that is taken.
+        name: String,
+    },
+    /// A row is still used by another, or names one that is not there.
+    #[error("{0}")]
+    Conflict(String),
+    /// The database did not answer, or refused: the caller may try again later.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// Reads the catalog for a snapshot.
+#[async_trait]
+pub trait CatalogReader: Send + Sync {
+    /// Counts every change of the catalog, in every core. Cheap: polled twice a second.
+    async fn revision(&self) -> Result<i64, StoreError>;
+
+    /// Every row, in one consistent read.
+    async fn load(&self) -> Result<CatalogRows, StoreError>;
+}
+
+/// One change of the catalog, as Admin makes it.
+#[derive(Clone, Debug)]
+pub enum CatalogChange {
+    /// A new provider, perhaps with its first key.
+    InsertProvider(Box<Provider>, Option<Box<ProviderKey>>),
+    /// All of a provider's columns.
+    UpdateProvider(Box<Provider>),
+    /// A provider with its keys and associations.
+    DeleteProvider(String),
+    /// A new key.
+    InsertProviderKey(Box<ProviderKey>),
+    /// All of a provider key's columns.
+    UpdateProviderKey(Box<ProviderKey>),
+    /// A provider key.
+    DeleteProviderKey(String),
+    /// A new model.
+    InsertModel(Box<Model>),
+    /// All of a model's columns.
+    UpdateModel(Box<Model>),
+    /// A model with its associations.
+    DeleteModel(String),
+    /// A new association.
+    InsertModelProvider(Box<ModelProvider>),
+    /// All of an association's columns.
+    UpdateModelProvider(Box<ModelProvider>),
+    /// An association.
+    DeleteModelProvider(String),
+    /// A new caller's key.
+    InsertApiKey(Box<ApiKey>),
+    /// All of a caller's key's columns.
+    UpdateApiKey(Box<ApiKey>),
+    /// A caller's key.
+    DeleteApiKey(String),
+}
+
+/// Changes the catalog.
+#[async_trait]
+pub trait CatalogWriter: Send + Sync {
+    /// Makes the changes in order, in one transaction that also counts the revision up; all or none.
+    ///
+    /// Errors: [`StoreError::NotFound`] for a row to update or delete that is not there, [`StoreError::Exists`],
+    /// [`StoreError::Conflict`].
+    async fn apply(&self, changes: Vec<CatalogChange>) -> Result<(), StoreError>;
+}
+
+/// Small facts about the installation, by name: the master key's fingerprint.
+#[async_trait]
+pub trait SettingStore: Send + Sync {
+    /// The value, if there is one.
+    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Sets a value that must not be there yet; answers the value that stands, ours or another's.
+    async fn setting_or_insert(&self, name: &str, value: &str) -> Result<String, StoreError>;
+}
+
+/// How far a journal's records are in the database: the segment's number and the byte after the last record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JournalOffset {
+    /// The segment.
+    pub segment: u64,
+    /// The position in it.
+    pub position: u64,
+}
+
+/// Where the ledger's writer puts its records.
+#[async_trait]
+pub trait LogStore: Send + Sync {
+    /// How far the journal of this name has been stored.
+    async fn offset(&self, journal: &str) -> Result<JournalOffset, StoreError>;
+
+    /// Stores the records and the new offset in one transaction. A batch at or below the stored offset is skipped, so that
+    /// the same records are never stored twice.
+    async fn append(
+        &self,
+        journal: &str,
+        records: &[RequestRecord],
+        upto: JournalOffset,
+    ) -> Result<(), StoreError>;
+}
