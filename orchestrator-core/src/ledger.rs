@@ -1,5 +1,86 @@
 //! The account: one record per request, never lost, never in a request's way.
+//!
+//! A request opens an [`Entry`]; whatever becomes of the request, the entry is closed into the [`journal`] before the last byte
+//! of the answer leaves. The [`writer`] carries the journal into the database later.
 
+pub mod entry;
+pub mod journal;
 pub mod record;
+pub mod usage;
+pub mod writer;
 
+use std::{sync::Arc, time::Duration};
+
+use orchestrator_base::{clock::Clock, random::Random};
+use tokio_util::sync::CancellationToken;
+
+pub use entry::{Entry, Outcome};
 pub use record::RequestRecord;
+
+use crate::{
+    call::{Call, Facts},
+    dialect::Operation,
+};
+use journal::Journal;
+
+/// Opens accounts.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    journal: Arc<Journal>,
+    clock: Clock,
+    random: Random,
+}
+
+impl Ledger {
+    /// A ledger that writes into this journal.
+    pub fn new(journal: Arc<Journal>, clock: Clock, random: Random) -> Self {
+        Self { journal, clock, random }
+    }
+
+    /// Opens the account of a request.
+    pub fn begin(&self, call: &Call, facts: &Facts, dialect: &str, operation: Operation) -> Entry {
+        let started_at = self.clock.now();
+        let about = &call.about;
+        let session_id = if about.session_id.is_empty() {
+            facts.session_id.clone().unwrap_or_default()
+        } else {
+            about.session_id.clone()
+        };
+        let record = RequestRecord {
+            id: self.random.uuid(started_at).to_string(),
+            request_id: call.request_id.clone(),
+            session_id,
+            started_at,
+            dialect: dialect.to_owned(),
+            operation: operation.name().to_owned(),
+            stream: facts.stream,
+            model: facts.model.clone(),
+            client_address: about.client_address.clone(),
+            user_agent: about.user_agent.clone(),
+            end_user: facts.end_user.clone().unwrap_or_default(),
+            tags: about.tags.clone(),
+            ..RequestRecord::default()
+        };
+        Entry::new(record, Arc::clone(&self.journal), call.received, facts.body_bytes)
+    }
+}
+
+/// Forces the journal to the disk every `interval` until told to stop, and once more then.
+pub async fn keep_synced(journal: Arc<Journal>, interval: Duration, stop: CancellationToken) {
+    loop {
+        let stopping = stop.is_cancelled();
+        let syncing = Arc::clone(&journal);
+        // fsync blocks for milliseconds.
+        let synced = tokio::task::spawn_blocking(move || syncing.sync()).await;
+        if let Ok(Err(error)) = synced {
+            tracing::error!(error = %error, "the ledger's journal cannot be forced to the disk");
+        }
+        if stopping {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}

@@ -1,13 +1,32 @@
 //! The domain of LLM Orchestrator: what the gateway does, without a word about gRPC or REST servers.
+//!
+//! Read it from the front door inwards:
+//!
+//! * [`orchestrator`] is the life of a request, step by step;
+//! * [`call`], [`chat`], [`embedding`] and [`error`] are the words that every other module speaks;
+//! * [`admission`] says who may, [`routing`] in which order providers are asked, [`attempt`] asks them, [`ledger`] keeps account;
+//! * [`dialect`] knows the wire formats and [`provider`] the vendors, [`policy`] the rules in between;
+//! * [`catalog`] is what operators configure, and [`store`] where it lasts.
+//!
+//! What always holds: the request path reads no database (it is handed a [`catalog::snapshot`] and writes a
+//! [`ledger::journal`]); a caller's fault never counts against a provider; every answered request has exactly one record; and
+//! everything that grows has a bound. Imports run downwards; `testkit`'s `tidy` test holds that.
 
 pub mod orchestrator;
+
+pub mod admission;
+pub mod attempt;
+pub mod ledger;
+pub mod routing;
+
+pub mod dialect;
+pub mod provider;
+pub mod store;
+
+pub mod catalog;
+pub mod policy;
 
 pub mod call;
 pub mod chat;
 pub mod embedding;
 pub mod error;
-
-pub mod catalog;
-pub mod dialect;
-pub mod ledger;
-pub mod store;

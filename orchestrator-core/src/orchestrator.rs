@@ -1,129 +1,169 @@
 //! The front door. Reads like the life of a request.
+//!
+//! A [`Call`] of either plane is *prepared* (one scan for its facts, the caller's key, the route, the plan), *driven*
+//! (`attempt.rs`) and *delivered*: on the native plane as bytes of the caller's dialect, failures included, on the typed plane
+//! as the hub's words or an [`Error`].
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
+pub mod native;
+pub mod prepare;
+pub mod typed;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use orchestrator_base::{
+    clock::Clock,
+    config::{Limits, Stream},
+    random::Random,
 };
-
-use bytes::Bytes;
-use futures_core::Stream;
 use secrecy::SecretString;
 
+pub use native::{NativeBody, NativeReply, NativeStream};
+pub use typed::{Answered, ChatStream, TypedEvent};
+
 use crate::{
-    call::{Call, Head, ModelInfo, Served, UsageSource},
-    chat::{ChatEvent, ChatReply, Usage},
+    admission,
+    attempt::Asker,
+    call::{Call, Input, ModelInfo},
+    catalog::snapshot::SharedCatalog,
+    chat::ChatReply,
+    dialect::Operation,
     embedding::EmbedReply,
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
+    ledger::{Ledger, usage},
+    provider::http::HttpClient,
 };
 
 /// The core, as one request thread sees it. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Orchestrator {}
-
-/// A whole answer on the typed plane.
-#[derive(Clone, Debug)]
-pub struct Answered<T> {
-    /// The answer.
-    pub reply: T,
-    /// Tokens used.
-    pub usage: Usage,
-    /// Who counted.
-    pub usage_source: UsageSource,
-    /// How it was served.
-    pub served: Served,
+#[derive(Clone)]
+pub struct Orchestrator {
+    shared: Arc<Shared>,
+    asker: Asker,
 }
 
-/// An answer on the native plane.
+/// What all request threads share.
 #[derive(Debug)]
-pub struct NativeReply {
-    /// Status and headers.
-    pub head: Head,
-    /// The bytes.
-    pub body: NativeBody,
+pub struct Shared {
+    /// Snapshots of the catalog and of the callers' keys.
+    pub catalog: Arc<SharedCatalog>,
+    /// The account.
+    pub ledger: Ledger,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// Choices and ids.
+    pub random: Random,
+    /// What a request may weigh.
+    pub limits: Limits,
+    /// How streams begin and keep alive.
+    pub stream: Stream,
+    /// Refuse private addresses as providers.
+    pub deny_private: bool,
 }
 
-/// The bytes of an answer on the native plane.
-#[derive(Debug)]
-pub enum NativeBody {
-    /// A whole answer.
-    Whole(Bytes),
-    /// A stream; each item ends on an event's border.
-    Stream(NativeStream),
-}
-
-/// A stream of bytes in the caller's dialect. It ends; it never fails: a failure is an event of the dialect.
-#[derive(Debug)]
-pub struct NativeStream {}
-
-impl Stream for NativeStream {
-    type Item = Bytes;
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        Poll::Ready(None)
-    }
-}
-
-/// A streamed answer on the typed plane. The last item is [`TypedEvent::Finished`], or an error.
-#[derive(Debug)]
-pub struct ChatStream {
-    /// How it is served.
-    pub served: Served,
-}
-
-/// One item of a [`ChatStream`].
-#[derive(Clone, Debug)]
-pub enum TypedEvent {
-    /// What the provider said. Never `Usage` or `Done`.
-    Event(ChatEvent),
-    /// The answer is complete.
-    Finished {
-        /// Tokens used.
-        usage: Usage,
-        /// Who counted.
-        usage_source: UsageSource,
-    },
-}
-
-impl Stream for ChatStream {
-    type Item = Result<TypedEvent>;
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<TypedEvent>>> {
-        Poll::Ready(None)
-    }
-}
-
-#[expect(clippy::unused_async, reason = "signatures first")]
 impl Orchestrator {
+    /// The core for one request thread, with connections to providers of its own. Call it on that thread's runtime.
+    pub fn for_thread(shared: Arc<Shared>) -> Self {
+        let asker = Asker {
+            http: Arc::new(HttpClient::new(shared.deny_private)),
+            clock: shared.clock.clone(),
+            random: shared.random.clone(),
+            max_event_bytes: shared.limits.max_event_bytes,
+            max_answer_bytes: shared.limits.max_answer_bytes,
+        };
+        Self { shared, asker }
+    }
+
     /// One request in a public dialect: whole or streamed, as the request says. Failures come in the dialect's own shape.
-    pub async fn invoke(&self, _call: Call) -> NativeReply {
-        NativeReply {
-            head: Head { status: http::StatusCode::OK, headers: http::HeaderMap::new(), failure: None },
-            body: NativeBody::Whole(Bytes::new()),
+    pub async fn invoke(&self, call: Call) -> NativeReply {
+        let Input::Native { dialect, .. } = &call.input else {
+            return self.invoke_models(&call);
+        };
+        let wire = dialect.wire();
+        match self.prepare(call) {
+            Ok(prepared) if prepared.job.facts.stream => native::stream(self.clone(), prepared, wire).await,
+            Ok(prepared) => native::whole(self, prepared, wire).await,
+            Err(refusal) => native::refusal(refusal, wire),
         }
     }
 
     /// One chat completion in the hub's words, whole.
-    pub async fn chat(&self, _call: Call) -> Result<Answered<ChatReply>> {
-        Err(Error::internal("not yet"))
+    pub async fn chat(&self, call: Call) -> Result<Answered<ChatReply>> {
+        typed::chat(self, self.prepare(call)?).await
     }
 
     /// One chat completion in the hub's words, as it is made. Returns when the first content is there.
-    pub async fn stream_chat(&self, _call: Call) -> Result<ChatStream> {
-        Err(Error::internal("not yet"))
+    pub async fn stream_chat(&self, call: Call) -> Result<ChatStream> {
+        typed::stream_chat(self, self.prepare(call)?).await
     }
 
     /// Embeddings in the hub's words.
-    pub async fn embed(&self, _call: Call) -> Result<Answered<EmbedReply>> {
-        Err(Error::internal("not yet"))
+    pub async fn embed(&self, call: Call) -> Result<Answered<EmbedReply>> {
+        typed::embed(self, self.prepare(call)?).await
     }
 
     /// An estimate of a prompt's tokens.
-    pub fn count_tokens(&self, _call: &Call) -> Result<u64> {
-        Err(Error::internal("not yet"))
+    ///
+    /// Errors: those of any request for the same model by the same caller.
+    pub fn count_tokens(&self, call: &Call) -> Result<u64> {
+        let facts = prepare::facts(&call.input, self.shared.limits.max_json_depth)?;
+        let view = self.shared.catalog.load();
+        let caller = admission::authenticate(&call.keys, &view.keys, self.shared.clock.now())?;
+        admission::authorize(&caller, Operation::Chat, &facts.model)?;
+        prepare::route(&view.catalog, &facts.model)?;
+        Ok(usage::estimate(facts.body_bytes))
     }
 
     /// The models that the holder of these keys may use, sorted by id.
-    pub fn list_models(&self, _keys: &[SecretString]) -> Result<Vec<ModelInfo>> {
-        Err(Error::internal("not yet"))
+    pub fn list_models(&self, keys: &[SecretString]) -> Result<Vec<ModelInfo>> {
+        let view = self.shared.catalog.load();
+        let caller = admission::authenticate(keys, &view.keys, self.shared.clock.now())?;
+        admission::may_do(&caller, Operation::Models)?;
+        Ok(view.catalog.models_for(&caller.models))
     }
+
+    fn invoke_models(&self, call: &Call) -> NativeReply {
+        let Input::Models { dialect, id } = &call.input else {
+            let error = Error::internal("typed requests have methods of their own");
+            return native::refusal(
+                (error, call.request_id.clone()).into(),
+                crate::dialect::Dialect::OpenAiChat.wire(),
+            );
+        };
+        let wire = dialect.wire();
+        let listed = self.list_models(&call.keys).and_then(|models| match id {
+            None => Ok(wire.render_models(&models)),
+            Some(id) => models
+                .iter()
+                .find(|model| model.id == *id)
+                .map(|model| wire.render_model(model))
+                .ok_or_else(|| unknown_model(id, &[])),
+        });
+        match listed {
+            Ok(body) => native::json(body, &call.request_id),
+            Err(error) => native::refusal((error, call.request_id.clone()).into(), wire),
+        }
+    }
+
+    pub(crate) fn early_head(&self) -> Duration {
+        Duration::from_millis(self.shared.stream.early_head_ms)
+    }
+
+    pub(crate) fn idle_bytes(&self) -> Duration {
+        Duration::from_millis(self.shared.stream.idle_bytes_ms.max(1))
+    }
+}
+
+impl fmt::Debug for Orchestrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Orchestrator").finish_non_exhaustive()
+    }
+}
+
+/// No such model, with the names that come near.
+pub(crate) fn unknown_model(name: &str, near: &[String]) -> Error {
+    let mut message = format!("the model `{name}` does not exist or you do not have access to it");
+    if !near.is_empty() {
+        message.push_str("; near it: ");
+        message.push_str(&near.join(", "));
+    }
+    Error::new(ErrorKind::NotFound, message).with_param("model").with_code("model_not_found")
 }

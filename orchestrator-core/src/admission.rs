@@ -1,0 +1,68 @@
+//! Who may: the one authenticator of callers.
+//!
+//! It reads the table of key digests that stands in memory: no database, no slow hash (a key is 256 random bits, so there is
+//! nothing to guess). What is looked up is the digest, so the time it takes says nothing about any key.
+
+use std::sync::Arc;
+
+use orchestrator_base::clock::UnixMicros;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    catalog::{ApiKey, keys::KeyTable},
+    dialect::Operation,
+    error::{Error, ErrorKind, Result},
+    policy::glob,
+};
+
+/// Finds the caller behind the keys presented.
+///
+/// Errors: no key, two that differ, an unknown, disabled or expired one: all 401.
+pub fn authenticate(keys: &[SecretString], table: &KeyTable, now: UnixMicros) -> Result<Arc<ApiKey>> {
+    let Some((first, others)) = keys.split_first() else {
+        return Err(refused("no API key: put one into the header `Authorization: Bearer KEY`"));
+    };
+    let digest = digest(first);
+    if others.iter().any(|other| self::digest(other) != digest) {
+        return Err(refused("the request carries two API keys that differ"));
+    }
+    let caller = table.find(&digest).ok_or_else(|| refused("the API key is not known here"))?;
+    if !caller.enabled {
+        return Err(refused("the API key is disabled"));
+    }
+    if caller.expires_at.is_some_and(|end| end <= now) {
+        return Err(refused("the API key has expired"));
+    }
+    Ok(Arc::clone(caller))
+}
+
+/// Says whether the caller may do this with this model.
+///
+/// Errors: 403 that names the operation or the model.
+pub fn authorize(caller: &ApiKey, operation: Operation, model: &str) -> Result<()> {
+    may_do(caller, operation)?;
+    if caller.models.is_empty() || caller.models.iter().any(|pattern| glob::matches(pattern, model)) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::PermissionDenied, format!("this API key may not use the model `{model}`"))
+        .with_param("model")
+        .with_code("model_not_allowed"))
+}
+
+/// Says whether the caller may do this at all.
+pub fn may_do(caller: &ApiKey, operation: Operation) -> Result<()> {
+    if caller.operations.is_empty() || caller.operations.iter().any(|name| name == operation.name()) {
+        return Ok(());
+    }
+    let message = format!("this API key may not be used for {}", operation.name());
+    Err(Error::new(ErrorKind::PermissionDenied, message).with_code("operation_not_allowed"))
+}
+
+fn digest(key: &SecretString) -> [u8; 32] {
+    Sha256::digest(key.expose_secret().as_bytes()).into()
+}
+
+fn refused(message: &str) -> Error {
+    Error::new(ErrorKind::Unauthenticated, message).with_code("invalid_api_key")
+}

@@ -1,0 +1,152 @@
+//! The one retry and fail-over loop.
+//!
+//! [`drive`] walks through a plan's candidates; [`one::try_one`] asks a single one and comes back when the answer is
+//! *committed*: whole, or a stream whose first content is here. Until then nothing of an answer has reached the caller, so a
+//! failure costs it nothing but time; afterwards fail-over is closed. What to do after a failure is decided by the pure
+//! `policy/retry.rs`.
+
+pub mod job;
+pub mod one;
+pub mod request;
+pub mod upstream;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use orchestrator_base::{clock::Clock, random::Random};
+use tokio::time::Instant;
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    ledger::Entry,
+    policy::retry::{self, Next, Standing},
+    provider::http::HttpClient,
+    routing::{Candidate, Plan},
+};
+pub use job::Job;
+pub use one::{Committed, CommittedAnswer, WholeAnswer};
+pub use upstream::UpstreamStream;
+
+/// What asking a provider needs, beside the request.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// Connections of this request thread.
+    pub http: Arc<HttpClient>,
+    /// For `Retry-After` dates.
+    pub clock: Clock,
+    /// For jitter.
+    pub random: Random,
+    /// The largest event of a stream, in bytes.
+    pub max_event_bytes: usize,
+    /// The largest whole answer, in bytes.
+    pub max_answer_bytes: usize,
+}
+
+/// Asks candidate after candidate until one answers, or none may be asked any more.
+///
+/// Errors: the caller's own fault at once; else the most telling of the failures.
+pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
+    let max_attempts = plan.max_attempts;
+    let mut waiting = VecDeque::from(plan.candidates);
+    let Some(mut current) = waiting.pop_front() else {
+        return Err(Error::internal("the plan holds no candidate"));
+    };
+    let mut failures = Vec::new();
+    let mut retries_here = 0;
+    loop {
+        entry.attempt(&current.target, current.key());
+        // A provider that is slow beats none: with nobody else to turn to, its first token is waited for.
+        let last = waiting.is_empty() || entry.attempts() >= max_attempts;
+        let error = match one::try_one(asker, job, &current, last).await {
+            Ok(committed) => return Ok(committed),
+            Err(error) => error,
+        };
+        log_failure(job, &current, &error);
+        if !error.retryable() {
+            return Err(error);
+        }
+        if rejects_key(&error)
+            && let Some(next_key) = current.with_next_key()
+        {
+            waiting.push_front(next_key);
+        }
+        let standing = Standing {
+            attempts: entry.attempts(),
+            max_attempts,
+            candidates_left: !waiting.is_empty(),
+            retries_here,
+            max_retries_here: if repeatable(&error) { current.target.max_retries } else { 0 },
+            retry_after: error.retry_after,
+            time_left: job.time_left(),
+        };
+        failures.push(error);
+        match retry::next(standing, asker.random.unit()) {
+            Next::Candidate => {
+                let Some(next) = waiting.pop_front() else { return Err(most_telling(failures)) };
+                retries_here = if same_provider(&next, &current) { retries_here } else { 0 };
+                current = next;
+            }
+            Next::SameAfter(pause) => {
+                retries_here += 1;
+                tokio::time::sleep(pause).await;
+            }
+            Next::GiveUp => return Err(most_telling(failures)),
+        }
+    }
+}
+
+fn same_provider(a: &Candidate, b: &Candidate) -> bool {
+    a.target.provider_id == b.target.provider_id
+}
+
+/// The provider does not take the key: 401, 402 or 403.
+fn rejects_key(error: &Error) -> bool {
+    error.upstream.as_ref().is_some_and(|upstream| matches!(upstream.status, 401..=403))
+}
+
+/// Whether the same provider may do better when asked again. A rejected key, a model that is not there and an empty account
+/// stay as they are.
+fn repeatable(error: &Error) -> bool {
+    let exhausted = error.code.as_deref() == Some("insufficient_quota")
+        || error
+            .upstream
+            .as_ref()
+            .is_some_and(|upstream| upstream.kind.as_deref() == Some("insufficient_quota"));
+    !rejects_key(error) && !exhausted && error.kind != ErrorKind::NotFound
+}
+
+/// The failure that tells the caller most: a limit it can wait for, before what a provider said, before a connection that
+/// failed, before a model that one of the providers does not have, before our own trouble with a key. Of equals the last.
+fn most_telling(failures: Vec<Error>) -> Error {
+    let rank = |error: &Error| match error.kind {
+        ErrorKind::RateLimited => 5,
+        _ if rejects_key(error) => 1,
+        ErrorKind::NotFound => 2,
+        _ if error.upstream.as_ref().is_some_and(|upstream| !upstream.body.is_empty()) => 4,
+        _ => 3,
+    };
+    let count = failures.len();
+    let Some(mut error) = failures.into_iter().max_by_key(|error| rank(error)) else {
+        return Error::internal("no attempt was made");
+    };
+    if count > 1 {
+        error.message = format!("{} (after {count} attempts)", error.message);
+    }
+    error
+}
+
+fn log_failure(job: &Job, candidate: &Candidate, error: &Error) {
+    tracing::warn!(
+        request_id = job.request_id,
+        provider = candidate.target.provider_name,
+        model = job.facts.model,
+        error.kind = error.kind.name(),
+        error = error.message,
+        upstream.status = error.upstream.as_ref().map_or(0, |upstream| upstream.status),
+        "an attempt failed"
+    );
+}
+
+/// The earlier of two moments, where there may be only one.
+pub(crate) fn sooner(moment: Instant, other: Option<Instant>) -> Instant {
+    other.map_or(moment, |other| moment.min(other))
+}

@@ -1,0 +1,75 @@
+//! A request that has been admitted: all that an attempt needs to know of it.
+
+use std::{sync::OnceLock, time::Duration};
+
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use crate::{
+    call::{Facts, Input},
+    dialect::{Dialect, HubRequest, Operation},
+    error::{Error, Result},
+};
+
+/// An admitted request.
+#[derive(Debug)]
+pub struct Job {
+    /// Traces it through logs.
+    pub request_id: String,
+    /// What is asked.
+    pub input: Input,
+    /// What one scan told of it.
+    pub facts: Facts,
+    /// What is to be done.
+    pub operation: Operation,
+    /// Headers that a provider of the same dialect is shown.
+    pub headers: HeaderMap,
+    /// What translation could not carry is an error.
+    pub strict: bool,
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// The request in the hub's words: decoded when the first candidate needs it, then kept for the others.
+    hub: OnceLock<Result<HubRequest>>,
+}
+
+impl Job {
+    /// An admitted request.
+    pub fn new(request_id: String, input: Input, facts: Facts, operation: Operation) -> Self {
+        Self {
+            request_id,
+            input,
+            facts,
+            operation,
+            headers: HeaderMap::new(),
+            strict: false,
+            deadline: None,
+            hub: OnceLock::new(),
+        }
+    }
+
+    /// The caller's dialect; `None` on the typed plane.
+    pub fn dialect(&self) -> Option<Dialect> {
+        match &self.input {
+            Input::Native { dialect, .. } | Input::Models { dialect, .. } => Some(*dialect),
+            Input::Chat(_) | Input::Embed(_) => None,
+        }
+    }
+
+    /// The request in the hub's words.
+    ///
+    /// Errors: 400 that names the path of the wrong field.
+    pub fn hub(&self) -> Result<&HubRequest> {
+        let decoded = self.hub.get_or_init(|| match &self.input {
+            Input::Native { dialect, body } => dialect.wire().decode_request(body),
+            Input::Chat(request) => Ok(HubRequest::Chat(request.clone())),
+            Input::Embed(request) => Ok(HubRequest::Embed(request.clone())),
+            Input::Models { .. } => Err(Error::internal("a list of models is no request for a provider")),
+        });
+        decoded.as_ref().map_err(Clone::clone)
+    }
+
+    /// How long the caller still waits; `None`: no limit.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+}

@@ -1,0 +1,200 @@
+//! A provider's stream: bytes in, batches out, with its two time-outs.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::request::Prepared;
+use crate::{
+    call::{Batch, Signals},
+    dialect::{StreamDecoder, Tap},
+    error::{Error, ErrorKind},
+    provider::{http::AnswerBody, sse::Framer},
+};
+
+/// How a stream's events become batches.
+pub enum Reader {
+    /// The caller speaks the provider's dialect: bytes pass, signals are tapped.
+    Tap(Box<dyn Tap>),
+    /// It does not: events are decoded into the hub's words.
+    Decode(Box<dyn StreamDecoder>),
+}
+
+impl Reader {
+    pub(super) fn new(prepared: &Prepared) -> Self {
+        let wire = prepared.dialect.wire();
+        if prepared.same {
+            Self::Tap(wire.tap(prepared.injected_usage))
+        } else {
+            Self::Decode(wire.stream_decoder())
+        }
+    }
+
+    fn read(&mut self, events: Bytes) -> Batch {
+        match self {
+            Self::Tap(tap) => tap.pass(events),
+            Self::Decode(decoder) => decoder.decode(&events),
+        }
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tap(_) => "Tap",
+            Self::Decode(_) => "Decode",
+        })
+    }
+}
+
+/// How long a provider may take to end the connection's answer after it has said its last word. Most end it in the same packet;
+/// the others cost a connection, not a caller's patience.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// A provider's stream. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct UpstreamStream {
+    body: AnswerBody,
+    framer: Framer,
+    reader: Reader,
+    /// Read before the commit point, not passed on yet.
+    held: VecDeque<Batch>,
+    idle: Duration,
+    last_piece: Instant,
+    deadline: Instant,
+    /// One timer for the whole stream: when it fires, it looks whether there is reason to, and is armed again.
+    timer: Pin<Box<Sleep>>,
+    ended: bool,
+    /// The answer is over; only the connection's end is waited for.
+    lingering: bool,
+}
+
+impl UpstreamStream {
+    pub(super) fn new(
+        body: AnswerBody,
+        reader: Reader,
+        max_event: usize,
+        idle: Duration,
+        deadline: Instant,
+    ) -> Self {
+        let last_piece = Instant::now();
+        Self {
+            body,
+            framer: Framer::new(max_event),
+            reader,
+            held: VecDeque::new(),
+            idle,
+            last_piece,
+            deadline,
+            timer: Box::pin(sleep_until(deadline.min(last_piece + idle))),
+            ended: false,
+            lingering: false,
+        }
+    }
+
+    /// Reads the next batch and holds it; answers its signals. Before the commit point the first-token time-out rules, not the
+    /// one between pieces, so no time-out of this stream's own applies.
+    pub(super) async fn hold_next(&mut self) -> Option<Result<Signals, Error>> {
+        let read = std::future::poll_fn(|context| self.poll_read(context)).await?;
+        Some(read.map(|batch| {
+            let signals = batch.signals.clone();
+            self.held.push_back(batch);
+            signals
+        }))
+    }
+
+    /// The next batch: what is held first, then what comes. `None` at the connection's end, which need not be the answer's.
+    pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
+        if let Some(held) = self.held.pop_front() {
+            self.last_piece = Instant::now();
+            return Poll::Ready(Some(Ok(held)));
+        }
+        if let Poll::Ready(read) = self.poll_read(context) {
+            return Poll::Ready(read);
+        }
+        ready!(self.poll_timer(context));
+        Poll::Ready(Some(Err(self.too_late())))
+    }
+
+    /// Whether batches hold the hub's words rather than bytes to pass on.
+    pub fn is_decoded(&self) -> bool {
+        matches!(self.reader, Reader::Decode(_))
+    }
+
+    /// Ready when the connection has ended too, so that it can be used again; not later than [`LINGER`].
+    pub fn poll_drained<T>(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        if !std::mem::replace(&mut self.lingering, true) {
+            self.timer.as_mut().reset(Instant::now() + LINGER);
+        }
+        while !self.ended {
+            match self.body.poll_piece(context) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(None | Some(Err(_))) => self.ended = true,
+                Poll::Pending => {
+                    ready!(self.timer.as_mut().poll(context));
+                    self.ended = true;
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
+        while !self.ended {
+            let events = match ready!(self.body.poll_piece(context)) {
+                Some(Ok(piece)) => {
+                    self.last_piece = Instant::now();
+                    match self.framer.push(piece) {
+                        Ok(Some(events)) => events,
+                        Ok(None) => continue,
+                        Err(_) => {
+                            return self.fail("the provider sent an event that is larger than the limit");
+                        }
+                    }
+                }
+                Some(Err(failure)) => return self.fail(&failure.to_string()),
+                None => {
+                    self.ended = true;
+                    let Some(rest) = self.framer.finish() else { break };
+                    rest
+                }
+            };
+            return Poll::Ready(Some(Ok(self.reader.read(events))));
+        }
+        Poll::Ready(None)
+    }
+
+    fn fail(&mut self, what: &str) -> Poll<Option<Result<Batch, Error>>> {
+        self.ended = true;
+        Poll::Ready(Some(Err(Error::new(ErrorKind::ProviderFailed, what))))
+    }
+
+    /// Ready when a time-out has really run out.
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timer.as_mut().poll(context));
+            let due = self.deadline.min(self.last_piece + self.idle);
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(due);
+        }
+    }
+
+    fn too_late(&mut self) -> Error {
+        self.ended = true;
+        let what = if self.deadline <= Instant::now() {
+            "the answer took longer than its time limit"
+        } else {
+            "the provider fell silent in the middle of its answer"
+        };
+        Error::new(ErrorKind::Timeout, what)
+    }
+}

@@ -1,0 +1,176 @@
+//! The account of one request while it runs.
+//!
+//! Whatever becomes of the request (answered, failed, dropped because its caller left, unwound by a panic), its entry is
+//! closed exactly once: by [`Entry::close`] or by `Drop`.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{RequestRecord, journal::Journal, usage};
+use crate::{
+    call::{Served, Signals, UsageSource},
+    catalog::{
+        ApiKey,
+        snapshot::{Target, TargetKey},
+    },
+    chat::Usage,
+    error::{Error, ErrorKind},
+};
+
+/// One request's account. Closed when dropped.
+#[derive(Debug)]
+pub struct Entry {
+    record: RequestRecord,
+    journal: Arc<Journal>,
+    received: Instant,
+    request_bytes: usize,
+    /// What the answer has said of itself so far.
+    signals: Signals,
+    /// Whether any of the answer belongs to the caller, so that usage is owed.
+    committed: bool,
+    closed: bool,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// Answered with this status.
+    Answered(u16),
+    /// Cut after content had been passed on.
+    Truncated(&'a Error),
+    /// Refused or failed before any content.
+    Failed(&'a Error),
+}
+
+impl Entry {
+    pub(super) fn new(
+        record: RequestRecord,
+        journal: Arc<Journal>,
+        received: Instant,
+        request_bytes: usize,
+    ) -> Self {
+        Self {
+            record,
+            journal,
+            received,
+            request_bytes,
+            signals: Signals::default(),
+            committed: false,
+            closed: false,
+        }
+    }
+
+    /// The caller is known.
+    pub fn caller(&mut self, key: &ApiKey) {
+        self.record.api_key_id.clone_from(&key.id);
+        for (name, value) in &key.tags {
+            self.record.tags.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+
+    /// A provider is about to be asked.
+    pub fn attempt(&mut self, target: &Target, key: Option<&TargetKey>) {
+        if self.record.attempts == 0 {
+            self.record.overhead_us = micros_since(self.received);
+        }
+        self.record.attempts += 1;
+        self.record.provider_id.clone_from(&target.provider_id);
+        self.record.provider.clone_from(&target.provider_name);
+        self.record.upstream_model.clone_from(&target.upstream_model);
+        self.record.provider_key = key.map(|key| key.label.clone()).unwrap_or_default();
+    }
+
+    /// How often a provider was asked.
+    pub fn attempts(&self) -> u32 {
+        self.record.attempts
+    }
+
+    /// How the request was served so far.
+    pub fn served(&self) -> Served {
+        Served {
+            provider: self.record.provider.clone(),
+            upstream_model: self.record.upstream_model.clone(),
+            attempts: self.record.attempts,
+            dropped: Vec::new(),
+            overhead_us: self.record.overhead_us,
+        }
+    }
+
+    /// Tokens used, as they were written down.
+    pub fn usage(&self) -> (Usage, UsageSource) {
+        let written = &self.record.usage;
+        let counted = self.signals.usage.unwrap_or_default();
+        let usage = Usage {
+            prompt: written.prompt,
+            completion: written.completion,
+            cached_read: written.cached_read,
+            cache_write: written.cache_write,
+            reasoning: written.reasoning,
+            ..counted
+        };
+        (usage, written.source)
+    }
+
+    /// The answer belongs to the caller from here on. A stream's beginning is written down, so that it is accounted for even if
+    /// the process dies before its end.
+    pub fn committed(&mut self, stream: bool) {
+        self.committed = true;
+        if stream {
+            self.record.ttft_us = Some(micros_since(self.received));
+            self.record.status = 200;
+            self.record.usage = usage::settle(None, self.request_bytes, 0);
+            self.journal.open_record(&self.record);
+        }
+    }
+
+    /// A part of the answer has passed.
+    pub fn saw(&mut self, signals: Signals) {
+        self.signals.merge(signals);
+    }
+
+    /// What the answer has said of itself so far.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// Writes down how it ended. Must come before the last byte leaves. A second call does nothing.
+    pub fn close(&mut self, outcome: Outcome<'_>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let record = &mut self.record;
+        record.latency_us = micros_since(self.received);
+        let (status, word, error) = match outcome {
+            Outcome::Answered(status) => (status, "ok", None),
+            Outcome::Truncated(error) => (record.status, "truncated", Some(error)),
+            Outcome::Failed(error) => (error.status(), error.kind.name(), Some(error)),
+        };
+        record.status = status;
+        word.clone_into(&mut record.outcome);
+        record.error = error.map(|error| error.message.clone()).unwrap_or_default();
+        if let Some(model) = self.signals.model.take() {
+            record.answered_model = model;
+        }
+        if let Some(finish) = self.signals.finish.take() {
+            record.finish_reason = finish.native;
+        }
+        if self.committed {
+            record.usage = usage::settle(self.signals.usage, self.request_bytes, self.signals.output_bytes);
+        }
+        self.journal.close_record(record);
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if !self.closed {
+            let left = Error::new(ErrorKind::Cancelled, "the caller left before the end");
+            self.close(Outcome::Failed(&left));
+        }
+    }
+}
+
+fn micros_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

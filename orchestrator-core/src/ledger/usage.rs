@@ -1,0 +1,27 @@
+//! Estimates of tokens, for answers whose provider did not count: cut streams, local servers, callers who left early.
+//!
+//! Four bytes a token is the usual rule of thumb for English text (OpenAI's help pages). An estimate is always marked as one.
+
+use crate::{call::UsageSource, chat::Usage, ledger::record::UsageRecord};
+
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// An estimate of the tokens in `bytes` of text: never zero unless there is none.
+pub fn estimate(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
+}
+
+/// What the provider counted, or else an estimate from the request's and the answer's lengths.
+pub fn settle(counted: Option<Usage>, request_bytes: usize, answer_bytes: usize) -> UsageRecord {
+    match counted {
+        Some(usage) => UsageRecord::new(usage, UsageSource::Provider),
+        None => {
+            let usage = Usage {
+                prompt: estimate(request_bytes),
+                completion: estimate(answer_bytes),
+                ..Usage::default()
+            };
+            UsageRecord::new(usage, UsageSource::Estimated)
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Delivery on the native plane: bytes of the caller's dialect, failures included.
+
+mod headers;
+mod live;
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::{
+    Orchestrator,
+    prepare::{PreparedCall, Refusal},
+};
+use crate::{
+    attempt::{self, Committed, CommittedAnswer, Job, WholeAnswer},
+    call::Head,
+    dialect::Wire,
+    error::{Error, Result},
+    ledger::{Entry, Outcome},
+    routing::Plan,
+};
+use live::Live;
+
+/// An answer on the native plane.
+#[derive(Debug)]
+pub struct NativeReply {
+    /// Status and headers.
+    pub head: Head,
+    /// The bytes.
+    pub body: NativeBody,
+}
+
+/// The bytes of an answer on the native plane.
+#[derive(Debug)]
+pub enum NativeBody {
+    /// A whole answer.
+    Whole(Bytes),
+    /// A stream; each item ends on an event's border.
+    Stream(NativeStream),
+}
+
+/// A list of models, or one.
+pub(super) fn json(body: Bytes, request_id: &str) -> NativeReply {
+    NativeReply { head: headers::plain(request_id), body: NativeBody::Whole(body) }
+}
+
+/// An answer to a call that no provider was asked for.
+pub(super) fn refusal(refusal: Refusal, wire: &dyn Wire) -> NativeReply {
+    failure(&refusal.error, &refusal.request_id, wire, None)
+}
+
+fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entry>) -> NativeReply {
+    let body = wire.render_error(error, request_id);
+    NativeReply { head: headers::failed(error, request_id, entry), body: NativeBody::Whole(body) }
+}
+
+/// Answers a request that does not stream.
+pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dyn Wire) -> NativeReply {
+    let PreparedCall { job, plan, mut entry } = prepared;
+    let answered = attempt::drive(&core.asker, &job, plan, &mut entry).await.and_then(|committed| {
+        let Committed { status, headers, dropped, answer } = committed;
+        let CommittedAnswer::Whole(answer, signals) = answer else {
+            return Err(Error::internal("a stream came for a request that asked for none"));
+        };
+        entry.committed(false);
+        entry.saw(signals);
+        let body = match answer {
+            WholeAnswer::Raw(bytes) => bytes,
+            WholeAnswer::Hub(reply) => wire.encode_reply(&reply)?,
+        };
+        Ok((headers::answered(status, &headers, &dropped, &job, &entry), body))
+    });
+    match answered {
+        Ok((head, body)) => {
+            entry.close(Outcome::Answered(head.status.as_u16()));
+            NativeReply { head, body: NativeBody::Whole(body) }
+        }
+        Err(error) => {
+            entry.close(Outcome::Failed(&error));
+            failure(&error, &job.request_id, wire, Some(&entry))
+        }
+    }
+}
+
+/// Answers a request that streams. The head waits for the commit point, so that a failure before it has a status of its own;
+/// but not for longer than the early head allows, since proxies hang up on silence.
+pub(super) async fn stream(
+    core: Orchestrator,
+    prepared: PreparedCall,
+    wire: &'static dyn Wire,
+) -> NativeReply {
+    let early_head = core.early_head();
+    let idle_bytes = core.idle_bytes();
+    let PreparedCall { job, plan, entry } = prepared;
+    let job = Arc::new(job);
+    let mut driving: Driving = Box::pin(drive_owned(core, Arc::clone(&job), plan, entry));
+    match timeout(early_head, &mut driving).await {
+        Ok((Ok(committed), entry)) => {
+            let Committed { status, headers, dropped, .. } = &committed;
+            let head = headers::answered(*status, headers, dropped, &job, &entry);
+            let state = State::live(committed, &job, wire, entry);
+            NativeReply { head, body: NativeBody::Stream(NativeStream::new(state, job, wire, idle_bytes)) }
+        }
+        Ok((Err(error), mut entry)) => {
+            entry.close(Outcome::Failed(&error));
+            failure(&error, &job.request_id, wire, Some(&entry))
+        }
+        Err(_) => {
+            let head = headers::early(&job);
+            let stream = NativeStream::new(State::Driving(driving), job, wire, idle_bytes);
+            NativeReply { head, body: NativeBody::Stream(stream) }
+        }
+    }
+}
+
+type Driving = Pin<Box<dyn Future<Output = (Result<Committed>, Entry)> + Send>>;
+
+/// [`attempt::drive`] as a future that owns what it uses: it may outlive the head that was sent early.
+async fn drive_owned(
+    core: Orchestrator,
+    job: Arc<Job>,
+    plan: Plan,
+    mut entry: Entry,
+) -> (Result<Committed>, Entry) {
+    let result = attempt::drive(&core.asker, &job, plan, &mut entry).await;
+    (result, entry)
+}
+
+/// A stream of bytes in the caller's dialect. It ends; it never fails: a failure is an event of the dialect. Dropping it tells
+/// the provider to stop, and the ledger that the caller left.
+pub struct NativeStream {
+    state: State,
+    job: Arc<Job>,
+    wire: &'static dyn Wire,
+    /// Fires when nothing was sent for a while; armed again at each firing, not at each piece.
+    quiet: Pin<Box<Sleep>>,
+    quiet_for: std::time::Duration,
+    sent: tokio::time::Instant,
+}
+
+enum State {
+    /// The head was sent early; no provider has answered yet.
+    Driving(Driving),
+    /// A provider answers.
+    Live(Box<Live>),
+    /// Nothing more comes.
+    Ended,
+}
+
+impl State {
+    fn live(committed: Committed, job: &Job, wire: &'static dyn Wire, mut entry: Entry) -> Self {
+        match committed.answer {
+            CommittedAnswer::Stream(upstream) => {
+                entry.committed(true);
+                Self::Live(Box::new(Live::new(*upstream, job, wire, entry)))
+            }
+            CommittedAnswer::Whole(..) => {
+                entry.close(Outcome::Failed(&Error::internal(
+                    "a whole answer came for a request that streams",
+                )));
+                Self::Ended
+            }
+        }
+    }
+}
+
+impl NativeStream {
+    fn new(state: State, job: Arc<Job>, wire: &'static dyn Wire, quiet_for: std::time::Duration) -> Self {
+        let sent = tokio::time::Instant::now();
+        Self { state, job, wire, quiet: Box::pin(sleep(quiet_for)), quiet_for, sent }
+    }
+
+    fn poll_state(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            match &mut self.state {
+                State::Driving(driving) => {
+                    let (result, mut entry) = ready!(driving.as_mut().poll(context));
+                    match result {
+                        Ok(committed) => self.state = State::live(committed, &self.job, self.wire, entry),
+                        Err(error) => {
+                            entry.close(Outcome::Failed(&error));
+                            self.state = State::Ended;
+                            return Poll::Ready(Some(
+                                self.wire.render_error_event(&error, &self.job.request_id),
+                            ));
+                        }
+                    }
+                }
+                State::Live(live) => {
+                    let next = ready!(live.poll_bytes(context));
+                    if next.is_none() {
+                        self.state = State::Ended;
+                    }
+                    return Poll::Ready(next);
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Bytes that keep a silent connection open, when it has been silent for long enough.
+    fn poll_quiet(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        loop {
+            ready!(self.quiet.as_mut().poll(context));
+            let due = self.sent + self.quiet_for;
+            let now = tokio::time::Instant::now();
+            if due > now {
+                self.quiet.as_mut().reset(due);
+                continue;
+            }
+            self.quiet.as_mut().reset(now + self.quiet_for);
+            if let Some(bytes) = self.wire.idle_bytes() {
+                return Poll::Ready(bytes);
+            }
+        }
+    }
+}
+
+impl Stream for NativeStream {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let this = &mut *self;
+        if let Poll::Ready(next) = this.poll_state(context) {
+            this.sent = tokio::time::Instant::now();
+            return Poll::Ready(next);
+        }
+        let idle = ready!(this.poll_quiet(context));
+        this.sent = tokio::time::Instant::now();
+        Poll::Ready(Some(idle))
+    }
+}
+
+impl fmt::Debug for NativeStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NativeStream").field("request_id", &self.job.request_id).finish_non_exhaustive()
+    }
+}

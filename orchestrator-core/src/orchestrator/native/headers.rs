@@ -1,0 +1,100 @@
+//! The heads of answers: status, the gateway's own headers, and what is passed on of the provider's.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+
+use crate::{
+    attempt::Job,
+    call::Head,
+    error::{Error, ErrorKind},
+    ledger::Entry,
+};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Headers of a provider's answer that its caller may want: what is left of the provider's limits.
+const PASSED_PREFIX: &str = "x-ratelimit-";
+
+/// A body that no provider had a part in.
+pub(super) fn plain(request_id: &str) -> Head {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, JSON);
+    insert_text(&mut headers, REQUEST_ID, request_id);
+    Head { status: StatusCode::OK, headers, failure: None }
+}
+
+/// A provider has answered.
+pub(super) fn answered(
+    status: StatusCode,
+    upstream: &HeaderMap,
+    dropped: &[String],
+    job: &Job,
+    entry: &Entry,
+) -> Head {
+    let mut headers = HeaderMap::with_capacity(16);
+    let content_type = if job.facts.stream { EVENT_STREAM } else { JSON };
+    headers.insert(CONTENT_TYPE, content_type);
+    insert_text(&mut headers, REQUEST_ID, &job.request_id);
+    insert_served(&mut headers, entry);
+    if !dropped.is_empty() {
+        insert_text(&mut headers, HeaderName::from_static("x-orchestrator-dropped"), &dropped.join(","));
+    }
+    for (name, value) in upstream {
+        if name.as_str().starts_with(PASSED_PREFIX) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    Head { status, headers, failure: None }
+}
+
+/// A stream whose provider is not known yet.
+pub(super) fn early(job: &Job) -> Head {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, EVENT_STREAM);
+    insert_text(&mut headers, REQUEST_ID, &job.request_id);
+    Head { status: StatusCode::OK, headers, failure: None }
+}
+
+/// A failure. `entry`: the account, where the request got as far as a provider.
+pub(super) fn failed(error: &Error, request_id: &str, entry: Option<&Entry>) -> Head {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_TYPE, JSON);
+    insert_text(&mut headers, REQUEST_ID, request_id);
+    if let Some(after) = error.retry_after {
+        // Whole seconds, rounded up: a client that comes back a moment too early is refused again.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    let asked = entry.filter(|entry| entry.attempts() > 0);
+    if let Some(entry) = asked {
+        insert_served(&mut headers, entry);
+    }
+    // Nothing changes by asking again with the same key, and the attempts that might have helped were made already.
+    let refused = matches!(error.kind, ErrorKind::Unauthenticated | ErrorKind::PermissionDenied);
+    if asked.is_some() || refused {
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    Head { status, headers, failure: Some(error.kind) }
+}
+
+fn insert_served(headers: &mut HeaderMap, entry: &Entry) {
+    let served = entry.served();
+    insert_text(headers, HeaderName::from_static("x-orchestrator-provider"), &served.provider);
+    insert_text(headers, HeaderName::from_static("x-orchestrator-model"), &served.upstream_model);
+    headers.insert(HeaderName::from_static("x-orchestrator-attempts"), HeaderValue::from(served.attempts));
+    headers
+        .insert(HeaderName::from_static("x-orchestrator-overhead-us"), HeaderValue::from(served.overhead_us));
+}
+
+/// Names may hold any text; what a header cannot hold is left out rather than mangled.
+fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}

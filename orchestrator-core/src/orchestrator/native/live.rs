@@ -1,0 +1,106 @@
+//! A committed stream on its way to a caller of a public dialect.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    attempt::{Job, UpstreamStream},
+    call::Batch,
+    dialect::{StreamEncoder, Wire},
+    error::{Error, ErrorKind},
+    ledger::{Entry, Outcome},
+};
+
+/// A committed stream.
+pub(super) struct Live {
+    upstream: UpstreamStream,
+    /// Writes the caller's dialect where the provider does not speak it.
+    encoder: Option<Box<dyn StreamEncoder>>,
+    wire: &'static dyn Wire,
+    entry: Entry,
+    request_id: String,
+    /// The answer is over and accounted for; the connection may still have to end.
+    over: bool,
+}
+
+impl Live {
+    pub(super) fn new(upstream: UpstreamStream, job: &Job, wire: &'static dyn Wire, entry: Entry) -> Self {
+        let encoder = upstream.is_decoded().then(|| wire.stream_encoder(&job.facts));
+        Self { upstream, encoder, wire, entry, request_id: job.request_id.clone(), over: false }
+    }
+
+    /// The next bytes for the caller; `None` when nothing more comes.
+    pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        while !self.over {
+            let bytes = match ready!(self.upstream.poll_batch(context)) {
+                Some(Ok(batch)) => self.deliver(batch),
+                Some(Err(error)) => self.end_badly(&error),
+                None => self.end_of_connection(),
+            };
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(bytes));
+            }
+        }
+        self.upstream.poll_drained(context)
+    }
+
+    /// One batch in the caller's dialect. The account is closed before the bytes that end the answer are handed out.
+    fn deliver(&mut self, mut batch: Batch) -> Bytes {
+        let error = batch.signals.error.take();
+        let terminator = batch.signals.terminator;
+        self.entry.saw(batch.signals);
+        let bytes = match &mut self.encoder {
+            None => batch.raw,
+            Some(encoder) => encoder.encode(&batch.events),
+        };
+        if let Some(error) = error {
+            return self.end_with_providers_error(bytes, &error);
+        }
+        if terminator { self.end_well(bytes) } else { bytes }
+    }
+
+    fn end_well(&mut self, bytes: Bytes) -> Bytes {
+        self.over = true;
+        self.entry.close(Outcome::Answered(200));
+        match &mut self.encoder {
+            None => bytes,
+            Some(encoder) => joined(bytes, &encoder.finish()),
+        }
+    }
+
+    /// The provider's own error event has passed if the caller speaks its dialect; else it is told in the caller's.
+    fn end_with_providers_error(&mut self, bytes: Bytes, error: &Error) -> Bytes {
+        self.over = true;
+        self.entry.close(Outcome::Truncated(error));
+        if self.encoder.is_none() {
+            return bytes;
+        }
+        joined(bytes, &self.wire.render_error_event(error, &self.request_id))
+    }
+
+    fn end_badly(&mut self, error: &Error) -> Bytes {
+        self.over = true;
+        self.entry.close(Outcome::Truncated(error));
+        self.wire.render_error_event(error, &self.request_id)
+    }
+
+    /// The connection has ended. That is the answer's end only if the provider has said why it stopped.
+    fn end_of_connection(&mut self) -> Bytes {
+        if self.entry.signals().finish.is_some() {
+            return self.end_well(Bytes::new());
+        }
+        let message = "the provider's answer was cut off before its end";
+        self.end_badly(&Error::new(ErrorKind::ProviderFailed, message).with_code("stream_truncated"))
+    }
+}
+
+fn joined(first: Bytes, second: &Bytes) -> Bytes {
+    if first.is_empty() {
+        return second.clone();
+    }
+    let mut both = BytesMut::with_capacity(first.len() + second.len());
+    both.extend_from_slice(&first);
+    both.extend_from_slice(second);
+    both.freeze()
+}

@@ -1,0 +1,201 @@
+//! From a call to a job with a plan: facts, caller, route. Everything that can be refused before a provider is asked is refused
+//! here, and every refusal has its record too.
+
+use std::sync::Arc;
+
+use super::{Orchestrator, unknown_model};
+use crate::{
+    admission,
+    attempt::Job,
+    call::{Call, Facts, Input},
+    catalog::{
+        ApiKey,
+        snapshot::{Catalog, Resolution, Route},
+    },
+    chat::{ChatRequest, PartKind, ResponseFormat},
+    dialect::Operation,
+    embedding::{EmbedInput, EmbedRequest},
+    error::{Error, ErrorKind, Result},
+    ledger::{Entry, Outcome},
+    routing::{self, Plan},
+};
+
+/// A call that has been admitted and planned.
+#[derive(Debug)]
+pub struct PreparedCall {
+    /// What is asked.
+    pub job: Job,
+    /// Who is asked, in order.
+    pub plan: Plan,
+    /// Its account.
+    pub entry: Entry,
+}
+
+/// A call that was refused before any provider was asked. Its account is closed.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub error: Error,
+    /// For the answer's headers and body.
+    pub request_id: String,
+}
+
+impl From<(Error, String)> for Refusal {
+    fn from((error, request_id): (Error, String)) -> Self {
+        Self { error, request_id }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        refusal.error
+    }
+}
+
+impl Orchestrator {
+    /// Admits and plans a call.
+    pub(super) fn prepare(&self, call: Call) -> Result<PreparedCall, Refusal> {
+        let shared = &self.shared;
+        let operation = operation(&call.input);
+        // Who asks comes before what: a stranger learns nothing about bodies and models.
+        let view = shared.catalog.load();
+        let caller = admission::authenticate(&call.keys, &view.keys, shared.clock.now());
+        let facts = facts(&call.input, shared.limits.max_json_depth);
+        let dialect = dialect_name(&call.input);
+        let known = facts.as_ref().cloned().unwrap_or_default();
+        let mut entry = shared.ledger.begin(&call, &known, dialect, operation);
+        let planned = caller.and_then(|caller| {
+            entry.caller(&caller);
+            let facts = facts?;
+            let plan = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
+            Ok((facts, plan))
+        });
+        match planned {
+            Ok((facts, plan)) => Ok(PreparedCall { job: job(call, facts, operation), plan, entry }),
+            Err(error) => {
+                entry.close(Outcome::Failed(&error));
+                Err(Refusal { error, request_id: call.request_id })
+            }
+        }
+    }
+
+    fn plan(
+        &self,
+        catalog: &Catalog,
+        caller: &ApiKey,
+        call: &Call,
+        facts: &Facts,
+        operation: Operation,
+    ) -> Result<Plan> {
+        admission::authorize(caller, operation, &facts.model)?;
+        if !call.about.providers.is_empty() {
+            let message = "this API key may not choose providers";
+            return Err(
+                Error::new(ErrorKind::PermissionDenied, message).with_param("x-orchestrator-providers")
+            );
+        }
+        let first = route(catalog, &facts.model)?;
+        let mut routes = vec![Arc::clone(&first)];
+        // A fall-back that is not there any more is left out: the first route may still answer.
+        routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, name).ok()));
+        routing::plan(&routes, facts, operation, || self.shared.random.unit())
+    }
+}
+
+/// The route of a model.
+///
+/// Errors: 404 with the names that come near.
+pub(super) fn route(catalog: &Catalog, name: &str) -> Result<Arc<Route>> {
+    match catalog.resolve(name) {
+        Resolution::Found(route) => Ok(route),
+        Resolution::Unknown { near } => Err(unknown_model(name, &near)),
+    }
+}
+
+fn job(call: Call, facts: Facts, operation: Operation) -> Job {
+    let mut job = Job::new(call.request_id, call.input, facts, operation);
+    job.headers = call.headers;
+    job.strict = call.about.strict;
+    job.deadline = call.timeout.map(|timeout| call.received + timeout);
+    job
+}
+
+fn operation(input: &Input) -> Operation {
+    match input {
+        Input::Native { dialect, .. } => dialect.operation(),
+        Input::Chat(_) => Operation::Chat,
+        Input::Embed(_) => Operation::Embeddings,
+        Input::Models { .. } => Operation::Models,
+    }
+}
+
+fn dialect_name(input: &Input) -> &'static str {
+    match input {
+        Input::Native { dialect, .. } | Input::Models { dialect, .. } => dialect.name(),
+        Input::Chat(_) | Input::Embed(_) => "typed",
+    }
+}
+
+/// What one look at the input tells.
+pub(super) fn facts(input: &Input, max_depth: usize) -> Result<Facts> {
+    match input {
+        Input::Native { dialect, body } => dialect.wire().peek(body, max_depth),
+        Input::Chat(request) => chat_facts(request),
+        Input::Embed(request) => embed_facts(request),
+        Input::Models { .. } => Err(Error::internal("a list of models has no facts")),
+    }
+}
+
+fn chat_facts(request: &ChatRequest) -> Result<Facts> {
+    if request.model.is_empty() {
+        return Err(Error::invalid("model".to_owned(), "a request names its model"));
+    }
+    if request.messages.is_empty() {
+        return Err(Error::invalid("messages".to_owned(), "a request holds at least one message"));
+    }
+    let parts = || request.messages.iter().flat_map(|message| &message.parts);
+    let text_bytes: usize = parts().map(|part| part_bytes(&part.kind)).sum();
+    let tool_bytes: usize = request.tools.iter().map(|tool| tool.name.len() + tool.parameters.len()).sum();
+    Ok(Facts {
+        model: request.model.clone(),
+        stream: request.stream,
+        include_usage: true,
+        tools: !request.tools.is_empty(),
+        structured: matches!(request.response_format, Some(ResponseFormat::JsonSchema { .. })),
+        images: parts().any(|part| matches!(part.kind, PartKind::Image(_))),
+        end_user: request.end_user.clone(),
+        session_id: None,
+        body_bytes: text_bytes + tool_bytes,
+    })
+}
+
+fn part_bytes(part: &PartKind) -> usize {
+    match part {
+        PartKind::Text(text) | PartKind::Refusal(text) => text.len(),
+        PartKind::Reasoning(reasoning) => reasoning.text.len(),
+        PartKind::ToolCall(call) => call.name.len() + call.arguments.len(),
+        PartKind::ToolResult(result) => result.parts.iter().map(|part| part_bytes(&part.kind)).sum(),
+        PartKind::Opaque { json, .. } => json.len(),
+        // A picture's tokens have nothing to do with its bytes; vendors count some hundreds each.
+        PartKind::Image(_) | PartKind::File(_) | PartKind::Audio(_) => 1024,
+    }
+}
+
+fn embed_facts(request: &EmbedRequest) -> Result<Facts> {
+    if request.model.is_empty() {
+        return Err(Error::invalid("model".to_owned(), "a request names its model"));
+    }
+    if request.inputs.is_empty() {
+        return Err(Error::invalid("inputs".to_owned(), "a request holds at least one input"));
+    }
+    let bytes = |input: &EmbedInput| match input {
+        EmbedInput::Text(text) => text.len(),
+        EmbedInput::Tokens(ids) => ids.len() * 4,
+    };
+    Ok(Facts {
+        model: request.model.clone(),
+        end_user: request.end_user.clone(),
+        body_bytes: request.inputs.iter().map(bytes).sum(),
+        ..Facts::default()
+    })
+}

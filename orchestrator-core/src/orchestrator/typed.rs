@@ -1,0 +1,196 @@
+//! Delivery on the typed plane: the hub's words, or an error.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    vec,
+};
+
+use futures_core::Stream;
+
+use super::{Orchestrator, prepare::PreparedCall};
+use crate::{
+    attempt::{self, Committed, CommittedAnswer, UpstreamStream, WholeAnswer},
+    call::{Batch, Served, UsageSource},
+    chat::{ChatEvent, ChatReply, Usage},
+    dialect::HubReply,
+    embedding::EmbedReply,
+    error::{Error, ErrorKind, Result},
+    ledger::{Entry, Outcome},
+};
+
+/// A whole answer on the typed plane.
+#[derive(Clone, Debug)]
+pub struct Answered<T> {
+    /// The answer.
+    pub reply: T,
+    /// Tokens used.
+    pub usage: Usage,
+    /// Who counted.
+    pub usage_source: UsageSource,
+    /// How it was served.
+    pub served: Served,
+}
+
+pub(super) async fn chat(core: &Orchestrator, prepared: PreparedCall) -> Result<Answered<ChatReply>> {
+    let (reply, entry, dropped) = whole(core, prepared).await?;
+    match reply {
+        HubReply::Chat(reply) => Ok(answered(reply, &entry, dropped)),
+        HubReply::Embed(_) => Err(Error::internal("embeddings came for a chat")),
+    }
+}
+
+pub(super) async fn embed(core: &Orchestrator, prepared: PreparedCall) -> Result<Answered<EmbedReply>> {
+    let (reply, entry, dropped) = whole(core, prepared).await?;
+    match reply {
+        HubReply::Embed(reply) => Ok(answered(reply, &entry, dropped)),
+        HubReply::Chat(_) => Err(Error::internal("a chat came for embeddings")),
+    }
+}
+
+async fn whole(core: &Orchestrator, prepared: PreparedCall) -> Result<(HubReply, Entry, Vec<String>)> {
+    let PreparedCall { job, plan, mut entry } = prepared;
+    match attempt::drive(&core.asker, &job, plan, &mut entry).await {
+        Ok(Committed {
+            answer: CommittedAnswer::Whole(WholeAnswer::Hub(reply), signals), dropped, ..
+        }) => {
+            entry.committed(false);
+            entry.saw(signals);
+            entry.close(Outcome::Answered(200));
+            Ok((reply, entry, dropped))
+        }
+        Ok(_) => Err(Error::internal("the answer came in another form than asked")),
+        Err(error) => {
+            entry.close(Outcome::Failed(&error));
+            Err(error)
+        }
+    }
+}
+
+fn answered<T>(reply: T, entry: &Entry, dropped: Vec<String>) -> Answered<T> {
+    let (usage, usage_source) = entry.usage();
+    Answered { reply, usage, usage_source, served: Served { dropped, ..entry.served() } }
+}
+
+pub(super) async fn stream_chat(core: &Orchestrator, prepared: PreparedCall) -> Result<ChatStream> {
+    let PreparedCall { job, plan, mut entry } = prepared;
+    match attempt::drive(&core.asker, &job, plan, &mut entry).await {
+        Ok(Committed { answer: CommittedAnswer::Stream(upstream), dropped, .. }) => {
+            entry.committed(true);
+            let served = Served { dropped, ..entry.served() };
+            Ok(ChatStream {
+                served,
+                upstream: *upstream,
+                entry,
+                ready: Vec::new().into_iter(),
+                last: None,
+                over: false,
+            })
+        }
+        Ok(_) => Err(Error::internal("a whole answer came for a request that streams")),
+        Err(error) => {
+            entry.close(Outcome::Failed(&error));
+            Err(error)
+        }
+    }
+}
+
+/// A streamed answer on the typed plane. The last item is [`TypedEvent::Finished`], or an error. Dropping it tells the provider
+/// to stop, and the ledger that the caller left.
+pub struct ChatStream {
+    /// How it is served.
+    pub served: Served,
+    upstream: UpstreamStream,
+    entry: Entry,
+    /// Events of the last batch that were not handed out yet.
+    ready: vec::IntoIter<ChatEvent>,
+    /// The item that ends the stream, once it is known; it goes out behind the events before it.
+    last: Option<Result<TypedEvent>>,
+    over: bool,
+}
+
+/// One item of a [`ChatStream`].
+#[derive(Clone, Debug)]
+pub enum TypedEvent {
+    /// What the provider said. Never `Usage` or `Done`.
+    Event(ChatEvent),
+    /// The answer is complete.
+    Finished {
+        /// Tokens used.
+        usage: Usage,
+        /// Who counted.
+        usage_source: UsageSource,
+    },
+}
+
+impl ChatStream {
+    /// Takes a batch in; answers the stream's last item if this was the end.
+    fn take_in(&mut self, mut batch: Batch) -> Option<Result<TypedEvent>> {
+        let error = batch.signals.error.take();
+        let terminator = batch.signals.terminator;
+        self.entry.saw(batch.signals);
+        self.ready = batch.events.into_iter();
+        match error {
+            Some(error) => Some(self.end_badly(error)),
+            None if terminator => Some(self.end_well()),
+            None => None,
+        }
+    }
+
+    fn end_well(&mut self) -> Result<TypedEvent> {
+        self.over = true;
+        self.entry.close(Outcome::Answered(200));
+        let (usage, usage_source) = self.entry.usage();
+        Ok(TypedEvent::Finished { usage, usage_source })
+    }
+
+    fn end_badly(&mut self, error: Error) -> Result<TypedEvent> {
+        self.over = true;
+        self.entry.close(Outcome::Truncated(&error));
+        Err(error)
+    }
+
+    /// The connection has ended. That is the answer's end only if the provider has said why it stopped.
+    fn end_of_connection(&mut self) -> Result<TypedEvent> {
+        if self.entry.signals().finish.is_some() {
+            return self.end_well();
+        }
+        let message = "the provider's answer was cut off before its end";
+        self.end_badly(Error::new(ErrorKind::ProviderFailed, message).with_code("stream_truncated"))
+    }
+
+    fn next_ready(&mut self) -> Option<ChatEvent> {
+        self.ready.find(|event| !matches!(event, ChatEvent::Usage(_) | ChatEvent::Done))
+    }
+}
+
+impl Stream for ChatStream {
+    type Item = Result<TypedEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if let Some(event) = this.next_ready() {
+                return Poll::Ready(Some(Ok(TypedEvent::Event(event))));
+            }
+            if let Some(last) = this.last.take() {
+                return Poll::Ready(Some(last));
+            }
+            if this.over {
+                return Poll::Ready(None);
+            }
+            this.last = match ready!(this.upstream.poll_batch(context)) {
+                Some(Ok(batch)) => this.take_in(batch),
+                Some(Err(error)) => Some(this.end_badly(error)),
+                None => Some(this.end_of_connection()),
+            };
+        }
+    }
+}
+
+impl fmt::Debug for ChatStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatStream").field("served", &self.served).finish_non_exhaustive()
+    }
+}

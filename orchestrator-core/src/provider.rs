@@ -1,0 +1,95 @@
+//! What a provider kind is: the little that differs between vendors once the dialect is known.
+//!
+//! # Adding a kind
+//!
+//! 1. `provider/<name>.rs`: a unit struct that implements [`ProviderKind`], 60 to 120 lines.
+//! 2. Its arm in [`kind`], its name in [`KINDS`].
+//! 3. Fixtures: what it is asked and how it answers.
+
+pub mod http;
+pub mod sse;
+
+pub mod echo;
+pub mod openai;
+pub mod openai_compatible;
+
+use ::http::{HeaderMap, HeaderValue};
+use async_trait::async_trait;
+use bytes::Bytes;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    dialect::Dialect,
+    error::{Error, ErrorKind, Result},
+};
+
+/// The names of all kinds, as Admin takes them.
+pub const KINDS: [&str; 3] = ["openai", "openai_compatible", "echo"];
+
+/// The kind of that name.
+pub fn kind(name: &str) -> Option<&'static dyn ProviderKind> {
+    match name {
+        "openai" => Some(&openai::OpenAi),
+        "openai_compatible" => Some(&openai_compatible::OpenAiCompatible),
+        "echo" => Some(&echo::Echo),
+        _ => None,
+    }
+}
+
+/// What differs between vendors once the dialect is known.
+#[async_trait]
+pub trait ProviderKind: Send + Sync {
+    /// Where the vendor's own SDK goes, if there is one place.
+    fn default_base_url(&self) -> Option<&'static str>;
+
+    /// The dialects that it speaks unless a provider's options say otherwise.
+    fn dialects(&self) -> &'static [Dialect];
+
+    /// Whether usage may be asked for at the end of a stream (`stream_options.include_usage`).
+    fn takes_include_usage(&self) -> bool {
+        true
+    }
+
+    /// Whether it knows only the older names of fields (`max_tokens`).
+    fn legacy_names(&self) -> bool {
+        false
+    }
+
+    /// The path behind the base URL for a request in `dialect`.
+    fn path(&self, dialect: Dialect) -> &'static str {
+        match dialect {
+            Dialect::OpenAiChat => "/chat/completions",
+            Dialect::OpenAiCompletions => "/completions",
+            Dialect::OpenAiEmbeddings => "/embeddings",
+        }
+    }
+
+    /// Puts the credential on a request that is otherwise finished. Async: some vendors need a token or a signature over the
+    /// body first.
+    async fn authorize(
+        &self,
+        headers: &mut HeaderMap,
+        _body: &Bytes,
+        secret: Option<&SecretString>,
+    ) -> Result<()> {
+        if let Some(secret) = secret {
+            headers.insert(::http::header::AUTHORIZATION, bearer(secret)?);
+        }
+        Ok(())
+    }
+
+    /// The answer of a provider that lives in this process, instead of one over the network.
+    fn answer_locally(&self, _dialect: Dialect, _body: &Bytes) -> Option<Result<http::Answer>> {
+        None
+    }
+}
+
+/// `Bearer SECRET`, marked so that no log shows it.
+fn bearer(secret: &SecretString) -> Result<HeaderValue> {
+    let text = format!("Bearer {}", secret.expose_secret());
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        Error::new(ErrorKind::ProviderFailed, "the provider's key holds characters that no header may hold")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,63 @@
+//! Which addresses may be dialled: the check of `policy/address.rs`, on names as they resolve and on literals.
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use ::http::Uri;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use tower_service::Service;
+
+use super::AskFailure;
+use crate::policy::address;
+
+/// The system's resolver, less the addresses that no provider may have.
+#[derive(Clone, Debug)]
+pub(super) struct GuardedResolver {
+    resolver: GaiResolver,
+    deny_private: bool,
+}
+
+impl GuardedResolver {
+    pub(super) fn new(deny_private: bool) -> Self {
+        Self { resolver: GaiResolver::new(), deny_private }
+    }
+}
+
+impl Service<Name> for GuardedResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.resolver.poll_ready(context)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolving = self.resolver.call(name);
+        let deny_private = self.deny_private;
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> =
+                resolving.await?.filter(|found| address::check(found.ip(), deny_private).is_ok()).collect();
+            if addresses.is_empty() {
+                return Err(io::Error::other("the name resolves to no address that a provider may have"));
+            }
+            Ok(addresses.into_iter())
+        })
+    }
+}
+
+/// A literal address as host never meets the resolver, so it is checked here.
+pub(super) fn check_literal(uri: &Uri, deny_private: bool) -> Result<(), AskFailure> {
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(literal) if address::check(literal, deny_private).is_err() => {
+            Err(AskFailure::Connect("no provider may have this address".into()))
+        }
+        _ => Ok(()),
+    }
+}

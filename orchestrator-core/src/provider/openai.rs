@@ -1,0 +1,18 @@
+//! OpenAI itself.
+
+use super::ProviderKind;
+use crate::dialect::Dialect;
+
+/// `api.openai.com`, and servers that are the same in every respect.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenAi;
+
+impl ProviderKind for OpenAi {
+    fn default_base_url(&self) -> Option<&'static str> {
+        Some("https://api.openai.com/v1")
+    }
+
+    fn dialects(&self) -> &'static [Dialect] {
+        &[Dialect::OpenAiChat, Dialect::OpenAiCompletions, Dialect::OpenAiEmbeddings]
+    }
+}

@@ -1,0 +1,128 @@
+//! In which order a request's candidates are asked: pure, decided once per request from its snapshot.
+
+pub mod priority;
+
+use std::sync::Arc;
+
+use crate::{
+    call::Facts,
+    catalog::snapshot::{Route, Target, TargetKey},
+    dialect::{Dialect, Operation},
+    error::{Error, Result},
+    policy::weight,
+};
+
+/// The candidates of one request, best first. Never empty.
+#[derive(Debug)]
+pub struct Plan {
+    /// Whom to ask, in order.
+    pub candidates: Vec<Candidate>,
+    /// Attempts allowed in all.
+    pub max_attempts: u32,
+}
+
+/// One provider that may be asked, and the order of its keys.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The provider and the model there.
+    pub target: Arc<Target>,
+    /// Places in the target's keys, the one to use first. Empty: a provider that needs none.
+    pub keys: Vec<usize>,
+}
+
+impl Candidate {
+    /// The key to use, if the provider needs one.
+    pub fn key(&self) -> Option<&TargetKey> {
+        self.keys.first().and_then(|&place| self.target.keys.get(place))
+    }
+
+    /// The same provider with its next key, if it has one.
+    pub fn with_next_key(&self) -> Option<Self> {
+        let keys = self.keys.get(1..).filter(|rest| !rest.is_empty())?.to_vec();
+        Some(Self { target: Arc::clone(&self.target), keys })
+    }
+}
+
+/// Plans a request over the routes of its model and of that model's fall-backs, in that order.
+///
+/// Errors: 400 when nobody can do what the request needs, naming what that is.
+pub fn plan(
+    routes: &[Arc<Route>],
+    facts: &Facts,
+    operation: Operation,
+    mut unit: impl FnMut() -> f64,
+) -> Result<Plan> {
+    let mut candidates = Vec::new();
+    let mut missing = Missing::default();
+    for route in routes {
+        let able: Vec<&Arc<Target>> =
+            route.targets.iter().filter(|target| missing.note(target, facts, operation)).collect();
+        candidates
+            .extend(priority::order(able, &mut unit).into_iter().map(|target| candidate(target, &mut unit)));
+    }
+    if candidates.is_empty() {
+        return Err(missing.error(&facts.model, operation));
+    }
+    let max_attempts = routes.first().map_or(1, |route| route.max_attempts);
+    Ok(Plan { candidates, max_attempts })
+}
+
+fn candidate(target: &Arc<Target>, unit: &mut impl FnMut() -> f64) -> Candidate {
+    let mut keys: Vec<usize> = (0..target.keys.len()).collect();
+    weight::shuffle(&mut keys, |&place| u64::from(target.keys[place].weight), unit);
+    Candidate { target: Arc::clone(target), keys }
+}
+
+/// The dialect in which a target is asked: the caller's own if it speaks that, else one that the hub can reach.
+pub fn dialect_for(target: &Target, operation: Operation, own: Option<Dialect>) -> Option<Dialect> {
+    let speaks = |dialect: &Dialect| target.dialects.contains(dialect);
+    let through_hub = match operation {
+        Operation::Chat | Operation::Completions => Dialect::OpenAiChat,
+        Operation::Embeddings => Dialect::OpenAiEmbeddings,
+        Operation::Models => return None,
+    };
+    own.filter(speaks).or_else(|| Some(through_hub).filter(speaks))
+}
+
+/// What the targets that were left out lack, for the error when all were.
+#[derive(Debug, Default)]
+struct Missing {
+    operation: bool,
+    capability: Option<(&'static str, &'static str)>,
+}
+
+impl Missing {
+    /// Whether the target can do what the request needs; remembers what it lacks.
+    fn note(&mut self, target: &Target, facts: &Facts, operation: Operation) -> bool {
+        let own = Dialect::ALL.into_iter().find(|dialect| dialect.operation() == operation);
+        if dialect_for(target, operation, own).is_none() {
+            self.operation = true;
+            return false;
+        }
+        let lacks = if facts.tools && !target.tool_call {
+            ("tools", "tools")
+        } else if facts.structured && !target.structured_output {
+            ("response_format", "answers after a JSON schema")
+        } else if facts.images && !target.image {
+            ("messages", "images")
+        } else {
+            return true;
+        };
+        self.capability = Some(lacks);
+        false
+    }
+
+    fn error(&self, model: &str, operation: Operation) -> Error {
+        if let Some((param, what)) = self.capability {
+            return Error::invalid(
+                param.to_owned(),
+                format!("no provider of the model `{model}` takes {what}"),
+            );
+        }
+        let what = if self.operation { operation.name() } else { "anything: it has no enabled provider" };
+        Error::invalid("model".to_owned(), format!("no provider of the model `{model}` does {what}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
