@@ -8,6 +8,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
 use crate::clock::UnixMicros;
@@ -67,6 +68,13 @@ pub fn fill_secret(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
+/// A new secret: `prefix` and 256 bits from the operating system, base64url without padding. Safe in headers, URLs and shells.
+pub fn secret_text(prefix: &str) -> String {
+    let mut bytes = [0; 32];
+    fill_secret(&mut bytes);
+    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +84,13 @@ mod tests {
         let (a, b) = (Random::seeded(7), Random::seeded(7));
         assert_eq!((a.bits(), a.bits()), (b.bits(), b.bits()));
         assert!((0.0..1.0).contains(&a.unit()));
+    }
+
+    #[test]
+    fn every_secret_is_new_and_carries_256_bits() {
+        let (first, second) = (secret_text("k-"), secret_text("k-"));
+        assert_ne!(first, second);
+        assert_eq!(first.len(), "k-".len() + 43);
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! The sections: one struct each. Times are in the unit that the field's name says.
+//!
+//! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
-use serde::Deserialize;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::mask;
 
 /// The whole configuration. One file serves both binaries; each uses its own sections.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// What kind of installation this is.
@@ -40,7 +44,7 @@ pub struct Config {
 }
 
 /// Section `app`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct App {
     /// `APP_ENV`, default `development`.
@@ -50,7 +54,7 @@ pub struct App {
 }
 
 /// How strictly the program starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AppEnv {
     /// Missing keys are generated; an empty catalog gets `echo`.
@@ -61,7 +65,7 @@ pub enum AppEnv {
 }
 
 /// Section `edge`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Edge {
     /// `APP_HOST`, default `127.0.0.1`.
@@ -101,7 +105,7 @@ impl Default for Edge {
 }
 
 /// Section `grpc`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grpc {
     /// `GRPC_HOST`, default `127.0.0.1`.
@@ -117,7 +121,7 @@ impl Default for Grpc {
 }
 
 /// Section `data`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
     /// `DATA_DIR`, default `./data`: SQLite, generated keys, journal, backups.
@@ -131,32 +135,37 @@ impl Default for Data {
 }
 
 /// Section `keys`. Each may be `env:NAME` or `file:/path`, and each variable also has a form ending in `_FILE`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Keys {
     /// `ADMIN_KEY`, default generated in development: the first admin key.
+    #[serde(serialize_with = "masked")]
     pub admin: Option<SecretString>,
     /// `CLIENT_KEY`, default generated in development: a first API key for a database that has none.
+    #[serde(serialize_with = "masked")]
     pub client: Option<SecretString>,
     /// `MASTER_KEY`, default generated in development: encrypts provider keys at rest.
+    #[serde(serialize_with = "masked")]
     pub master: Option<SecretString>,
 }
 
 /// Section `vendors`: providers that exist as soon as their variable is set.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Vendors {
     /// `OPENAI_API_KEY`: at every start, an absent provider `openai` is made with it.
+    #[serde(serialize_with = "masked")]
     pub openai_api_key: Option<SecretString>,
     /// `OPENAI_BASE_URL`, default the vendor's.
     pub openai_base_url: Option<String>,
 }
 
 /// Section `database`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
     /// `DATABASE_URL`, default `sqlite://DATA_DIR/llm_orchestrator.db`. Forms such as `sqlite+aiosqlite:///./data/x.db` are understood.
+    #[serde(serialize_with = "masked_url")]
     pub url: Option<SecretString>,
     /// `DATABASE_WAIT_RETRIES`, default 30.
     pub wait_retries: u32,
@@ -171,7 +180,7 @@ impl Default for Database {
 }
 
 /// Section `log`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// `LOG_LEVEL`, default `info`, in any case: `error`, `warn`, `info`, `debug`, `trace`, `off`.
@@ -187,7 +196,7 @@ impl Default for Log {
 }
 
 /// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// One JSON object a line.
@@ -197,7 +206,7 @@ pub enum LogFormat {
 }
 
 /// Section `limits`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// `MAX_BODY_BYTES`, default 32 MiB: a larger request body is a 413. gRPC's decode limits follow it.
@@ -222,7 +231,7 @@ impl Default for Limits {
 }
 
 /// Section `stream`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stream {
     /// After how long without a first token a stream's head is sent all the same, default 10 s.
@@ -238,7 +247,7 @@ impl Default for Stream {
 }
 
 /// Section `timeouts`: what holds where neither provider nor model says otherwise.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// Until the connection stands, default 3 s.
@@ -258,7 +267,7 @@ impl Default for Timeouts {
 }
 
 /// Section `providers`: rules for every provider.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderRules {
     /// Refuse private addresses as base URLs too, default `false`. Link-local and metadata addresses are always refused.
@@ -266,7 +275,7 @@ pub struct ProviderRules {
 }
 
 /// Section `journal`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Journal {
     /// How long a record may wait for its fsync, default 50 ms; 0 means every write.
@@ -282,9 +291,21 @@ impl Default for Journal {
 }
 
 /// Section `runtime`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Runtime {
     /// How many request threads, each with a runtime of its own; 0 (the default) means one a core.
     pub threads: usize,
+}
+
+/// A secret as it may be shown: whether it is set.
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn masked<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(|_| mask::HIDDEN).serialize(serializer)
+}
+
+/// A URL without its credentials.
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn masked_url<S: Serializer>(url: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    url.as_ref().map(|url| mask::url(url.expose_secret())).serialize(serializer)
 }

@@ -1,0 +1,167 @@
+//! The table of settings: one row for each field of [`sections`](super::sections), in the same order.
+//!
+//! A row says by which conventional variable a setting is known and what shape its value has. Everything else follows from the
+//! table: the variables that are read, the checks, the order of problems, what `check-config` prints.
+
+use super::problem::Problem;
+
+/// A setting.
+#[derive(Debug)]
+pub(super) struct Setting {
+    /// `section.key`, as in the file.
+    pub(super) name: &'static str,
+    /// The conventional variable, where there is one.
+    pub(super) variable: Option<&'static str>,
+    /// What a value looks like.
+    pub(super) shape: Shape,
+}
+
+/// What a setting's value looks like. `value.rs` reads each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// `true` or `false`.
+    Switch,
+    /// One of these words, in any case.
+    Word(&'static [&'static str]),
+    /// A whole number from the first to the second.
+    Number(i64, i64),
+    /// A port; 0 lets the system choose.
+    Port,
+    /// A name or an IP address to listen on.
+    Host,
+    /// A path of a file or directory.
+    Path,
+    /// `http://host:port`, several comma-separated.
+    Endpoints,
+    /// `*` or `scheme://host[:port]`, a list.
+    Origins,
+    /// The base of a vendor's API.
+    BaseUrl,
+    /// A database's URL, which may hold a password.
+    DatabaseUrl,
+    /// Never shown, never quoted.
+    Secret,
+}
+
+impl Shape {
+    /// Whether a file may give an array.
+    pub(super) fn is_list(self) -> bool {
+        matches!(self, Self::Endpoints | Self::Origins)
+    }
+
+    /// Whether the value must not be quoted, and may be given as `env:NAME`, `file:/path` or by a variable ending in `_FILE`.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::DatabaseUrl)
+    }
+}
+
+/// What every variable without a conventional name begins with.
+pub(super) const PREFIX: &str = "ORCHESTRATOR__";
+
+impl Setting {
+    /// `ORCHESTRATOR__SECTION__KEY`.
+    pub(super) fn generic_variable(&self) -> String {
+        format!("{PREFIX}{}", self.name.to_ascii_uppercase().replace('.', "__"))
+    }
+}
+
+/// The setting of this name, or the problem that there is none, which names the nearest.
+pub(super) fn find(name: &str, place: &str) -> Result<&'static Setting, Problem> {
+    if let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) {
+        return Ok(setting);
+    }
+    let names = SETTINGS.iter().map(|setting| setting.name.to_owned());
+    Err(Problem::of(name, place, format!("no such setting; the nearest is {}", nearest(name, names))))
+}
+
+/// Of `known` the one that takes the fewest corrections to make of `given`; of equals the first.
+pub(super) fn nearest(given: &str, known: impl Iterator<Item = String>) -> String {
+    known.min_by_key(|name| strsim::damerau_levenshtein(given, name)).unwrap_or_default()
+}
+
+/// The levels of a log. `value.rs` knows a few synonyms.
+pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
+
+/// A time-out above a day is a mistake in the unit.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// A size above a tebibyte is a mistake too.
+const TEBIBYTE: i64 = 1 << 40;
+
+const TIME: Shape = Shape::Number(1, DAY_MS);
+const SIZE: Shape = Shape::Number(1, TEBIBYTE);
+
+/// All settings, in the order of the sections.
+pub(super) const SETTINGS: &[Setting] = &[
+    known("app.env", "APP_ENV", Shape::Word(&["development", "production"])),
+    known("app.debug", "APP_DEBUG", Shape::Switch),
+    known("edge.host", "APP_HOST", Shape::Host),
+    known("edge.port", "APP_PORT", Shape::Port),
+    known("edge.core_endpoint", "CORE_ENDPOINT", Shape::Endpoints),
+    known("edge.cors_origins", "CORS_ORIGINS", Shape::Origins),
+    other("edge.header_timeout_ms", TIME),
+    other("edge.body_timeout_ms", TIME),
+    other("edge.max_headers", Shape::Number(1, 10_000)),
+    other("edge.max_header_bytes", SIZE),
+    other("edge.write_timeout_ms", TIME),
+    known("grpc.host", "GRPC_HOST", Shape::Host),
+    known("grpc.port", "GRPC_PORT", Shape::Port),
+    known("data.dir", "DATA_DIR", Shape::Path),
+    known("keys.admin", "ADMIN_KEY", Shape::Secret),
+    known("keys.client", "CLIENT_KEY", Shape::Secret),
+    known("keys.master", "MASTER_KEY", Shape::Secret),
+    known("vendors.openai_api_key", "OPENAI_API_KEY", Shape::Secret),
+    known("vendors.openai_base_url", "OPENAI_BASE_URL", Shape::BaseUrl),
+    known("database.url", "DATABASE_URL", Shape::DatabaseUrl),
+    known("database.wait_retries", "DATABASE_WAIT_RETRIES", Shape::Number(0, 100_000)),
+    known("database.wait_interval", "DATABASE_WAIT_INTERVAL", Shape::Number(0, 3600)),
+    known("log.level", "LOG_LEVEL", Shape::Word(LEVELS)),
+    known("log.format", "LOG_FORMAT", Shape::Word(&["json", "pretty"])),
+    known("limits.max_body_bytes", "MAX_BODY_BYTES", SIZE),
+    // Whoever reads nested values recursively pays for each level with stack.
+    other("limits.max_json_depth", Shape::Number(1, 1024)),
+    other("limits.max_event_bytes", SIZE),
+    other("limits.max_answer_bytes", SIZE),
+    other("stream.early_head_ms", TIME),
+    other("stream.idle_bytes_ms", TIME),
+    other("timeouts.connect_ms", TIME),
+    other("timeouts.first_token_ms", TIME),
+    other("timeouts.idle_ms", TIME),
+    other("timeouts.total_ms", TIME),
+    other("providers.deny_private_networks", Shape::Switch),
+    other("journal.fsync_ms", Shape::Number(0, 60_000)),
+    other("journal.segment_bytes", SIZE),
+    other("runtime.threads", Shape::Number(0, 1024)),
+];
+
+const fn known(name: &'static str, variable: &'static str, shape: Shape) -> Setting {
+    Setting { name, variable: Some(variable), shape }
+}
+
+const fn other(name: &'static str, shape: Shape) -> Setting {
+    Setting { name, variable: None, shape }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn every_field_of_every_section_has_a_row() {
+        let sections = serde_json::to_value(Config::default()).unwrap();
+        let mut fields = Vec::new();
+        for (section, keys) in sections.as_object().unwrap() {
+            fields.extend(keys.as_object().unwrap().keys().map(|key| format!("{section}.{key}")));
+        }
+        let mut rows: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        fields.sort();
+        rows.sort_unstable();
+        assert_eq!(rows, fields);
+    }
+
+    #[test]
+    fn an_unknown_setting_names_the_nearest() {
+        let problem = find("edge.prot", "--set").unwrap_err();
+        assert_eq!(problem.to_string(), "edge.prot (--set): no such setting; the nearest is edge.port");
+    }
+}

@@ -1,0 +1,179 @@
+//! Makes a value of a setting's text, or says why it is none. Messages quote what was given, except secrets.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use toml::Value;
+use url::Url;
+
+use super::{
+    database,
+    layers::Layers,
+    settings::{LEVELS, Shape},
+    sources::Sources,
+};
+use crate::mask;
+
+/// A file that holds one secret and is larger holds something else.
+const MOST_SECRET_BYTES: u64 = 64 * 1024;
+/// How many characters of a wrong value a message quotes.
+const MOST_QUOTED: usize = 80;
+
+/// Reads `text` as a value of this `shape`.
+pub(super) fn parse(shape: Shape, text: &str, sources: &Sources, layers: &Layers) -> Result<Value, String> {
+    let text = text.trim();
+    match shape {
+        Shape::Switch => switch(text),
+        Shape::Word(words) => word(words, text),
+        Shape::Number(least, most) => number(text, least, most),
+        Shape::Port => port(text),
+        Shape::Host => host(text),
+        Shape::Path => Ok(Value::from(text)),
+        Shape::Endpoints => endpoints(text),
+        Shape::Origins => origins(text),
+        Shape::BaseUrl => base_url(text).map(Value::from),
+        Shape::Secret => Ok(Value::from(resolve(text, sources, layers)?.expose_secret())),
+        Shape::DatabaseUrl => {
+            let url = resolve(text, sources, layers)?;
+            database::parse(url.expose_secret())?;
+            Ok(Value::from(url.expose_secret()))
+        }
+    }
+}
+
+fn switch(text: &str) -> Result<Value, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(Value::from(true)),
+        "false" | "0" | "no" | "off" => Ok(Value::from(false)),
+        _ => Err(format!("{} is neither true nor false", quoted(text))),
+    }
+}
+
+fn word(words: &[&str], text: &str) -> Result<Value, String> {
+    let mut lowercase = text.to_ascii_lowercase();
+    if words == LEVELS {
+        // What Python's and syslog's levels are called.
+        lowercase = match lowercase.as_str() {
+            "warning" => "warn".to_owned(),
+            "critical" | "fatal" => "error".to_owned(),
+            _ => lowercase,
+        };
+    }
+    if words.contains(&lowercase.as_str()) {
+        return Ok(Value::from(lowercase));
+    }
+    Err(format!("{} is not one of {}", quoted(text), words.join(", ")))
+}
+
+fn number(text: &str, least: i64, most: i64) -> Result<Value, String> {
+    let number: i64 = text.parse().map_err(|_| format!("{} is not a whole number", quoted(text)))?;
+    if number < least {
+        return Err(format!("{number} is below {least}, the least that makes sense"));
+    }
+    if number > most {
+        return Err(format!("{number} is above {most}, the most that makes sense"));
+    }
+    Ok(Value::from(number))
+}
+
+fn port(text: &str) -> Result<Value, String> {
+    let port: u16 = text.parse().map_err(|_| format!("{} is not a port", quoted(text)))?;
+    Ok(Value::from(i64::from(port)))
+}
+
+/// A name or an address, an IPv6 one with or without brackets; it is kept without.
+fn host(text: &str) -> Result<Value, String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let is_address = bare.parse::<std::net::IpAddr>().is_ok();
+    if is_address || (bare == text && url::Host::parse(text).is_ok()) {
+        return Ok(Value::from(bare));
+    }
+    Err(format!("{} is neither a host name nor an IP address", quoted(text)))
+}
+
+fn endpoints(text: &str) -> Result<Value, String> {
+    let mut endpoints = Vec::new();
+    for endpoint in list(text) {
+        let wrong = || format!("{} is not a URL of the form http://host:port", quoted(&mask::url(endpoint)));
+        let url = http_url(endpoint).ok_or_else(wrong)?;
+        if url.path() != "/" {
+            return Err(wrong());
+        }
+        endpoints.push(endpoint.trim_end_matches('/'));
+    }
+    if endpoints.is_empty() {
+        return Err("names no endpoint".to_owned());
+    }
+    Ok(Value::from(endpoints.join(",")))
+}
+
+/// Origins as a browser sends them (RFC 6454, section 6.1): lower case, without the scheme's own port and without a path.
+fn origins(text: &str) -> Result<Value, String> {
+    let mut origins = Vec::new();
+    for origin in list(text) {
+        if origin == "*" {
+            origins.push(origin.to_owned());
+            continue;
+        }
+        let wrong = || format!("{} is neither * nor of the form https://host", quoted(&mask::url(origin)));
+        let url = Url::parse(origin).map_err(|_| wrong())?;
+        let is_bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+        if !url.has_host() || !is_bare || has_credentials(&url) {
+            return Err(wrong());
+        }
+        // Other schemes (`tauri://localhost`, browser extensions) have no normal form.
+        let standard = url.origin().ascii_serialization();
+        origins.push(if url.origin().is_tuple() {
+            standard
+        } else {
+            origin.trim_end_matches('/').to_owned()
+        });
+    }
+    Ok(Value::from(origins))
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    if http_url(text).is_none() {
+        let shown = quoted(&mask::url(text));
+        return Err(format!("{shown} is not an http or https URL without user, query and fragment"));
+    }
+    Ok(text.to_owned())
+}
+
+fn http_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+    let is_bare = url.query().is_none() && url.fragment().is_none() && !has_credentials(&url);
+    (is_http && is_bare).then_some(url)
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|element| !element.is_empty())
+}
+
+/// A secret as it stands, or the one that `env:NAME` or `file:/path` names.
+fn resolve(text: &str, sources: &Sources, layers: &Layers) -> Result<SecretString, String> {
+    let secret = if let Some(name) = text.strip_prefix("env:") {
+        let found = [&sources.environment, &layers.env_file].into_iter().find_map(|known| known.get(name));
+        found.ok_or_else(|| format!("names the variable {}, which is not set", quoted(name)))?.clone()
+    } else if let Some(path) = text.strip_prefix("file:") {
+        sources
+            .read(path.as_ref(), MOST_SECRET_BYTES)
+            .map_err(|error| format!("names the file {}, which cannot be read: {error}", quoted(path)))?
+    } else {
+        text.to_owned()
+    };
+    let secret = secret.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    Ok(SecretString::from(secret))
+}
+
+fn quoted(text: &str) -> String {
+    let start: String = text.chars().take(MOST_QUOTED).collect();
+    let more = if start.len() < text.len() { "…" } else { "" };
+    format!("{start:?}{more}")
+}
