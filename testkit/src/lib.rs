@@ -1,1 +1,16 @@
-//! placeholder
+//! Test equipment of LLM Orchestrator. Nothing here is published or linked into a binary.
+//!
+//! * [`provider`]: a provider on a local port that answers byte for byte as a script says, misbehaves on demand, and
+//!   remembers what it was asked.
+//! * [`judge`]: reads what a provider is asked as strictly as a vendor would, and refuses what is wrong.
+//! * [`recorded`]: real provider traffic, where its folder is there, and the project's own [`fixtures`] in the same form,
+//!   so that one suite runs over both.
+//!
+//! The repository's own rules (import walls, sizes, purity) are the test `tests/tidy`.
+
+pub mod provider;
+
+pub mod judge;
+
+pub mod fixtures;
+pub mod recorded;
