@@ -1,0 +1,93 @@
+//! The typed plane's streamed chat answer, out of the hub's words.
+
+use orchestrator_core::{
+    call::{Served, UsageSource},
+    chat::{ChatEvent, Usage},
+    orchestrator::TypedEvent,
+};
+use orchestrator_proto::v1;
+use v1::chat_event::Kind;
+
+use super::{
+    chat_reply::{encode_finish, encode_usage},
+    served::encode_routing,
+};
+
+/// Turns the core's events into the contract's, and sees to it that a stream opens with `started`, which alone says how the
+/// call is served, even if the provider's own stream opens with something else.
+#[derive(Debug)]
+pub struct EventEncoder {
+    /// Until the stream has opened.
+    unopened: Option<Served>,
+    /// What a provider opened with in place of a beginning: it follows the beginning that we made.
+    held: Option<v1::ChatEvent>,
+}
+
+impl EventEncoder {
+    /// For one stream.
+    pub fn new(served: Served) -> Self {
+        Self { unopened: Some(served), held: None }
+    }
+
+    /// The contract's event for the core's, if it has one. Take [`EventEncoder::held`] before the next.
+    pub fn encode(&mut self, said: TypedEvent) -> Option<v1::ChatEvent> {
+        let Some(served) = self.unopened.take() else { return encode_later(said) };
+        if let TypedEvent::Event(ChatEvent::Started { id, model, created }) = said {
+            return Some(started(id, model, created, &served));
+        }
+        self.held = encode_later(said);
+        Some(started(String::new(), served.upstream_model.clone(), 0, &served))
+    }
+
+    /// An event that was held back.
+    pub fn held(&mut self) -> Option<v1::ChatEvent> {
+        self.held.take()
+    }
+}
+
+fn started(id: String, model: String, created: i64, served: &Served) -> v1::ChatEvent {
+    let routing = Some(encode_routing(served));
+    v1::ChatEvent { kind: Some(Kind::Started(v1::ChatStarted { id, model, created_unix: created, routing })) }
+}
+
+/// After the first event. A repeated beginning has no place there, nor do `Usage` and `Done`, which `finished` says.
+fn encode_later(said: TypedEvent) -> Option<v1::ChatEvent> {
+    let kind = match said {
+        TypedEvent::Event(ChatEvent::Started { .. } | ChatEvent::Usage(_) | ChatEvent::Done) => return None,
+        TypedEvent::Event(ChatEvent::Text { choice, text }) => Kind::Text(v1::TextDelta { choice, text }),
+        TypedEvent::Event(ChatEvent::Reasoning { choice, text }) => {
+            Kind::Reasoning(v1::TextDelta { choice, text })
+        }
+        TypedEvent::Event(ChatEvent::Refusal { choice, text }) => {
+            Kind::Refusal(v1::TextDelta { choice, text })
+        }
+        TypedEvent::Event(ChatEvent::ReasoningBlock { choice, signature, encrypted }) => {
+            Kind::ReasoningBlock(v1::ReasoningBlock { choice, signature, encrypted })
+        }
+        TypedEvent::Event(ChatEvent::ToolCall(delta)) => Kind::ToolCall(v1::ToolCallDelta {
+            choice: delta.choice,
+            index: delta.index,
+            id: delta.id,
+            name: delta.name,
+            arguments_json: delta.arguments,
+            signature: delta.signature,
+        }),
+        TypedEvent::Event(ChatEvent::Logprobs { choice, json }) => {
+            Kind::Logprobs(v1::LogprobsDelta { choice, json })
+        }
+        TypedEvent::Event(ChatEvent::Finished { choice, finish }) => {
+            Kind::ChoiceFinished(v1::ChoiceFinished {
+                choice,
+                reason: encode_finish(&finish).into(),
+                native_reason: finish.native,
+            })
+        }
+        TypedEvent::Finished { usage, usage_source } => Kind::Finished(finished(usage, usage_source)),
+    };
+    Some(v1::ChatEvent { kind: Some(kind) })
+}
+
+fn finished(usage: Usage, source: UsageSource) -> v1::ChatFinished {
+    // The hub's events carry no service tier; it comes with whole answers alone.
+    v1::ChatFinished { usage: Some(encode_usage(usage, source)), service_tier: None }
+}

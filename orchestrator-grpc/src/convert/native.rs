@@ -1,0 +1,167 @@
+//! The native plane: a public dialect's request into a call, and the answer's head into the contract's. Bodies pass unread.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
+use orchestrator_base::config::Limits;
+use orchestrator_core::{
+    call::{About, Call, Head, Input},
+    dialect::Dialect,
+    error::{Error, ErrorKind, Result},
+};
+use orchestrator_proto::v1;
+use tonic::Request;
+
+use super::{
+    call::{Envelope, shorter},
+    field::{Wrong, required},
+};
+use crate::{layers::trace::RequestId, status::reason};
+
+/// Never passed on to a provider, whoever asks for it: what frames the caller's own connection (RFC 9110, section 7.6.1), what
+/// describes its body, and what proves who it is.
+const OWN_HEADERS: [&str; 18] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-api-key",
+    "x-goog-api-key",
+];
+
+/// A request in a public dialect.
+///
+/// `method`, `query` and `content_type` are not looked at: every dialect so far is a POST of JSON, and a body that is none is
+/// refused by the dialect itself, in its own words. `idempotency_key` is not either: no part of the core joins or replays
+/// answers yet.
+pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call> {
+    let (_, extensions, message) = request.into_parts();
+    let envelope = Envelope::open(&extensions)?;
+    if message.body.len() > limits.max_body_bytes {
+        let (size, most) = (message.body.len(), limits.max_body_bytes);
+        let problem = format!("the body has {size} bytes; MAX_BODY_BYTES allows {most}");
+        return Err(Error::new(ErrorKind::TooLarge, problem).with_param("body"));
+    }
+    let timeout = timeout(message.timeout_ms)?;
+    let headers = decode_headers(message.headers)?;
+    let input = decode_input(&message.dialect, &message.operation, &message.path_args, message.body)?;
+    Ok(Call {
+        request_id: envelope.request_id,
+        keys: envelope.keys,
+        input,
+        received: envelope.received,
+        timeout: shorter(timeout, envelope.timeout),
+        about: About {
+            session_id: message.session_id,
+            tags: message.tags.into_iter().collect(),
+            strict: message.strict,
+            providers: message.providers,
+            client_address: message.client_address,
+            user_agent: message.user_agent,
+        },
+        headers,
+    })
+}
+
+fn timeout(millis: Option<u64>) -> Result<Option<Duration>, Wrong> {
+    match millis {
+        Some(0) => Err(Wrong::new("timeout_ms", "must be at least 1")),
+        millis => Ok(millis.map(Duration::from_millis)),
+    }
+}
+
+/// The message's id wins over the one that the layers found; one that cannot be used is left aside, as theirs would be.
+pub fn adopt_request_id(request: &mut Request<v1::InvokeRequest>) {
+    let said = HeaderValue::from_str(&request.get_ref().request_id);
+    if let Some(id) = said.ok().as_ref().and_then(RequestId::from_caller) {
+        request.extensions_mut().insert(id);
+    }
+}
+
+fn decode_input(
+    dialect: &str,
+    operation: &str,
+    path_args: &HashMap<String, String>,
+    body: bytes::Bytes,
+) -> Result<Input, Wrong> {
+    let Some(dialect) = Dialect::from_name(dialect) else {
+        let names = Dialect::ALL.map(Dialect::name).join(", ");
+        return Err(Wrong::new("dialect", format!("must be one of {names}")));
+    };
+    match operation {
+        "models.list" => Ok(Input::Models { dialect, id: None }),
+        "models.get" => {
+            let id = path_args.get("id").map(String::as_str).unwrap_or_default();
+            required("path_args[\"id\"]", id)?;
+            Ok(Input::Models { dialect, id: Some(id.to_owned()) })
+        }
+        own if own.is_empty() || own == dialect.operation().name() => Ok(Input::Native { dialect, body }),
+        _ => {
+            let (own, name) = (dialect.operation().name(), dialect.name());
+            Err(Wrong::new(
+                "operation",
+                format!("must be empty, {own}, models.list or models.get for {name}"),
+            ))
+        }
+    }
+}
+
+fn decode_headers(said: HashMap<String, String>) -> Result<HeaderMap, Wrong> {
+    let mut headers = HeaderMap::with_capacity(said.len());
+    for (name, value) in said {
+        let wrong = |problem| Wrong::new(format!("headers[\"{name}\"]"), problem);
+        let key = HeaderName::try_from(&name).map_err(|_| wrong("is not the name of a header"))?;
+        if OWN_HEADERS.contains(&key.as_str()) {
+            continue;
+        }
+        let value = HeaderValue::try_from(value).map_err(|_| wrong("is not a header's value"))?;
+        headers.insert(key, value);
+    }
+    Ok(headers)
+}
+
+/// How an answer begins. The content type stands in its own field alone; values of one name are joined as RFC 9110, section
+/// 5.3, allows.
+pub fn encode_head(head: &Head) -> v1::Head {
+    let mut headers: HashMap<String, String> = HashMap::with_capacity(head.headers.len());
+    for (name, value) in &head.headers {
+        if name == CONTENT_TYPE {
+            continue;
+        }
+        let value = String::from_utf8_lossy(value.as_bytes());
+        match headers.entry(name.as_str().to_owned()) {
+            Entry::Vacant(entry) => {
+                entry.insert(value.into_owned());
+            }
+            Entry::Occupied(mut entry) => {
+                entry.get_mut().push_str(", ");
+                entry.get_mut().push_str(&value);
+            }
+        }
+    }
+    let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    v1::Head {
+        status: head.status.as_u16().into(),
+        headers,
+        content_type: String::from_utf8_lossy(content_type).into_owned(),
+        reason: head.failure.map_or(v1::ErrorReason::Unspecified, reason).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

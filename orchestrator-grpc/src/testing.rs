@@ -1,0 +1,82 @@
+//! What the tests of this crate share: requests as the layers leave them, and all services together.
+
+use http::HeaderName;
+use orchestrator_base::{clock::Clock, config::Limits, random::Random};
+use orchestrator_core::orchestrator::Orchestrator;
+use orchestrator_proto::v1::{self, admin_server::Admin};
+use tonic::{Request, Response, Status, body::Body};
+
+use crate::{
+    health::Health,
+    layers::{deadline, key, trace::RequestId},
+    orchestrate::OrchestrateService,
+    routes::{Reflection, Services},
+};
+
+/// A request with this metadata, as the layers hand it to a handler. Without an `x-request-id` it is called `test`.
+pub(crate) fn layered<T>(message: T, metadata: &[(&'static str, &'static str)]) -> Request<T> {
+    let mut raw = http::Request::new(Body::empty());
+    for (name, value) in metadata {
+        raw.headers_mut().append(HeaderName::from_static(name), value.parse().unwrap());
+    }
+    let id = raw.headers().get("x-request-id").cloned().unwrap_or_else(|| "test".parse().unwrap());
+    raw.extensions_mut().insert(RequestId::from_caller(&id).unwrap());
+    Request::from_http(key::collect(deadline::note(raw))).map(|_| message)
+}
+
+/// All services around a core, healthy.
+pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services<NoAdmin> {
+    let health = Health::starting().await;
+    health.set_serving(true).await;
+    Services {
+        orchestrate: OrchestrateService::new(Orchestrator {}, limits),
+        admin: NoAdmin,
+        health,
+        reflection,
+        clock: Clock::system(),
+        random: Random::seeded(1),
+    }
+}
+
+/// An Admin that does nothing: its handlers have tests of their own.
+#[derive(Debug)]
+pub(crate) struct NoAdmin;
+
+macro_rules! do_nothing {
+    ($($method:ident($request:ident) -> $response:ty;)*) => {
+        #[tonic::async_trait]
+        impl Admin for NoAdmin {
+            $(async fn $method(&self, _: Request<v1::$request>) -> Result<Response<$response>, Status> {
+                Err(Status::unimplemented(stringify!($method)))
+            })*
+        }
+    };
+}
+
+do_nothing! {
+    list_providers(ListProvidersRequest) -> v1::ListProvidersResponse;
+    get_provider(GetProviderRequest) -> v1::Provider;
+    create_provider(CreateProviderRequest) -> v1::Provider;
+    update_provider(UpdateProviderRequest) -> v1::Provider;
+    delete_provider(DeleteProviderRequest) -> ();
+    list_provider_keys(ListProviderKeysRequest) -> v1::ListProviderKeysResponse;
+    get_provider_key(GetProviderKeyRequest) -> v1::ProviderKey;
+    create_provider_key(CreateProviderKeyRequest) -> v1::ProviderKey;
+    update_provider_key(UpdateProviderKeyRequest) -> v1::ProviderKey;
+    delete_provider_key(DeleteProviderKeyRequest) -> ();
+    list_models(ListModelsRequest) -> v1::ListModelsResponse;
+    get_model(GetModelRequest) -> v1::Model;
+    create_model(CreateModelRequest) -> v1::Model;
+    update_model(UpdateModelRequest) -> v1::Model;
+    delete_model(DeleteModelRequest) -> ();
+    list_model_providers(ListModelProvidersRequest) -> v1::ListModelProvidersResponse;
+    get_model_provider(GetModelProviderRequest) -> v1::ModelProvider;
+    create_model_provider(CreateModelProviderRequest) -> v1::ModelProvider;
+    update_model_provider(UpdateModelProviderRequest) -> v1::ModelProvider;
+    delete_model_provider(DeleteModelProviderRequest) -> ();
+    list_api_keys(ListApiKeysRequest) -> v1::ListApiKeysResponse;
+    get_api_key(GetApiKeyRequest) -> v1::ApiKey;
+    create_api_key(CreateApiKeyRequest) -> v1::ApiKey;
+    update_api_key(UpdateApiKeyRequest) -> v1::ApiKey;
+    delete_api_key(DeleteApiKeyRequest) -> ();
+}
