@@ -10,6 +10,7 @@
 //! | HTTP/2: more than 256 streams, 20 pending resets, 32 KiB of headers | the protocol's own refusals |
 //! | the client reads nothing for `edge.write_timeout_ms` | the connection is closed |
 
+mod head;
 mod io;
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, time::Duration};
@@ -30,11 +31,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
 
-use self::io::{ClientIo, Protocol, tell_protocol};
+use self::{
+    head::{GuardedBody, HeadClock, UnderWay},
+    io::{ClientIo, Protocol, tell_protocol},
+};
 use crate::App;
 
 const MAX_STREAMS: u32 = 256;
 const MAX_PENDING_RESETS: usize = 20;
+/// How long an HTTP/1 connection may idle between two requests: longer than load balancers keep theirs (a minute).
+const IDLE: Duration = Duration::from_secs(75);
 /// Pings find clients that vanished without a word.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// hyper parses up to this many headers without allocating.
@@ -114,16 +120,28 @@ impl Server {
         }
     }
 
-    async fn http1(&self, client: ClientIo, peer: SocketAddr) {
+    async fn http1(&self, mut client: ClientIo, peer: SocketAddr) {
+        let under_way = UnderWay::default();
+        let patience = Duration::from_millis(self.settings.header_timeout_ms);
+        client.time_heads(HeadClock::new(patience, under_way.clone()));
+        let router = self.router.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let guard = under_way.begin();
+            request.extensions_mut().insert(PeerAddress(peer));
+            // A router is always ready.
+            let answer = router.clone().call(request);
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| GuardedBody::new(body, guard))) }
+        });
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_millis(self.settings.header_timeout_ms))
+            // In effect between requests; `head.rs` says why.
+            .header_read_timeout(IDLE.max(patience))
             .max_header_size(self.settings.max_header_bytes.saturating_add(REQUEST_LINE_BYTES));
         if self.settings.max_headers > FREE_HEADERS {
             builder.max_headers(self.settings.max_headers);
         }
-        let connection = builder.serve_connection(TokioIo::new(client), self.service(peer));
+        let connection = builder.serve_connection(TokioIo::new(client), service);
         let mut connection = pin!(connection);
         if self.until_stop(connection.as_mut()).await {
             connection.as_mut().graceful_shutdown();
@@ -140,7 +158,12 @@ impl Server {
             .max_header_list_size(u32::try_from(self.settings.max_header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY);
-        let connection = builder.serve_connection(TokioIo::new(client), self.service(peer));
+        let router = self.router.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddress(peer));
+            router.clone().call(request)
+        });
+        let connection = builder.serve_connection(TokioIo::new(client), service);
         let mut connection = pin!(connection);
         if self.until_stop(connection.as_mut()).await {
             connection.as_mut().graceful_shutdown();
@@ -160,23 +183,6 @@ impl Server {
             }
             None => true,
         }
-    }
-
-    fn service(
-        &self,
-        peer: SocketAddr,
-    ) -> impl hyper::service::Service<
-        Request<Incoming>,
-        Response = axum::response::Response,
-        Error = Infallible,
-        Future: Send + 'static,
-    > + use<> {
-        let router = self.router.clone();
-        service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(PeerAddress(peer));
-            // A router is always ready.
-            router.clone().call(request)
-        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::head::HeadClock;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -52,12 +53,28 @@ pub(super) struct ClientIo {
     patience: Duration,
     stall: Option<Pin<Box<Sleep>>>,
     is_stalled: bool,
+    /// HTTP/1 alone: HTTP/2 finds silent clients by its pings.
+    head_clock: Option<HeadClock>,
 }
 
 impl ClientIo {
     pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
         let first = [0; PREFACE.len()];
-        Self { stream, first, first_start: 0, first_end: 0, patience, stall: None, is_stalled: false }
+        Self {
+            stream,
+            first,
+            first_start: 0,
+            first_end: 0,
+            patience,
+            stall: None,
+            is_stalled: false,
+            head_clock: None,
+        }
+    }
+
+    /// Bounds the time that each head takes.
+    pub(super) fn time_heads(&mut self, clock: HeadClock) {
+        self.head_clock = Some(clock);
     }
 
     /// Notes progress, or lets a stall run against the deadline.
@@ -85,13 +102,21 @@ impl AsyncRead for ClientIo {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let waiting = &this.first[this.first_start..this.first_end];
-        if waiting.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let read = if waiting.is_empty() {
+            Pin::new(&mut this.stream).poll_read(cx, buffer)
+        } else {
+            let taken = waiting.len().min(buffer.remaining());
+            buffer.put_slice(&waiting[..taken]);
+            this.first_start += taken;
+            Poll::Ready(Ok(()))
+        };
+        let Some(clock) = &mut this.head_clock else { return read };
+        if read.is_ready() {
+            clock.bytes_came();
+            return read;
         }
-        let taken = waiting.len().min(buffer.remaining());
-        buffer.put_slice(&waiting[..taken]);
-        this.first_start += taken;
-        Poll::Ready(Ok(()))
+        ready!(clock.poll_late(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the head did not come in time")))
     }
 }
 

@@ -127,6 +127,20 @@ async fn a_client_that_is_slow_with_its_head_is_closed() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_outlives_the_time_for_a_head_but_its_next_head_does_not() {
+    let edge = run(&hello(), |config| config.edge.header_timeout_ms = 50);
+    let mut client = send(edge.address, POST).await;
+    for _ in 0..2 {
+        read_until(&mut client, "{}").await;
+        sleep(Duration::from_millis(150)).await;
+        client.write_all(POST.as_bytes()).await.unwrap();
+    }
+    read_until(&mut client, "{}").await;
+    client.write_all(b"POST /v1/chat").await.unwrap();
+    assert_eq!(read_to_close(client).await, "");
+}
+
+#[tokio::test]
 async fn a_client_that_is_slow_with_its_body_gets_a_408() {
     let edge = run(&hello(), |config| config.edge.body_timeout_ms = 50);
     let mut client =

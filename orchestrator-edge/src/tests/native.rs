@@ -215,3 +215,33 @@ async fn a_core_lost_after_a_whole_answer_does_not_cost_the_answer() {
     let answer = ask(&app(FakeCore::saying(parts).channel()), get("/v1/models")).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, "{}"));
 }
+
+#[tokio::test]
+async fn an_answer_may_be_as_large_as_the_largest_that_the_core_takes_from_a_provider() {
+    let mut large = head(200, "application/json", "");
+    large.data = vec![b'x'; 5 << 20].into();
+    let core = FakeCore::saying(vec![Ok(large)]);
+    let answer = ask(&app(core.channel()), request("POST", CHAT, &[], "{}")).await;
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 5 << 20));
+
+    let narrow = app_with(core.channel(), |config| {
+        config.limits.max_answer_bytes = 1 << 20;
+        config.limits.max_body_bytes = 1 << 20;
+    });
+    assert_eq!(ask(&narrow, request("POST", CHAT, &[], "{}")).await.status, 500);
+}
+
+#[tokio::test]
+async fn the_edges_of_all_threads_share_the_bound_on_bodies_in_flight() {
+    let never_answers = FakeCore::new(|_| Ok(Box::pin(futures_util::stream::pending())));
+    let first = app_with(never_answers.channel(), |config| config.limits.max_body_bytes = 1 << 16);
+    let second = first.for_thread(never_answers.channel());
+    let body = "x".repeat(1 << 16);
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let mut call = Box::pin(ask(&first, request("POST", CHAT, &[], &body)));
+        assert!(futures_util::poll!(&mut call).is_pending());
+        held.push(call);
+    }
+    assert_eq!(ask(&second, request("POST", CHAT, &[], "{}")).await.status, 503);
+}
