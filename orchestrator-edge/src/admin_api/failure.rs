@@ -1,0 +1,102 @@
+//! Admin's errors: `{"error":{"code","message","field"?}}`.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use serde_json::json;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::error::EdgeError;
+
+/// A request to Admin that failed.
+#[derive(Debug)]
+pub(super) struct AdminError {
+    status: StatusCode,
+    code: &'static str,
+    pub(super) message: String,
+    pub(super) field: Option<String>,
+}
+
+impl AdminError {
+    /// A body, a query or a path that cannot be understood.
+    pub(super) fn invalid(message: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code: "invalid_request", message, field: None }
+    }
+
+    /// The same, about a field.
+    pub(super) fn invalid_field(field: &str, message: String) -> Self {
+        Self { field: Some(field.to_owned()), ..Self::invalid(message) }
+    }
+
+    pub(super) fn bad_path(path: &str) -> Self {
+        Self::invalid(format!("The path {path} is not valid UTF-8 once decoded."))
+    }
+
+    pub(super) fn two_keys() -> Self {
+        let message = "The headers authorization and x-admin-key carry two keys that differ.".to_owned();
+        Self { status: StatusCode::UNAUTHORIZED, code: "unauthenticated", message, field: None }
+    }
+
+    pub(super) fn not_found(message: String) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code: "not_found", message, field: None }
+    }
+
+    /// The core answered something that the contract does not have.
+    pub(super) fn internal() -> Self {
+        let message = "The gateway failed on this request.".to_owned();
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "internal", message, field: None }
+    }
+}
+
+impl From<Status> for AdminError {
+    fn from(status: Status) -> Self {
+        let (http_status, code) = match status.code() {
+            Code::InvalidArgument => (StatusCode::BAD_REQUEST, "invalid_request"),
+            Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            Code::PermissionDenied => (StatusCode::FORBIDDEN, "permission_denied"),
+            Code::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => {
+                (StatusCode::CONFLICT, "conflict")
+            }
+            Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => {
+                tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core gave no answer");
+                let message = "The gateway's core cannot be reached; try again in a moment.".to_owned();
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                return Self { status, code: "unavailable", message, field: None };
+            }
+            Code::Ok
+            | Code::Unknown
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::DataLoss => {
+                tracing::error!(grpc.code = ?status.code(), grpc.message = status.message(), "the core failed");
+                return Self::internal();
+            }
+        };
+        let violations = status.get_details_bad_request().map(|details| details.field_violations);
+        let field =
+            violations.and_then(|violations| violations.into_iter().next()).map(|violation| violation.field);
+        Self { status: http_status, code, message: status.message().to_owned(), field }
+    }
+}
+
+impl From<EdgeError> for AdminError {
+    fn from(error: EdgeError) -> Self {
+        Self { status: error.status, code: error.code, message: error.message, field: None }
+    }
+}
+
+impl IntoResponse for AdminError {
+    fn into_response(self) -> Response {
+        let mut error = json!({ "code": self.code, "message": self.message });
+        if let Some(field) = self.field {
+            error["field"] = field.into();
+        }
+        (self.status, Json(json!({ "error": error }))).into_response()
+    }
+}

@@ -1,0 +1,86 @@
+//! From JSON to messages, naming the field that is wrong.
+
+use prost_reflect::{
+    DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage as _, Value,
+};
+use serde_json::{Map, Value as Json};
+
+use super::failure::AdminError;
+
+/// Names further apart than this are not a slip of the pen.
+const NEAR: f64 = 0.6;
+
+/// Sets the fields that `json`, an object, gives. `null` leaves a field unset.
+pub(super) fn fill(message: &mut DynamicMessage, json: &Json) -> Result<(), AdminError> {
+    fill_under(message, object(json)?, "")
+}
+
+/// The object that a body must be.
+pub(super) fn object(json: &Json) -> Result<&Map<String, Json>, AdminError> {
+    json.as_object().ok_or_else(|| AdminError::invalid("The body must be a JSON object.".to_owned()))
+}
+
+/// Sets one field from JSON. `path` is the field's full name, for errors.
+pub(super) fn set(
+    message: &mut DynamicMessage,
+    field: &FieldDescriptor,
+    json: &Json,
+    path: &str,
+) -> Result<(), AdminError> {
+    if json.is_null() {
+        return Ok(());
+    }
+    if let (Some(inner), Json::Object(keys)) = (nested(field), json) {
+        let mut value = DynamicMessage::new(inner);
+        fill_under(&mut value, keys, path)?;
+        message.set_field(field, Value::Message(value));
+        return Ok(());
+    }
+    // One field at a time, so that an error is known to be about this one.
+    let alone = Json::Object(Map::from_iter([(field.name().to_owned(), json.clone())]));
+    let parsed =
+        DynamicMessage::deserialize_with_options(message.descriptor(), alone, &DeserializeOptions::new())
+            .map_err(|error| {
+                AdminError::invalid_field(path, format!("The field `{path}` is malformed: {error}."))
+            })?;
+    message.set_field(field, parsed.get_field(field).into_owned());
+    Ok(())
+}
+
+fn fill_under(
+    message: &mut DynamicMessage,
+    keys: &Map<String, Json>,
+    parent: &str,
+) -> Result<(), AdminError> {
+    for (key, json) in keys {
+        let path = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
+        let field = field(&message.descriptor(), key, &path)?;
+        set(message, &field, json, &path)?;
+    }
+    Ok(())
+}
+
+/// The field of that name; the contract's own names alone, for two spellings of one field could contradict each other.
+fn field(descriptor: &MessageDescriptor, key: &str, path: &str) -> Result<FieldDescriptor, AdminError> {
+    if let Some(field) = descriptor.get_field_by_name(key) {
+        return Ok(field);
+    }
+    let likeness = |field: &FieldDescriptor| strsim::normalized_damerau_levenshtein(field.name(), key);
+    let nearest = descriptor.fields().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let hint = nearest.filter(|field| likeness(field) >= NEAR);
+    let hint = hint.map(|field| format!(" Did you mean `{}`?", field.name())).unwrap_or_default();
+    Err(AdminError::invalid_field(path, format!("There is no field `{path}`.{hint}")))
+}
+
+/// The message that a field holds, when its JSON is an object of that message's fields.
+fn nested(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    match field.kind() {
+        Kind::Message(inner) if !field.is_list() && !field.is_map() && !is_well_known(&inner) => Some(inner),
+        _ => None,
+    }
+}
+
+/// Timestamps and their like have JSON forms of their own.
+pub(super) fn is_well_known(descriptor: &MessageDescriptor) -> bool {
+    descriptor.package_name() == "google.protobuf"
+}

@@ -1,0 +1,83 @@
+//! Which path is which method of Admin.
+
+use http::Method;
+
+/// How a method's request and answer are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Path and query fill the request; the answer is the array.
+    List,
+    /// The path fills the request; the answer is the resource.
+    Get,
+    /// The body is the resource; 201.
+    Create,
+    /// The body's keys are the mask; the path fills the resource.
+    Update,
+    /// The path fills the request; 204.
+    Delete,
+}
+
+/// A row of the table.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) method: Method,
+    /// Below the prefix. Names in braces are fields.
+    pub(super) path: &'static str,
+    pub(super) rpc: &'static str,
+    pub(super) shape: Shape,
+    /// The only field that the body may have, and must.
+    pub(super) only: Option<&'static str>,
+    /// For a resource inside another: the method that shows it, and the field that must equal the path's. The request itself
+    /// names the inner resource alone, so a path that puts it elsewhere has to be refused here.
+    pub(super) inside: Option<(&'static str, &'static str)>,
+}
+
+const fn row(method: Method, path: &'static str, rpc: &'static str, shape: Shape) -> Row {
+    Row { method, path, rpc, shape, only: None, inside: None }
+}
+
+const fn in_provider(method: Method, rpc: &'static str, shape: Shape) -> Row {
+    let inside = Some(("GetProviderKey", "provider_id"));
+    Row { method, path: "/providers/{provider_id}/keys/{id}", rpc, shape, only: None, inside }
+}
+
+const fn only(
+    field: &'static str,
+    method: Method,
+    path: &'static str,
+    rpc: &'static str,
+    shape: Shape,
+) -> Row {
+    Row { method, path, rpc, shape, only: Some(field), inside: None }
+}
+
+/// Every row. `verify` alone is no row: it is not a method.
+#[rustfmt::skip]
+pub(super) const ROWS: [Row; 26] = [
+    row(Method::GET,    "/providers",                    "ListProviders",       Shape::List),
+    row(Method::POST,   "/providers",                    "CreateProvider",      Shape::Create),
+    row(Method::GET,    "/providers/{id}",               "GetProvider",         Shape::Get),
+    row(Method::PATCH,  "/providers/{id}",               "UpdateProvider",      Shape::Update),
+    row(Method::DELETE, "/providers/{id}",               "DeleteProvider",      Shape::Delete),
+    row(Method::GET,    "/providers/{provider_id}/keys", "ListProviderKeys",    Shape::List),
+    row(Method::POST,   "/providers/{provider_id}/keys", "CreateProviderKey",   Shape::Create),
+    in_provider(Method::GET,                             "GetProviderKey",      Shape::Get),
+    in_provider(Method::PATCH,                           "UpdateProviderKey",   Shape::Update),
+    in_provider(Method::DELETE,                          "DeleteProviderKey",   Shape::Delete),
+    row(Method::GET,    "/models",                       "ListModels",          Shape::List),
+    row(Method::POST,   "/models",                       "CreateModel",         Shape::Create),
+    row(Method::GET,    "/models/{id}",                  "GetModel",            Shape::Get),
+    row(Method::PATCH,  "/models/{id}",                  "UpdateModel",         Shape::Update),
+    row(Method::DELETE, "/models/{id}",                  "DeleteModel",         Shape::Delete),
+    row(Method::GET,    "/model-providers",              "ListModelProviders",  Shape::List),
+    row(Method::POST,   "/model-providers",              "CreateModelProvider", Shape::Create),
+    row(Method::GET,    "/model-providers/{id}",         "GetModelProvider",    Shape::Get),
+    row(Method::PATCH,  "/model-providers/{id}",         "UpdateModelProvider", Shape::Update),
+    row(Method::DELETE, "/model-providers/{id}",         "DeleteModelProvider", Shape::Delete),
+    only("enabled", Method::PATCH, "/model-providers/{id}/status", "UpdateModelProvider", Shape::Update),
+    row(Method::GET,    "/keys",                         "ListApiKeys",         Shape::List),
+    row(Method::POST,   "/keys",                         "CreateApiKey",        Shape::Create),
+    row(Method::GET,    "/keys/{id}",                    "GetApiKey",           Shape::Get),
+    row(Method::PATCH,  "/keys/{id}",                    "UpdateApiKey",        Shape::Update),
+    row(Method::DELETE, "/keys/{id}",                    "DeleteApiKey",        Shape::Delete),
+];

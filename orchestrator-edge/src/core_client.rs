@@ -1,0 +1,47 @@
+//! The way to the core: one type of channel, two constructors.
+//!
+//! [`embedded`] calls a core in this process without a socket; [`remote`] keeps a small pool of HTTP/2 connections to the
+//! cores that some addresses resolve to. Everything else in the edge sees a [`CoreChannel`] and cannot tell which it is.
+//!
+//! A channel belongs to one runtime: each request thread makes its own, so that no request crosses threads.
+
+mod connection;
+mod pool;
+mod raw;
+
+use std::convert::Infallible;
+
+use http::{Request, Response};
+use tonic::{Status, body::Body};
+use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
+
+pub use pool::EndpointError;
+#[cfg(test)]
+pub(crate) use raw::RawCodec;
+pub(crate) use raw::unary;
+
+/// A service that carries gRPC requests to a core.
+pub type CoreChannel = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
+
+/// A core in this process: the service itself, with all its layers, called directly.
+pub fn embedded<S>(service: S) -> CoreChannel
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    BoxCloneSyncService::new(service.map_err(|never| match never {}))
+}
+
+/// Cores behind the network: `http://HOST:PORT`, several comma-separated, or a name that resolves to several addresses.
+///
+/// Nothing is dialled before the first request, so a core may start after its edge.
+pub fn remote(endpoints: &str) -> Result<CoreChannel, EndpointError> {
+    let pool = pool::Pool::new(endpoints)?;
+    Ok(BoxCloneSyncService::new(tower::service_fn(move |request| {
+        let pool = pool.clone();
+        async move { pool.send(request).await }
+    })))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! One unary gRPC call whose messages are bytes: the admin transcoder and the readiness probe bring their own encoding.
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use http::uri::PathAndQuery;
+use tonic::{
+    Request, Status,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    metadata::MetadataMap,
+};
+
+use super::CoreChannel;
+
+/// The largest answer that a unary call may bring: a page of 1,000 resources is far below it.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// Calls `path` ("/package.Service/Method") with an encoded message and gives the encoded answer.
+pub(crate) async fn unary(
+    core: &CoreChannel,
+    path: PathAndQuery,
+    metadata: MetadataMap,
+    message: Bytes,
+) -> Result<Bytes, Status> {
+    let mut grpc = tonic::client::Grpc::new(core.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+    grpc.ready().await?;
+    let mut request = Request::new(message);
+    *request.metadata_mut() = metadata;
+    let answer = grpc.unary(request, path, RawCodec).await?;
+    Ok(answer.into_inner())
+}
+
+/// A message is its bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct RawCodec;
+
+impl Codec for RawCodec {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}

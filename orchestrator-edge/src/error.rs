@@ -1,0 +1,156 @@
+//! The edge's own errors, in OpenAI's envelope. Everything else is rendered by the core, in the caller's dialect.
+//!
+//! `{"error":{"message","type","param","code"}}`
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::json;
+use tonic::{Code, Status};
+
+/// Something that went wrong before the core could answer.
+#[derive(Debug)]
+pub(crate) struct EdgeError {
+    pub(crate) status: StatusCode,
+    /// OpenAI's `type`.
+    kind: &'static str,
+    /// What a program can tell errors apart by.
+    pub(crate) code: &'static str,
+    /// The header or field at fault.
+    param: Option<&'static str>,
+    pub(crate) message: String,
+    /// Seconds after which another try makes sense.
+    retry_after: Option<u32>,
+}
+
+impl EdgeError {
+    fn new(status: StatusCode, code: &'static str, message: String) -> Self {
+        let kind = if status.is_server_error() { "server_error" } else { "invalid_request_error" };
+        Self { status, kind, code, param: None, message, retry_after: None }
+    }
+
+    fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    pub(crate) fn unknown_path(method: &Method, path: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_path", format!("There is nothing at {method} {path}."))
+    }
+
+    pub(crate) fn method_not_allowed(method: &Method, path: &str) -> Self {
+        let message = format!("{path} does not take {method}; the header `allow` names what it takes.");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    pub(crate) fn bad_path(path: &str) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad_path",
+            format!("The path {path} is not valid UTF-8 once decoded."),
+        )
+    }
+
+    pub(crate) fn bad_header(name: &'static str, expected: &str) -> Self {
+        let message = format!("The header `{name}` is malformed: {expected} is expected.");
+        Self { param: Some(name), ..Self::new(StatusCode::BAD_REQUEST, "bad_header", message) }
+    }
+
+    pub(crate) fn bad_body() -> Self {
+        let message = "The body ended before it was complete.".to_owned();
+        Self::new(StatusCode::BAD_REQUEST, "bad_body", message)
+    }
+
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        let message = format!("The body is larger than {limit} bytes (MAX_BODY_BYTES).");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+
+    pub(crate) fn body_too_slow(millis: u128) -> Self {
+        let message = format!("The body did not arrive within {millis} ms (edge.body_timeout_ms).");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
+    }
+
+    pub(crate) fn url_too_long(limit: usize) -> Self {
+        Self::new(StatusCode::URI_TOO_LONG, "url_too_long", format!("The URL is longer than {limit} bytes."))
+    }
+
+    pub(crate) fn too_many_headers(limit: usize) -> Self {
+        let message = format!("The request has more than {limit} headers (edge.max_headers).");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message)
+    }
+
+    pub(crate) fn headers_too_large(limit: usize) -> Self {
+        let message = format!("The headers are larger than {limit} bytes (edge.max_header_bytes).");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message)
+    }
+
+    /// The bodies of all requests together are at their bound.
+    pub(crate) fn bodies_full() -> Self {
+        let message = "The gateway holds as many request bodies as it may; try again in a moment.".to_owned();
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message).retry_after(1)
+    }
+
+    pub(crate) fn panicked() -> Self {
+        let message = "The gateway failed on this request.".to_owned();
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
+    }
+
+    /// The core ended the call without any answer.
+    pub(crate) fn no_answer() -> Self {
+        let message = "The gateway's core ended the call without an answer.".to_owned();
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "core_unavailable", message).retry_after(1)
+    }
+
+    /// A call that failed below the dialects. What the core says about the caller is passed on; of its own troubles the
+    /// caller learns only the kind, for their texts may hold addresses.
+    pub(crate) fn from_status(status: &Status) -> Self {
+        let said = || status.message().to_owned();
+        match status.code() {
+            Code::InvalidArgument => Self::new(StatusCode::BAD_REQUEST, "invalid_request", said()),
+            Code::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", said()),
+            Code::PermissionDenied => Self::new(StatusCode::FORBIDDEN, "permission_denied", said()),
+            Code::NotFound => Self::new(StatusCode::NOT_FOUND, "not_found", said()),
+            Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => {
+                Self::new(StatusCode::CONFLICT, "conflict", said())
+            }
+            Code::ResourceExhausted => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", said()).retry_after(1)
+            }
+            Code::Unavailable => {
+                let message = "The gateway's core cannot be reached; try again in a moment.".to_owned();
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "core_unavailable", message).retry_after(1)
+            }
+            // A tonic client reports its own time-out as `Cancelled`.
+            Code::Cancelled | Code::DeadlineExceeded => {
+                let message = "The gateway's core did not answer in time.".to_owned();
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message)
+            }
+            // Tonic says `OutOfRange` of a message over the decode limit: ours is too narrow, the caller did no wrong.
+            Code::Ok
+            | Code::Unknown
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::DataLoss => {
+                let message = "The gateway's core failed on this request.".to_owned();
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
+            }
+        }
+    }
+
+    /// The envelope as JSON text.
+    pub(crate) fn envelope(&self) -> String {
+        let Self { message, kind, param, code, .. } = self;
+        json!({ "error": { "message": message, "type": kind, "param": param, "code": code } }).to_string()
+    }
+}
+
+impl IntoResponse for EdgeError {
+    fn into_response(self) -> Response {
+        let json = HeaderValue::from_static("application/json");
+        let mut response = (self.status, [(header::CONTENT_TYPE, json)], self.envelope()).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

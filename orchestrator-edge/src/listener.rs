@@ -1,0 +1,190 @@
+//! The accept loop: HTTP/1.1 and cleartext HTTP/2 on one port, with the bounds that keep one client from harming others.
+//!
+//! Why not `axum::serve`, nor hyper-util's `auto` builder: the first can set no limit at all; the second waits without a
+//! limit for the bytes that tell the two protocols apart, and cannot bound an HTTP/1 head in bytes.
+//!
+//! | bound | what happens |
+//! |---|---|
+//! | the first bytes, or the head, come too slowly | the connection is closed |
+//! | head too large, too many headers, URL too long | 431, 414: here coarsely, exactly in `layers.rs` |
+//! | HTTP/2: more than 256 streams, 20 pending resets, 32 KiB of headers | the protocol's own refusals |
+//! | the client reads nothing for `edge.write_timeout_ms` | the connection is closed |
+
+mod head;
+mod io;
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, time::Duration};
+
+use axum::Router;
+use http::Request;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use orchestrator_base::{config, task};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service as _;
+
+use self::{
+    head::{GuardedBody, HeadClock, UnderWay},
+    io::{ClientIo, Protocol, tell_protocol},
+};
+use crate::App;
+
+const MAX_STREAMS: u32 = 256;
+const MAX_PENDING_RESETS: usize = 20;
+/// How long an HTTP/1 connection may idle between two requests: longer than load balancers keep theirs (a minute).
+const IDLE: Duration = Duration::from_secs(75);
+/// Pings find clients that vanished without a word.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// hyper parses up to this many headers without allocating.
+const FREE_HEADERS: usize = 100;
+/// Room in the coarse limit for the request line, so that a long URL is told apart from large headers.
+const REQUEST_LINE_BYTES: usize = 16 * 1024;
+/// How long to wait after a failed accept: file descriptors are probably used up.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a request comes from, as an extension of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerAddress(pub(crate) SocketAddr);
+
+/// Serves `app` on `listener` until its `stop` is cancelled; then gives the answers under way `drain` to end.
+///
+/// Must run inside the runtime that is to do the work. Fails only when the listener cannot be used at all.
+pub async fn serve(listener: std::net::TcpListener, app: App, drain: Duration) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let stop = app.edge.stop.clone();
+    let server = Server {
+        router: app.router,
+        settings: app.edge.settings.clone(),
+        stop,
+        kill: CancellationToken::new(),
+    };
+    let connections = TaskTracker::new();
+
+    while let Some(accepted) = server.stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, peer)) => {
+                task::spawn(
+                    "client-connection",
+                    connections.track_future(server.clone().connection(stream, peer)),
+                );
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+
+    drop(listener);
+    connections.close();
+    if timeout(drain, connections.wait()).await.is_err() {
+        tracing::warn!(connections.open = connections.len(), "closing connections that did not end in time");
+        server.kill.cancel();
+        connections.wait().await;
+    }
+    Ok(())
+}
+
+#[derive(Clone)]
+struct Server {
+    router: Router,
+    settings: std::sync::Arc<config::Edge>,
+    /// Answers under way may end.
+    stop: CancellationToken,
+    /// Nothing may go on.
+    kill: CancellationToken,
+}
+
+impl Server {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+        // Without it small writes wait for acknowledgements: up to 40 ms a chunk.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let mut client = ClientIo::new(stream, Duration::from_millis(self.settings.write_timeout_ms));
+        let patience = Duration::from_millis(self.settings.header_timeout_ms);
+        let told = self.stop.run_until_cancelled(timeout(patience, tell_protocol(&mut client))).await;
+        let Some(Ok(Ok(protocol))) = told else { return };
+        match protocol {
+            Protocol::Http1 => self.http1(client, peer).await,
+            Protocol::Http2 => self.http2(client, peer).await,
+        }
+    }
+
+    async fn http1(&self, mut client: ClientIo, peer: SocketAddr) {
+        let under_way = UnderWay::default();
+        let patience = Duration::from_millis(self.settings.header_timeout_ms);
+        client.time_heads(HeadClock::new(patience, under_way.clone()));
+        let router = self.router.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let guard = under_way.begin();
+            request.extensions_mut().insert(PeerAddress(peer));
+            // A router is always ready.
+            let answer = router.clone().call(request);
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| GuardedBody::new(body, guard))) }
+        });
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            // In effect between requests; `head.rs` says why.
+            .header_read_timeout(IDLE.max(patience))
+            .max_header_size(self.settings.max_header_bytes.saturating_add(REQUEST_LINE_BYTES));
+        if self.settings.max_headers > FREE_HEADERS {
+            builder.max_headers(self.settings.max_headers);
+        }
+        let connection = builder.serve_connection(TokioIo::new(client), service);
+        let mut connection = pin!(connection);
+        if self.until_stop(connection.as_mut()).await {
+            connection.as_mut().graceful_shutdown();
+            self.kill.run_until_cancelled(connection).await;
+        }
+    }
+
+    async fn http2(&self, client: ClientIo, peer: SocketAddr) {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_header_list_size(u32::try_from(self.settings.max_header_bytes).unwrap_or(u32::MAX))
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_EVERY);
+        let router = self.router.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddress(peer));
+            router.clone().call(request)
+        });
+        let connection = builder.serve_connection(TokioIo::new(client), service);
+        let mut connection = pin!(connection);
+        if self.until_stop(connection.as_mut()).await {
+            connection.as_mut().graceful_shutdown();
+            self.kill.run_until_cancelled(connection).await;
+        }
+    }
+
+    /// Runs a connection until it ends (false) or the drain begins (true).
+    async fn until_stop<C: Future<Output = hyper::Result<()>>>(&self, connection: C) -> bool {
+        match self.stop.run_until_cancelled(connection).await {
+            // A client that leaves, or speaks no HTTP, is no event of ours.
+            Some(ended) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                false
+            }
+            None => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

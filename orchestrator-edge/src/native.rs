@@ -1,0 +1,75 @@
+//! The one handler of the client API: path, headers, query and body become an `InvokeRequest`, the answer becomes HTTP.
+//!
+//! The body is never opened here. What the core answers, errors included, is already in the caller's dialect.
+
+mod answer;
+mod request;
+
+use axum::{
+    extract::{Path, Request, State, rejection::PathRejection},
+    response::{IntoResponse as _, Response},
+};
+use orchestrator_proto::v1::orchestrate_client::OrchestrateClient;
+
+use crate::{Edge, error::EdgeError};
+
+pub(crate) use request::KEY_HEADERS;
+
+/// What a path stands for: the dialect of its body and the operation in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) dialect: &'static str,
+    /// Empty: what the dialect itself is for.
+    pub(crate) operation: &'static str,
+}
+
+/// Answers a request for `target`.
+pub(crate) async fn invoke(edge: Edge, target: Target, request: Request) -> Response {
+    invoke_with_id(edge, target, None, request).await.unwrap_or_else(EdgeError::into_response)
+}
+
+/// Answers a request for the resource that the rest of the path names.
+///
+/// Names of models hold slashes and colons, and vendors' SDKs send a slash either as it is or as `%2F`. The name is looked
+/// up and nothing else, so either form can reach only what a model is called; empty segments name nothing.
+pub(crate) async fn invoke_named(
+    State(edge): State<Edge>,
+    target: Target,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let path = request.uri().path();
+    let Ok(Path(id)) = id else { return EdgeError::bad_path(path).into_response() };
+    if path.contains("//") || path.ends_with('/') {
+        return EdgeError::unknown_path(request.method(), path).into_response();
+    }
+    invoke_with_id(edge, target, Some(id), request).await.unwrap_or_else(EdgeError::into_response)
+}
+
+async fn invoke_with_id(
+    edge: Edge,
+    target: Target,
+    id: Option<String>,
+    request: Request,
+) -> Result<Response, EdgeError> {
+    let (head, body) = request.into_parts();
+    let mut message = request::describe(target, id, &head)?;
+    let body = edge.bodies.read(&head.headers, body).await?;
+    message.body = body.bytes;
+    let mut call = tonic::Request::new(message);
+    request::present_keys(&head.headers, call.metadata_mut());
+
+    let mut core = OrchestrateClient::new(edge.core.clone()).max_decoding_message_size(edge.max_answer_bytes);
+    let mut parts = core.stream_invoke(call).await.map_err(|status| lost(&status))?.into_inner();
+    let first = parts.message().await.map_err(|status| lost(&status))?;
+    // From here on the core answers: whatever it needed of the body, it has.
+    drop(body.share);
+    let first = first.ok_or_else(EdgeError::no_answer)?;
+    answer::answer(first, parts).await
+}
+
+/// A call that failed before its answer began.
+fn lost(status: &tonic::Status) -> EdgeError {
+    tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core gave no answer");
+    EdgeError::from_status(status)
+}

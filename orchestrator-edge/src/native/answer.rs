@@ -1,0 +1,140 @@
+//! From the parts of an answer to HTTP.
+//!
+//! A whole answer leaves in one write with its length. A stream is pulled straight through: no task and no channel stands
+//! between, so when the client leaves, dropping the body drops the gRPC stream and the core cancels. The stream is always
+//! read to its end: dropping it before its trailers would reset it.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use futures_core::Stream as _;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_body::Frame;
+use orchestrator_proto::v1::{Head, InvokeResponse};
+use tonic::{Status, Streaming};
+
+use crate::error::EdgeError;
+
+/// Headers that belong to a connection or that the edge computes itself: never taken from an answer's head.
+const NOT_FROM_THE_CORE: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::UPGRADE,
+];
+
+/// Turns the first part and whatever follows it into an answer.
+pub(super) async fn answer(
+    first: InvokeResponse,
+    mut rest: Streaming<InvokeResponse>,
+) -> Result<Response, EdgeError> {
+    let Some(head) = first.head else { return Err(EdgeError::no_answer()) };
+    let status = u16::try_from(head.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.filter(|status| !status.is_informational()).ok_or_else(EdgeError::no_answer)?;
+    let is_event_stream = head.content_type.starts_with("text/event-stream");
+    let mut headers = headers_of(&head);
+
+    let body = if is_event_stream {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+        // Asks nginx, and proxies that follow it, not to hold events back.
+        headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
+        Body::new(PartsBody { ready: [Some(first.data), None], rest: Some(rest), is_event_stream })
+    } else {
+        match rest.message().await {
+            Ok(None) => whole(status, &mut headers, first.data),
+            // By contract a whole answer is one part, and that part is here.
+            Err(lost) => {
+                tracing::warn!(grpc.code = ?lost.code(), "the core was lost after a whole answer");
+                whole(status, &mut headers, first.data)
+            }
+            Ok(Some(second)) => {
+                let ready = [Some(first.data), Some(second.data)];
+                Body::new(PartsBody { ready, rest: Some(rest), is_event_stream })
+            }
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+fn whole(status: StatusCode, headers: &mut HeaderMap, data: Bytes) -> Body {
+    if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(data.len()));
+    }
+    Body::from(data)
+}
+
+fn headers_of(head: &Head) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(head.headers.len() + 4);
+    for (name, value) in &head.headers {
+        // A header that HTTP cannot carry is left out: it must not cost the answer.
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
+        let Ok(value) = HeaderValue::from_str(value) else { continue };
+        if !NOT_FROM_THE_CORE.contains(&name) {
+            headers.insert(name, value);
+        }
+    }
+    if let Ok(content_type) = HeaderValue::from_str(&head.content_type)
+        && !content_type.is_empty()
+    {
+        headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    headers
+}
+
+/// An answer in parts.
+struct PartsBody {
+    /// Parts that were read before the body was.
+    ready: [Option<Bytes>; 2],
+    /// The parts still to come; `None` once the end was reached.
+    rest: Option<Streaming<InvokeResponse>>,
+    is_event_stream: bool,
+}
+
+impl PartsBody {
+    /// A core that is lost in the middle of a stream: events end with an error in the protocol and then cleanly, for a reset
+    /// would hide it. Anything else is cut, so that half an answer never looks like a whole one.
+    fn end_with(&self, status: Status) -> Result<Frame<Bytes>, Status> {
+        tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core was lost in a stream");
+        if !self.is_event_stream {
+            return Err(status);
+        }
+        let event = format!("data: {}\n\n", EdgeError::from_status(&status).envelope());
+        Ok(Frame::data(Bytes::from(event)))
+    }
+}
+
+impl http_body::Body for PartsBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let ready = self.ready.iter_mut().find_map(|part| part.take().filter(|data| !data.is_empty()));
+        if let Some(data) = ready {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        loop {
+            let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
+            match ready!(Pin::new(rest).poll_next(cx)) {
+                Some(Ok(part)) if part.data.is_empty() => {}
+                Some(Ok(part)) => return Poll::Ready(Some(Ok(Frame::data(part.data)))),
+                Some(Err(status)) => {
+                    self.rest = None;
+                    return Poll::Ready(Some(self.end_with(status)));
+                }
+                None => self.rest = None,
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Every path, on one screen.
+//!
+//! A path is served as it is written here and in no other spelling: no double slashes, no other case, no trailing slash.
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::IntoResponse as _,
+    routing::{get, head, post},
+};
+use http::StatusCode;
+
+use crate::{
+    Edge, admin_api,
+    error::EdgeError,
+    native::{Target, invoke, invoke_named},
+    ops,
+};
+
+const CHAT: Target = Target { dialect: "openai_chat", operation: "" };
+const COMPLETIONS: Target = Target { dialect: "openai_completions", operation: "" };
+const EMBEDDINGS: Target = Target { dialect: "openai_embeddings", operation: "" };
+const LIST_MODELS: Target = Target { dialect: "openai_chat", operation: "models.list" };
+const GET_MODEL: Target = Target { dialect: "openai_chat", operation: "models.get" };
+
+/// All routes.
+pub(crate) fn routes(edge: Edge) -> Router {
+    let mut router = Router::new().route("/", head(async || StatusCode::OK));
+    for prefix in ["/v1", "/openai/v1", "/api/v1"] {
+        router = client_api(router, prefix);
+    }
+    for prefix in ["", "/api/v1"] {
+        router = operations(router, prefix);
+    }
+    for prefix in ["/admin", "/api/admin"] {
+        router = admin_api::routes(router, prefix);
+    }
+    router
+        .fallback(async |request: Request| {
+            EdgeError::unknown_path(request.method(), request.uri().path()).into_response()
+        })
+        .method_not_allowed_fallback(async |request: Request| {
+            EdgeError::method_not_allowed(request.method(), request.uri().path()).into_response()
+        })
+        .with_state(edge)
+}
+
+fn client_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
+    let to = |target: Target| move |State(edge): State<Edge>, request: Request| invoke(edge, target, request);
+    router
+        .route(&format!("{prefix}/chat/completions"), post(to(CHAT)))
+        .route(&format!("{prefix}/completions"), post(to(COMPLETIONS)))
+        .route(&format!("{prefix}/embeddings"), post(to(EMBEDDINGS)))
+        .route(&format!("{prefix}/models"), get(to(LIST_MODELS)))
+        .route(
+            &format!("{prefix}/models/{{*id}}"),
+            get(|edge, id, request| invoke_named(edge, GET_MODEL, id, request)),
+        )
+}
+
+fn operations(router: Router<Edge>, prefix: &str) -> Router<Edge> {
+    router
+        .route(&format!("{prefix}/health"), get(ops::health))
+        .route(&format!("{prefix}/healthz"), get(ops::health))
+        .route(&format!("{prefix}/health/live"), get(ops::live))
+        .route(&format!("{prefix}/health/ready"), get(ops::ready))
+        .route(&format!("{prefix}/version"), get(ops::version))
+}
