@@ -1,6 +1,9 @@
 //! Compiles `proto/` with protox (pure Rust: no protoc on the machine) and writes the descriptor set beside the code.
 
-#![expect(clippy::disallowed_methods, reason = "cargo tells a build script its OUT_DIR through the environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script its OUT_DIR through the environment"
+)]
 
 use std::{env, error::Error, fs, path::PathBuf};
 

@@ -10,4 +10,5 @@ pub mod error;
 pub mod catalog;
 pub mod dialect;
 pub mod ledger;
+pub mod policy;
 pub mod store;
