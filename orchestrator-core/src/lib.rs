@@ -2,6 +2,9 @@
 
 pub mod orchestrator;
 
+pub mod admin;
+pub mod refresher;
+
 pub mod call;
 pub mod chat;
 pub mod embedding;

@@ -142,11 +142,10 @@ fn dialects(provider: &Provider) -> Vec<Dialect> {
 fn headers(provider: &Provider) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in &provider.headers {
-        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(value)) => {
-                headers.insert(name, value);
-            }
-            _ => tracing::error!(provider.name, header = name, "a provider's header is left out"),
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        } else {
+            tracing::error!(provider.name, header = name, "a provider's header is left out");
         }
     }
     headers

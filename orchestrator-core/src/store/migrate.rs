@@ -24,7 +24,7 @@ static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 /// Where sqlx writes down what was applied.
 const APPLIED: &str = "_sqlx_migrations";
 /// How long another process may migrate before this one gives up.
-const LOCK_WAIT: Duration = Duration::from_secs(60);
+const LOCK_WAIT: Duration = Duration::from_mins(1);
 /// How often the lock is tried.
 const LOCK_RETRY: Duration = Duration::from_millis(100);
 /// Copies kept.

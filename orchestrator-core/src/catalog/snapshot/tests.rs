@@ -172,13 +172,14 @@ fn a_target_carries_what_its_provider_says() {
 
 #[test]
 fn a_provider_speaks_what_its_options_name_or_else_its_kind() {
+    use Dialect::{OpenAiChat as Chat, OpenAiCompletions as Completions, OpenAiEmbeddings as Embeddings};
+
     let spoken = |kind: &str, named: &[&str]| {
         let mut rows = rows();
         rows.providers[0].kind = kind.into();
         rows.providers[0].options.dialects = named.iter().map(ToString::to_string).collect();
         target(&rows, "alpha/x").dialects.to_vec()
     };
-    use Dialect::{OpenAiChat as Chat, OpenAiCompletions as Completions, OpenAiEmbeddings as Embeddings};
     assert_eq!(spoken("openai", &[]), [Chat, Completions, Embeddings]);
     assert_eq!(spoken("openai_compatible", &[]), [Chat, Completions, Embeddings]);
     assert_eq!(spoken("echo", &[]), [Chat, Embeddings]);
