@@ -53,7 +53,7 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
     let mut failures = Vec::new();
     let mut retries_here = 0;
     loop {
-        entry.attempt(&current.target, current.key());
+        entry.attempt(current.target(), current.key());
         // A provider that is slow beats none: with nobody else to turn to, its first token is waited for.
         let last = waiting.is_empty() || entry.attempts() >= max_attempts;
         let error = match one::try_one(asker, job, &current, last).await {
@@ -74,7 +74,7 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
             max_attempts,
             candidates_left: !waiting.is_empty(),
             retries_here,
-            max_retries_here: if repeatable(&error) { current.target.max_retries } else { 0 },
+            max_retries_here: if repeatable(&error) { current.target().max_retries } else { 0 },
             retry_after: error.retry_after,
             time_left: job.time_left(),
         };
@@ -95,7 +95,7 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
 }
 
 fn same_provider(a: &Candidate, b: &Candidate) -> bool {
-    a.target.provider_id == b.target.provider_id
+    a.target().provider_id == b.target().provider_id
 }
 
 /// The provider does not take the key: 401, 402 or 403.
@@ -137,7 +137,7 @@ fn most_telling(failures: Vec<Error>) -> Error {
 fn log_failure(job: &Job, candidate: &Candidate, error: &Error) {
     tracing::warn!(
         request_id = job.request_id,
-        provider = candidate.target.provider_name,
+        provider = &*candidate.target().provider_name,
         model = job.facts.model,
         error.kind = error.kind.name(),
         error = error.message,

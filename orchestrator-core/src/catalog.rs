@@ -3,8 +3,14 @@
 //! These are what the store keeps and Admin changes. Requests see none of them directly, but the immutable view that
 //! [`snapshot`] makes of them.
 
-pub mod keys;
+pub mod route;
 pub mod snapshot;
+
+pub mod keys;
+
+mod build;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::collections::BTreeMap;
 
@@ -56,6 +62,21 @@ pub enum ManagedBy {
     File,
 }
 
+impl ManagedBy {
+    /// The public name: in Admin's answers and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::File => "file",
+        }
+    }
+
+    /// The owner of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Admin, Self::File].into_iter().find(|owner| owner.name() == name)
+    }
+}
+
 /// What only some providers have. Kept as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -100,8 +121,8 @@ pub struct ProviderKey {
     pub label: String,
     /// The secret's ends: `sk-p…4xYz`.
     pub masked: String,
-    /// The secret, encrypted (see `admin/secrets.rs`).
-    pub sealed: Vec<u8>,
+    /// The secret, encrypted, in an envelope of text (see `admin/secrets.rs`).
+    pub sealed: String,
     /// Share among the provider's keys, 1 to 10000.
     pub weight: u32,
     /// Disabled keys are not used.
@@ -216,4 +237,20 @@ pub struct CatalogRows {
     pub model_providers: Vec<ModelProvider>,
     /// All of them.
     pub api_keys: Vec<ApiKey>,
+}
+
+/// What holds where a row is made without saying.
+pub mod defaults {
+    /// [`super::Provider::priority`].
+    pub const PRIORITY: u32 = 100;
+    /// Every `weight`.
+    pub const WEIGHT: u32 = 100;
+    /// [`super::Provider::max_retries`].
+    pub const MAX_RETRIES: u32 = 3;
+    /// [`super::Model::max_retry`].
+    pub const MAX_RETRY: u32 = 2;
+    /// [`super::Model::strategy`].
+    pub const STRATEGY: &str = "priority";
+    /// [`super::ModelProvider::provider_model`]: as asked.
+    pub const PROVIDER_MODEL: &str = "*";
 }

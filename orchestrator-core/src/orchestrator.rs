@@ -108,7 +108,7 @@ impl Orchestrator {
         let view = self.shared.catalog.load();
         let caller = admission::authenticate(&call.keys, &view.keys, self.shared.clock.now())?;
         admission::authorize(&caller, Operation::Chat, &facts.model)?;
-        prepare::route(&view.catalog, &facts.model)?;
+        prepare::route(&view.catalog, &caller, &facts.model)?;
         Ok(usage::estimate(facts.body_bytes))
     }
 

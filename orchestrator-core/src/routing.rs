@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     call::Facts,
-    catalog::snapshot::{Route, Target, TargetKey},
+    catalog::route::{Route, Target, TargetKey},
     dialect::{Dialect, Operation},
     error::{Error, Result},
     policy::weight,
@@ -24,22 +24,28 @@ pub struct Plan {
 /// One provider that may be asked, and the order of its keys.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The provider and the model there.
-    pub target: Arc<Target>,
+    route: Arc<Route>,
+    /// The target's place in the route.
+    place: usize,
     /// Places in the target's keys, the one to use first. Empty: a provider that needs none.
-    pub keys: Vec<usize>,
+    keys: Vec<usize>,
 }
 
 impl Candidate {
+    /// The provider and the model there.
+    pub fn target(&self) -> &Target {
+        &self.route.targets[self.place]
+    }
+
     /// The key to use, if the provider needs one.
     pub fn key(&self) -> Option<&TargetKey> {
-        self.keys.first().and_then(|&place| self.target.keys.get(place))
+        self.keys.first().and_then(|&place| self.target().keys.get(place))
     }
 
     /// The same provider with its next key, if it has one.
     pub fn with_next_key(&self) -> Option<Self> {
         let keys = self.keys.get(1..).filter(|rest| !rest.is_empty())?.to_vec();
-        Some(Self { target: Arc::clone(&self.target), keys })
+        Some(Self { keys, ..self.clone() })
     }
 }
 
@@ -55,10 +61,11 @@ pub fn plan(
     let mut candidates = Vec::new();
     let mut missing = Missing::default();
     for route in routes {
-        let able: Vec<&Arc<Target>> =
-            route.targets.iter().filter(|target| missing.note(target, facts, operation)).collect();
-        candidates
-            .extend(priority::order(able, &mut unit).into_iter().map(|target| candidate(target, &mut unit)));
+        let targets = route.targets.iter().enumerate();
+        let mut able: Vec<(usize, &Target)> =
+            targets.filter(|(_, target)| missing.note(target, facts, operation)).collect();
+        priority::order(&mut able, &mut unit);
+        candidates.extend(able.into_iter().map(|(place, _)| candidate(route, place, &mut unit)));
     }
     if candidates.is_empty() {
         return Err(missing.error(&facts.model, operation));
@@ -67,10 +74,11 @@ pub fn plan(
     Ok(Plan { candidates, max_attempts })
 }
 
-fn candidate(target: &Arc<Target>, unit: &mut impl FnMut() -> f64) -> Candidate {
-    let mut keys: Vec<usize> = (0..target.keys.len()).collect();
-    weight::shuffle(&mut keys, |&place| u64::from(target.keys[place].weight), unit);
-    Candidate { target: Arc::clone(target), keys }
+fn candidate(route: &Arc<Route>, place: usize, unit: &mut impl FnMut() -> f64) -> Candidate {
+    let secrets = &route.targets[place].keys;
+    let mut keys: Vec<usize> = (0..secrets.len()).collect();
+    weight::shuffle(&mut keys, |&key| u64::from(secrets[key].weight), unit);
+    Candidate { route: Arc::clone(route), place, keys }
 }
 
 /// The dialect in which a target is asked: the caller's own if it speaks that, else one that the hub can reach.

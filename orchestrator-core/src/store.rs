@@ -9,6 +9,24 @@
 //! 3. `store/<table>.rs`: one implementation over `Db`.
 //! 4. Its cases in the contract suite.
 
+mod api_keys;
+#[cfg(test)]
+mod contract;
+mod database;
+mod db;
+mod entity;
+mod lists;
+mod migrate;
+mod model_providers;
+mod models;
+mod provider_keys;
+mod providers;
+mod request_logs;
+mod revision;
+mod settings;
+
+pub use database::{Database, DatabaseTarget, Migration};
+
 use async_trait::async_trait;
 
 use crate::{
@@ -92,6 +110,63 @@ pub trait CatalogWriter: Send + Sync {
     /// [`StoreError::Conflict`].
     async fn apply(&self, changes: Vec<CatalogChange>) -> Result<(), StoreError>;
 }
+
+/// A stretch of a list that is sorted by id.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// Only what comes after this id.
+    pub after: Option<String>,
+    /// The most to return.
+    pub limit: u32,
+}
+
+/// Reads the catalog for Admin: one row, or a stretch of them, oldest first. `None` as a filter means all.
+#[async_trait]
+pub trait CatalogLists: Send + Sync {
+    /// A provider, by its id or else its name.
+    async fn provider(&self, id_or_name: &str) -> Result<Option<Provider>, StoreError>;
+
+    /// Providers.
+    async fn providers(&self, slice: &Slice) -> Result<Vec<Provider>, StoreError>;
+
+    /// A provider's key, by its id.
+    async fn provider_key(&self, id: &str) -> Result<Option<ProviderKey>, StoreError>;
+
+    /// Providers' keys.
+    async fn provider_keys(
+        &self,
+        provider_id: Option<&str>,
+        slice: &Slice,
+    ) -> Result<Vec<ProviderKey>, StoreError>;
+
+    /// A model, by its id or else its name.
+    async fn model(&self, id_or_name: &str) -> Result<Option<Model>, StoreError>;
+
+    /// Models.
+    async fn models(&self, slice: &Slice) -> Result<Vec<Model>, StoreError>;
+
+    /// An association, by its id.
+    async fn model_provider(&self, id: &str) -> Result<Option<ModelProvider>, StoreError>;
+
+    /// Associations.
+    async fn model_providers(
+        &self,
+        model_id: Option<&str>,
+        provider_id: Option<&str>,
+        slice: &Slice,
+    ) -> Result<Vec<ModelProvider>, StoreError>;
+
+    /// A caller's key, by its id or else its name.
+    async fn api_key(&self, id_or_name: &str) -> Result<Option<ApiKey>, StoreError>;
+
+    /// Callers' keys.
+    async fn api_keys(&self, slice: &Slice) -> Result<Vec<ApiKey>, StoreError>;
+}
+
+/// All that Admin needs of a store.
+pub trait AdminStore: CatalogReader + CatalogWriter + CatalogLists + SettingStore {}
+
+impl<T: CatalogReader + CatalogWriter + CatalogLists + SettingStore> AdminStore for T {}
 
 /// Small facts about the installation, by name: the master key's fingerprint.
 #[async_trait]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     call::Signals,
-    catalog::snapshot::Target,
+    catalog::route::Target,
     dialect::{Dialect, ErrorAnswer, HubReply},
     error::{Error, ErrorKind, Result, Upstream},
     provider::{
@@ -60,7 +60,7 @@ pub enum WholeAnswer {
 ///
 /// Errors: whatever failed, with whose fault it is.
 pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool) -> Result<Committed> {
-    let target = &*candidate.target;
+    let target = candidate.target();
     let kind = provider::kind(&target.kind).ok_or_else(|| {
         Error::internal("the catalog holds a provider of a kind that this build does not know")
     })?;
@@ -208,7 +208,7 @@ fn failed(target: &Target, dialect: Dialect, what: &str) -> Error {
 fn named(mut error: Error, target: &Target, dialect: Dialect) -> Error {
     let upstream = error.upstream.get_or_insert_with(Box::default);
     if upstream.provider.is_empty() {
-        upstream.provider.clone_from(&target.provider_name);
+        upstream.provider = target.provider_name.to_string();
         upstream.dialect = dialect.name();
     }
     error
@@ -220,7 +220,10 @@ fn too_late(job: &Job, target: &Target, dialect: Dialect) -> Error {
         return Error::new(ErrorKind::Timeout, "the request's own time limit ran out");
     }
     let message = format!("the provider `{}` took too long", target.provider_name);
-    let upstream =
-        Upstream { provider: target.provider_name.clone(), dialect: dialect.name(), ..Upstream::default() };
+    let upstream = Upstream {
+        provider: target.provider_name.to_string(),
+        dialect: dialect.name(),
+        ..Upstream::default()
+    };
     Error::new(ErrorKind::Timeout, message).with_upstream(upstream)
 }

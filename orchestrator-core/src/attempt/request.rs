@@ -9,7 +9,7 @@ use http::{
 use super::Job;
 use crate::{
     call::Input,
-    catalog::snapshot::Target,
+    catalog::route::Target,
     dialect::{Dialect, Edits, EncodeTarget},
     error::{Error, ErrorKind, Result},
     provider::ProviderKind,
@@ -106,7 +106,7 @@ fn headers(job: &Job, target: &Target, same: bool) -> HeaderMap {
     if same {
         headers.extend(job.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
-    for (name, value) in &target.headers {
+    for (name, value) in &*target.headers {
         headers.insert(name.clone(), value.clone());
     }
     headers

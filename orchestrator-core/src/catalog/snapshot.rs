@@ -1,83 +1,225 @@
 //! The immutable view of the catalog that a request takes once.
+//!
+//! It is built whole, away from the requests, and swapped in with one pointer: a request sees one state of the catalog from
+//! its beginning to its end, and reads it without a lock.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use http::HeaderMap;
-use secrecy::SecretString;
+use arc_swap::{ArcSwap, Guard};
+use orchestrator_base::config;
 
-use crate::dialect::Dialect;
+pub use super::build::Unseal;
+use super::{
+    CatalogRows, Model, ModelProvider,
+    build::{self, ReadyProvider},
+    keys::KeyTable,
+    route::{Resolution, Route, Target},
+};
+use crate::{call::ModelInfo, policy::glob};
 
-#[derive(Debug)]
-pub struct Route {
-    pub model: String,
-    pub targets: Vec<Arc<Target>>,
-    pub max_attempts: u32,
-    pub fallbacks: Vec<String>,
+/// Attempts in all for `NAME/UPSTREAM`, which no model's `max_retry` speaks for: a model's default.
+const DIRECT_ATTEMPTS: u32 = super::defaults::MAX_RETRY + 1;
+/// How many near names are told.
+const NEAR_NAMES: usize = 3;
+/// Longer names are not compared: the work grows with the product of the lengths.
+const NEAR_LENGTH: usize = 128;
+
+/// What requests see of the catalog.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// Models by name.
+    exact: HashMap<String, Entry>,
+    /// Models whose name is a pattern, the most specific first.
+    patterns: Vec<(String, Entry)>,
+    /// Enabled providers by name.
+    providers: HashMap<String, ReadyProvider>,
 }
 
-#[derive(Debug)]
-pub struct Target {
-    pub provider_id: String,
-    pub provider_name: String,
-    pub kind: String,
-    pub base_url: String,
-    pub dialects: Vec<Dialect>,
-    pub upstream_model: String,
-    pub priority: u32,
-    pub weight: u64,
-    pub tool_call: bool,
-    pub structured_output: bool,
-    pub image: bool,
-    pub timeouts: TargetTimeouts,
-    pub max_retries: u32,
-    pub headers: HeaderMap,
-    pub overrides: Vec<(String, String)>,
-    pub include_usage: Option<bool>,
-    pub keys: Vec<TargetKey>,
+#[derive(Clone, Debug)]
+struct Entry {
+    route: Arc<Route>,
+    /// Which of the targets ask for the model by the name that was asked.
+    as_asked: Vec<bool>,
+    created: i64,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub struct TargetTimeouts {
-    pub connect: Duration,
-    pub first_token: Duration,
-    pub idle: Duration,
-    pub total_stream: Duration,
-    pub total_whole: Duration,
-}
-
-#[derive(Debug)]
-pub struct TargetKey {
-    pub id: String,
-    pub label: String,
-    pub weight: u32,
-    pub secret: SecretString,
-}
-
-use crate::call::ModelInfo;
-
-#[derive(Debug, Default)]
-pub struct Catalog;
-pub enum Resolution {
-    Found(Arc<Route>),
-    Unknown { near: Vec<String> },
-}
 impl Catalog {
-    pub fn resolve(&self, _name: &str) -> Resolution {
-        Resolution::Unknown { near: vec![] }
+    /// Builds the view. A provider's key that cannot be unsealed is left out, and logged.
+    pub fn build(rows: &CatalogRows, unseal: Unseal<'_>, defaults: &config::Timeouts) -> Self {
+        let providers = build::providers(rows, unseal, defaults);
+        let mut associations: HashMap<&str, Vec<&ModelProvider>> = HashMap::new();
+        for association in &rows.model_providers {
+            associations.entry(&association.model_id).or_default().push(association);
+        }
+        let mut exact = HashMap::new();
+        let mut patterns = Vec::new();
+        for model in rows.models.iter().filter(|model| model.enabled) {
+            let of_model = associations.remove(model.id.as_str()).unwrap_or_default();
+            let entry = entry(model, build::targets(model, of_model.into_iter(), &providers, defaults));
+            if glob::is_pattern(&model.name) {
+                patterns.push((model.name.clone(), entry));
+            } else {
+                exact.insert(model.name.clone(), entry);
+            }
+        }
+        patterns.sort_by_key(|(pattern, _)| (Reverse(glob::literal_length(pattern)), pattern.clone()));
+        let by_name = rows.providers.iter().filter_map(|provider| {
+            providers.get(&provider.id).map(|ready| (provider.name.clone(), ready.clone()))
+        });
+        Self { exact, patterns, providers: by_name.collect() }
     }
-    pub fn models_for(&self, _allowed: &[String]) -> Vec<ModelInfo> {
-        vec![]
+
+    /// What a name means: a model's name, else the most specific pattern that it matches, else `NAME/UPSTREAM`, split at the
+    /// first slash, where NAME is an enabled provider.
+    pub fn resolve(&self, name: &str) -> Resolution {
+        if let Some(entry) = self.exact.get(name) {
+            return Resolution::Found(entry.route.clone());
+        }
+        if let Some((_, entry)) = self.patterns.iter().find(|(pattern, _)| glob::matches(pattern, name)) {
+            return Resolution::Found(Arc::new(entry.asked_as(name)));
+        }
+        match self.direct(name) {
+            Some(route) => Resolution::Found(Arc::new(route)),
+            None => Resolution::Unknown,
+        }
+    }
+
+    /// The names that come near to one that is unknown, nearest first, at most three; only such as these patterns allow.
+    pub fn near(&self, name: &str, allowed: &[String]) -> Vec<String> {
+        if name.len() > NEAR_LENGTH {
+            return Vec::new();
+        }
+        // A third of the name may be wrong: typing errors, a missing date, another separator.
+        let furthest = (name.chars().count() / 3).max(2);
+        let known = self.exact.iter().filter(|(known, entry)| {
+            !entry.route.targets.is_empty() && known.len() <= NEAR_LENGTH && glob::allows(allowed, known)
+        });
+        let mut near: Vec<(usize, &String)> = known
+            .map(|(known, _)| {
+                (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known)
+            })
+            .filter(|(distance, _)| *distance <= furthest)
+            .collect();
+        near.sort();
+        near.into_iter().take(NEAR_NAMES).map(|(_, known)| known.clone()).collect()
+    }
+
+    /// The models that these patterns allow and that somebody enabled serves, by name. Patterns of the catalog itself are no
+    /// names to ask for, and are left out.
+    pub fn models_for(&self, allowed: &[String]) -> Vec<ModelInfo> {
+        let served = self
+            .exact
+            .iter()
+            .filter(|(name, entry)| !entry.route.targets.is_empty() && glob::allows(allowed, name));
+        let mut models: Vec<ModelInfo> = served.map(|(name, entry)| entry.info(name)).collect();
+        models.sort_by(|a, b| a.id.cmp(&b.id));
+        models
+    }
+
+    fn direct(&self, name: &str) -> Option<Route> {
+        let (provider, upstream_model) = name.split_once('/')?;
+        if upstream_model.is_empty() {
+            return None;
+        }
+        let target = self.providers.get(provider)?.direct(upstream_model);
+        Some(Route {
+            model: name.to_owned(),
+            targets: vec![target],
+            max_attempts: DIRECT_ATTEMPTS,
+            fallbacks: Vec::new(),
+        })
     }
 }
-#[derive(Debug, Default)]
-pub struct View {
+
+fn entry(model: &Model, targets: Vec<Target>) -> Entry {
+    let as_asked = targets.iter().map(|target| target.upstream_model == model.name).collect();
+    let route = Route {
+        model: model.name.clone(),
+        targets,
+        max_attempts: model.max_retry.saturating_add(1),
+        fallbacks: model.fallbacks.clone(),
+    };
+    Entry { route: Arc::new(route), as_asked, created: model.created_at.as_seconds() }
+}
+
+impl Entry {
+    /// The route of a pattern for one name that matches it.
+    fn asked_as(&self, name: &str) -> Route {
+        let mut route = Route { model: name.to_owned(), ..(*self.route).clone() };
+        for (target, as_asked) in route.targets.iter_mut().zip(&self.as_asked) {
+            if *as_asked {
+                name.clone_into(&mut target.upstream_model);
+            }
+        }
+        route
+    }
+
+    fn info(&self, name: &str) -> ModelInfo {
+        let mut providers: Vec<String> = Vec::new();
+        for target in &self.route.targets {
+            if !providers.iter().any(|known| **known == *target.provider_name) {
+                providers.push(target.provider_name.to_string());
+            }
+        }
+        ModelInfo { id: name.to_owned(), created: self.created, providers }
+    }
+}
+
+/// One state of everything that requests read.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The revision of the rows that it was built of.
+    pub revision: i64,
+    /// Models and providers.
     pub catalog: Catalog,
-    pub keys: super::keys::KeyTable,
+    /// Callers' keys.
+    pub keys: KeyTable,
 }
-#[derive(Debug, Default)]
-pub struct SharedCatalog;
-impl SharedCatalog {
-    pub fn load(&self) -> Arc<View> {
-        Arc::default()
+
+impl Snapshot {
+    /// Builds a state of rows.
+    pub fn build(rows: CatalogRows, unseal: Unseal<'_>, defaults: &config::Timeouts) -> Self {
+        let catalog = Catalog::build(&rows, unseal, defaults);
+        Self { revision: rows.revision, catalog, keys: KeyTable::new(rows.api_keys) }
     }
 }
+
+/// The present state, shared by every request thread.
+#[derive(Debug, Default)]
+pub struct SharedCatalog {
+    current: ArcSwap<Snapshot>,
+    ready: AtomicBool,
+}
+
+impl SharedCatalog {
+    /// The present state. Taken once per request, and kept for as long as the request lives.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// The present state for a short look: cheaper, but not to be held while waiting for anything.
+    pub fn peek(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// Puts a new state in place; requests that run keep theirs.
+    pub fn swap(&self, snapshot: Snapshot) {
+        self.current.store(Arc::new(snapshot));
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether there has been a state from the store yet.
+    pub fn ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use crate::{
     call::{Served, Signals, UsageSource},
     catalog::{
         ApiKey,
-        snapshot::{Target, TargetKey},
+        route::{Target, TargetKey},
     },
     chat::Usage,
     error::{Error, ErrorKind},
@@ -75,8 +75,8 @@ impl Entry {
             self.record.overhead_us = micros_since(self.received);
         }
         self.record.attempts += 1;
-        self.record.provider_id.clone_from(&target.provider_id);
-        self.record.provider.clone_from(&target.provider_name);
+        target.provider_id.as_ref().clone_into(&mut self.record.provider_id);
+        target.provider_name.as_ref().clone_into(&mut self.record.provider);
         self.record.upstream_model.clone_from(&target.upstream_model);
         self.record.provider_key = key.map(|key| key.label.clone()).unwrap_or_default();
     }

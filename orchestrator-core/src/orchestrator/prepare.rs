@@ -10,7 +10,8 @@ use crate::{
     call::{Call, Facts, Input},
     catalog::{
         ApiKey,
-        snapshot::{Catalog, Resolution, Route},
+        route::{Resolution, Route},
+        snapshot::Catalog,
     },
     chat::{ChatRequest, PartKind, ResponseFormat},
     dialect::Operation,
@@ -94,10 +95,10 @@ impl Orchestrator {
                 Error::new(ErrorKind::PermissionDenied, message).with_param("x-orchestrator-providers")
             );
         }
-        let first = route(catalog, &facts.model)?;
+        let first = route(catalog, caller, &facts.model)?;
         let mut routes = vec![Arc::clone(&first)];
         // A fall-back that is not there any more is left out: the first route may still answer.
-        routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, name).ok()));
+        routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()));
         routing::plan(&routes, facts, operation, || self.shared.random.unit())
     }
 }
@@ -105,10 +106,10 @@ impl Orchestrator {
 /// The route of a model.
 ///
 /// Errors: 404 with the names that come near.
-pub(super) fn route(catalog: &Catalog, name: &str) -> Result<Arc<Route>> {
+pub(super) fn route(catalog: &Catalog, caller: &ApiKey, name: &str) -> Result<Arc<Route>> {
     match catalog.resolve(name) {
         Resolution::Found(route) => Ok(route),
-        Resolution::Unknown { near } => Err(unknown_model(name, &near)),
+        Resolution::Unknown => Err(unknown_model(name, &catalog.near(name, &caller.models))),
     }
 }
 

@@ -6,16 +6,16 @@ use http::HeaderMap;
 use orchestrator_base::random::Random;
 
 use super::*;
-use crate::catalog::snapshot::TargetTimeouts;
+use crate::catalog::route::TargetTimeouts;
 
 fn target(name: &str, priority: u32, weight: u64) -> Target {
     let long = Duration::from_secs(600);
     Target {
-        provider_id: name.to_owned(),
-        provider_name: name.to_owned(),
+        provider_id: name.into(),
+        provider_name: name.into(),
         kind: "openai".into(),
         base_url: "http://127.0.0.1:1".into(),
-        dialects: vec![Dialect::OpenAiChat, Dialect::OpenAiCompletions],
+        dialects: [Dialect::OpenAiChat, Dialect::OpenAiCompletions].into(),
         upstream_model: "m".into(),
         priority,
         weight,
@@ -30,26 +30,21 @@ fn target(name: &str, priority: u32, weight: u64) -> Target {
             total_whole: long,
         },
         max_retries: 0,
-        headers: HeaderMap::new(),
-        overrides: Vec::new(),
+        headers: Arc::new(HeaderMap::new()),
+        overrides: [].into(),
         include_usage: None,
-        keys: Vec::new(),
+        keys: [].into(),
     }
 }
 
 fn route(targets: Vec<Target>) -> Arc<Route> {
-    Arc::new(Route {
-        model: "m".into(),
-        targets: targets.into_iter().map(Arc::new).collect(),
-        max_attempts: 3,
-        fallbacks: vec![],
-    })
+    Arc::new(Route { model: "m".into(), targets, max_attempts: 3, fallbacks: vec![] })
 }
 
 fn order(routes: &[Arc<Route>], facts: &Facts, seed: u64) -> Result<Vec<String>> {
     let random = Random::seeded(seed);
     let plan = plan(routes, facts, Operation::Chat, || random.unit())?;
-    Ok(plan.candidates.iter().map(|candidate| candidate.target.provider_name.clone()).collect())
+    Ok(plan.candidates.iter().map(|candidate| candidate.target().provider_name.to_string()).collect())
 }
 
 #[test]
@@ -97,7 +92,7 @@ fn when_nobody_can_the_error_names_what_is_missing() {
 
 #[test]
 fn a_provider_that_speaks_the_callers_dialect_is_asked_in_it() {
-    let chat_only = Target { dialects: vec![Dialect::OpenAiChat], ..target("chat only", 1, 1) };
+    let chat_only = Target { dialects: [Dialect::OpenAiChat].into(), ..target("chat only", 1, 1) };
     let both = target("both", 1, 1);
     let completions = Some(Dialect::OpenAiCompletions);
     assert_eq!(dialect_for(&both, Operation::Completions, completions), completions);

@@ -13,7 +13,7 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tower_service::Service;
 
 use super::AskFailure;
-use crate::policy::address;
+use crate::policy::address::{self, Reach};
 
 /// The system's resolver, less the addresses that no provider may have.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl Service<Name> for GuardedResolver {
         let deny_private = self.deny_private;
         Box::pin(async move {
             let addresses: Vec<SocketAddr> =
-                resolving.await?.filter(|found| address::check(found.ip(), deny_private).is_ok()).collect();
+                resolving.await?.filter(|found| may_stand_at(found.ip(), deny_private)).collect();
             if addresses.is_empty() {
                 return Err(io::Error::other("the name resolves to no address that a provider may have"));
             }
@@ -55,9 +55,17 @@ impl Service<Name> for GuardedResolver {
 pub(super) fn check_literal(uri: &Uri, deny_private: bool) -> Result<(), AskFailure> {
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {
-        Ok(literal) if address::check(literal, deny_private).is_err() => {
+        Ok(literal) if !may_stand_at(literal, deny_private) => {
             Err(AskFailure::Connect("no provider may have this address".into()))
         }
         _ => Ok(()),
+    }
+}
+
+fn may_stand_at(address: IpAddr, deny_private: bool) -> bool {
+    match address::reach(address) {
+        Reach::Public => true,
+        Reach::Private => !deny_private,
+        Reach::Forbidden => false,
     }
 }

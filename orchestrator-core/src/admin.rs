@@ -1,0 +1,168 @@
+//! Changes of the catalog: validate, seal, one transaction, and the own snapshot is new before the call returns.
+//!
+//! Each noun has a `…Change`: the fields that may be set, each `None` when it is left as it is. To create is to apply a change
+//! to the defaults, to update is to apply it to the row; both are validated whole, so that no sequence of changes leads
+//! to a row that could not have been created.
+
+pub mod auth;
+pub mod secrets;
+pub mod seed;
+
+mod api_keys;
+mod model_providers;
+mod models;
+mod provider_keys;
+mod providers;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use orchestrator_base::{
+    clock::{Clock, UnixMicros},
+    config::ProviderRules,
+    random::Random,
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use self::{
+    api_keys::{ApiKeyChange, CreatedApiKey},
+    auth::AdminAuth,
+    model_providers::ModelProviderChange,
+    models::ModelChange,
+    provider_keys::ProviderKeyChange,
+    providers::ProviderChange,
+};
+use crate::{
+    admin::secrets::Vault,
+    error::{Error, ErrorKind, Result},
+    refresher::Reloader,
+    store::{AdminStore, CatalogChange, Slice, StoreError},
+};
+
+/// A page's size where none is asked for.
+const PAGE: u32 = 100;
+/// The largest page; a request for more gets this.
+const LARGEST_PAGE: u32 = 1000;
+
+/// Keeps the catalog.
+pub struct Admin {
+    store: Arc<dyn AdminStore>,
+    vault: Arc<Vault>,
+    reloader: Arc<Reloader>,
+    clock: Clock,
+    random: Random,
+    rules: ProviderRules,
+    /// Held from reading a row to writing it, so that of two changes at once none is lost.
+    changing: Mutex<()>,
+}
+
+/// Which page of a list.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The most to return; 0 means 100, at most 1000.
+    pub size: u32,
+    /// [`Listed::next`] of the page before; empty: the first.
+    pub token: String,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed<T> {
+    /// Oldest first.
+    pub items: Vec<T>,
+    /// Asks for the next page; `None` on the last.
+    pub next: Option<String>,
+}
+
+impl Admin {
+    /// Keeps the catalog in `store`, and has `reloader` load each change.
+    pub fn new(
+        store: Arc<dyn AdminStore>,
+        vault: Arc<Vault>,
+        reloader: Arc<Reloader>,
+        clock: Clock,
+        random: Random,
+        rules: ProviderRules,
+    ) -> Self {
+        Self { store, vault, reloader, clock, random, rules, changing: Mutex::new(()) }
+    }
+
+    /// Makes the changes and loads them. When it returns, requests see them here, and within a second in every core.
+    async fn commit(&self, changes: Vec<CatalogChange>) -> Result<()> {
+        self.store.apply(changes).await.map_err(store_error)?;
+        if let Err(error) = self.reloader.reload().await {
+            tracing::warn!(%error, "a change of the catalog was stored but not loaded");
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "the change was stored, but could not be read back; it takes effect when the database answers again",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn alone(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    fn new_id(&self, now: UnixMicros) -> String {
+        self.random.uuid(now).to_string()
+    }
+}
+
+impl Page {
+    /// One row more than the page, to know whether there is a next one.
+    fn slice(&self) -> Result<Slice> {
+        let after = match self.token.as_str() {
+            "" => None,
+            token if uuid::Uuid::try_parse(token).is_ok() => Some(token.to_owned()),
+            _ => {
+                return Err(Error::invalid(
+                    "page_token".to_owned(),
+                    "page_token is not one that was given out",
+                ));
+            }
+        };
+        Ok(Slice { after, limit: self.limit() + 1 })
+    }
+
+    fn limit(&self) -> u32 {
+        if self.size == 0 { PAGE } else { self.size.min(LARGEST_PAGE) }
+    }
+
+    fn listed<T>(&self, mut items: Vec<T>, id: impl Fn(&T) -> &String) -> Listed<T> {
+        let limit = self.limit() as usize;
+        let next = (items.len() > limit).then(|| {
+            items.truncate(limit);
+            items.last().map(|last| id(last).clone())
+        });
+        Listed { items, next: next.flatten() }
+    }
+}
+
+/// The row, or a 404 that names what was looked for.
+fn found<T>(row: Result<Option<T>, StoreError>, noun: &str, id: &str) -> Result<T> {
+    match row.map_err(store_error)? {
+        Some(row) => Ok(row),
+        None => Err(Error::new(ErrorKind::NotFound, format!("{noun} {id} does not exist")).with_param("id")),
+    }
+}
+
+/// What the database says, as an error for the caller. What only an operator can mend is logged, not told.
+fn store_error(error: StoreError) -> Error {
+    match error {
+        StoreError::NotFound(_) => Error::new(ErrorKind::NotFound, error.to_string()).with_param("id"),
+        StoreError::Exists { noun, .. } => {
+            let param = if noun == "model-provider" { "provider_model" } else { "name" };
+            Error::new(ErrorKind::Conflict, error.to_string()).with_param(param).with_code("already_exists")
+        }
+        StoreError::Conflict(message) => Error::new(ErrorKind::Conflict, message),
+        StoreError::Unavailable(why) => {
+            tracing::warn!(error = why, "the database did not do what Admin asked of it");
+            Error::new(ErrorKind::Unavailable, "the database is unavailable")
+                .with_retry_after(Some(Duration::from_secs(2)))
+        }
+    }
+}

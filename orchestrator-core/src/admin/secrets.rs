@@ -1,0 +1,246 @@
+//! Secrets: how providers' keys are kept, and how callers' keys are made.
+//!
+//! A provider's secret is needed in the clear to be sent, so it is encrypted at rest: XChaCha20-Poly1305, whose nonces are long
+//! enough to be drawn at random for ever. The row's id is bound in as associated data, so that whoever can write to the
+//! database cannot move a secret to a provider of his own. The envelope names the key that sealed it:
+//!
+//! ```text
+//! v1:<key id, 8 hexadecimal digits>:<base64 of nonce and ciphertext>
+//! ```
+//!
+//! A caller's secret is only compared, so only its SHA-256 is kept; with 256 random bits there is nothing to guess.
+
+use std::fmt;
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+use chacha20poly1305::{
+    KeyInit as _, XChaCha20Poly1305, XNonce,
+    aead::{Aead as _, Payload},
+};
+use orchestrator_base::random::fill_secret;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    catalog::ProviderKey,
+    error::{Error, ErrorKind, Result},
+    store::SettingStore,
+};
+
+/// The setting that says which master key sealed this database.
+const FINGERPRINT: &str = "master_key_fingerprint";
+/// What separates the uses of one master key from each other.
+const DERIVE_SEALING: &[u8] = b"llm-orchestrator/v1/provider-keys\0";
+const DERIVE_FINGERPRINT: &[u8] = b"llm-orchestrator/v1/fingerprint\0";
+/// The envelope's version.
+const VERSION: &str = "v1";
+/// Bytes of a nonce.
+const NONCE: usize = 24;
+/// What every generated caller's key begins with: so that scanners for leaked secrets can know it.
+const API_KEY_START: &str = "llmo_";
+/// How much of a caller's secret is shown.
+const PREFIX: usize = 12;
+
+/// Seals and opens providers' secrets with one master key.
+pub struct Vault {
+    cipher: XChaCha20Poly1305,
+    fingerprint: String,
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vault").field("key_id", &self.key_id()).finish_non_exhaustive()
+    }
+}
+
+impl Vault {
+    /// A vault for this master key: any text.
+    pub fn new(master: &SecretString) -> Self {
+        let derive = |purpose: &[u8]| {
+            Sha256::new().chain_update(purpose).chain_update(master.expose_secret()).finalize()
+        };
+        Self {
+            cipher: XChaCha20Poly1305::new(&derive(DERIVE_SEALING)),
+            fingerprint: hex::encode(derive(DERIVE_FINGERPRINT)),
+        }
+    }
+
+    /// Tells one master key from another, and nothing about either.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Compares this master key with the one that the database was sealed with; an unsealed database is sealed with this one.
+    ///
+    /// Errors: [`ErrorKind::Conflict`] when it is another, [`ErrorKind::Unavailable`] when the database does not answer.
+    pub async fn check_fingerprint(&self, store: &dyn SettingStore) -> Result<()> {
+        let sealed_with = store.setting_or_insert(FINGERPRINT, &self.fingerprint).await;
+        if sealed_with.map_err(super::store_error)? == self.fingerprint {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "the master key (MASTER_KEY) is not the one this database was sealed with",
+        ))
+    }
+
+    /// Encrypts the secret of the provider's key with this id.
+    pub fn seal(&self, id: &str, secret: &SecretString) -> Result<String> {
+        let mut nonce = [0; NONCE];
+        fill_secret(&mut nonce);
+        let (msg, aad) = (secret.expose_secret().as_bytes(), associated(id));
+        let sealed = self
+            .cipher
+            .encrypt(&XNonce::from(nonce), Payload { msg, aad: aad.as_bytes() })
+            .map_err(|_| Error::internal("the secret could not be encrypted"))?;
+        let payload = STANDARD_NO_PAD.encode([&nonce, sealed.as_slice()].concat());
+        Ok(format!("{VERSION}:{}:{payload}", self.key_id()))
+    }
+
+    /// Decrypts a provider's key. Errors say what is wrong with the envelope, never what was in it.
+    pub fn open(&self, key: &ProviderKey) -> Result<SecretString> {
+        let damaged = || Error::internal("the sealed secret is damaged, or belongs to another row");
+        let mut parts = key.sealed.splitn(3, ':');
+        let (Some(VERSION), Some(key_id), Some(payload)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(damaged());
+        };
+        if key_id != self.key_id() {
+            return Err(Error::internal("the secret was sealed with another master key"));
+        }
+        let payload = STANDARD_NO_PAD.decode(payload).map_err(|_| damaged())?;
+        let (nonce, msg) = payload.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
+        let aad = associated(&key.id);
+        let opened = self
+            .cipher
+            .decrypt(&XNonce::from(*nonce), Payload { msg, aad: aad.as_bytes() })
+            .map_err(|_| damaged())?;
+        String::from_utf8(opened).map(SecretString::from).map_err(|_| damaged())
+    }
+
+    fn key_id(&self) -> &str {
+        &self.fingerprint[..8]
+    }
+}
+
+/// Table, row and version: a secret opens nowhere else.
+fn associated(id: &str) -> String {
+    format!("provider_keys:{id}:1")
+}
+
+/// A new caller's key: `llmo_`, 32 random bytes, and 6 digits of a checksum that tells a typing error from an unknown key.
+pub fn generate_api_key() -> SecretString {
+    let mut random = [0; 32];
+    fill_secret(&mut random);
+    let body = format!("{API_KEY_START}{}", URL_SAFE_NO_PAD.encode(random));
+    // Four bytes are six digits of base64.
+    let checksum = URL_SAFE_NO_PAD.encode(crc32fast::hash(body.as_bytes()).to_be_bytes());
+    format!("{body}{checksum}").into()
+}
+
+/// A secret's beginning: enough to recognise it by, never more than a third of it.
+pub fn prefix(secret: &SecretString) -> String {
+    let secret = secret.expose_secret();
+    secret.chars().take(PREFIX.min(secret.chars().count() / 3)).collect()
+}
+
+/// A secret's ends: `sk-p…4xYz`. Of a short one nothing is shown.
+pub fn mask(secret: &SecretString) -> String {
+    let characters: Vec<char> = secret.expose_secret().chars().collect();
+    if characters.len() < 24 {
+        return "…".to_owned();
+    }
+    let (start, end) = (&characters[..4], &characters[characters.len() - 4..]);
+    start.iter().chain(&['…']).chain(end).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{catalog::samples, store::Database};
+
+    const SECRET: &str = "sk-provider-canary-0123456789";
+
+    fn vault(master: &str) -> Vault {
+        Vault::new(&master.into())
+    }
+
+    fn sealed(vault: &Vault, id: &str) -> ProviderKey {
+        samples::provider_key(id, "p1", &vault.seal(id, &SECRET.into()).unwrap())
+    }
+
+    fn refusal(vault: &Vault, key: &ProviderKey) -> String {
+        let error = vault.open(key).map(|_| ()).unwrap_err();
+        assert!(!error.message.contains("canary"));
+        error.message
+    }
+
+    #[test]
+    fn what_was_sealed_opens_and_looks_different_each_time() {
+        let vault = vault("master");
+        let (one, two) = (sealed(&vault, "k1"), sealed(&vault, "k1"));
+        assert_eq!(vault.open(&one).unwrap().expose_secret(), SECRET);
+        assert!(one.sealed.starts_with("v1:") && !one.sealed.contains("canary"));
+        assert_ne!(one.sealed, two.sealed);
+    }
+
+    #[test]
+    fn a_secret_opens_in_its_own_row_alone() {
+        let vault = vault("master");
+        let moved = ProviderKey { id: "k2".into(), ..sealed(&vault, "k1") };
+        assert!(refusal(&vault, &moved).contains("another row"));
+    }
+
+    #[test]
+    fn another_master_key_is_told_apart() {
+        let key = sealed(&vault("master"), "k1");
+        assert!(refusal(&vault("other"), &key).contains("another master key"));
+    }
+
+    #[test]
+    fn every_tampered_byte_is_noticed() {
+        let vault = vault("master");
+        let key = sealed(&vault, "k1");
+        for at in 0..key.sealed.len() {
+            let mut tampered = key.sealed.clone().into_bytes();
+            tampered[at] = if tampered[at] == b'A' { b'B' } else { b'A' };
+            let tampered = ProviderKey { sealed: String::from_utf8(tampered).unwrap(), ..key.clone() };
+            refusal(&vault, &tampered);
+        }
+        for envelope in ["", "v1", "v1::", "v2:0:0"] {
+            refusal(&vault, &ProviderKey { sealed: envelope.into(), ..key.clone() });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_knows_its_master_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("x.db")).await.unwrap();
+        vault("master").check_fingerprint(&database).await.unwrap();
+        vault("master").check_fingerprint(&database).await.unwrap();
+        let refused = vault("other").check_fingerprint(&database).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Conflict);
+        assert!(refused.message.contains("not the one this database was sealed with"), "{refused}");
+    }
+
+    #[test]
+    fn a_generated_key_is_long_new_and_checks_itself() {
+        let (one, two) = (generate_api_key(), generate_api_key());
+        let one = one.expose_secret();
+        assert_ne!(one, two.expose_secret());
+        assert_eq!(one.len(), 5 + 43 + 6);
+        let (body, checksum) = one.split_at(48);
+        assert_eq!(checksum, URL_SAFE_NO_PAD.encode(crc32fast::hash(body.as_bytes()).to_be_bytes()));
+        assert_eq!(prefix(&one.into()), one[..12]);
+    }
+
+    #[test]
+    fn little_is_shown_of_a_secret_and_nothing_of_a_short_one() {
+        assert_eq!(mask(&SECRET.into()), "sk-p…6789");
+        assert_eq!(mask(&"short".into()), "…");
+        assert_eq!(prefix(&"abcdef".into()), "ab");
+        assert_eq!(prefix(&"x".into()), "");
+    }
+}

@@ -1,0 +1,229 @@
+//! What a row may hold. Each refusal names the field, as the public interface calls it.
+
+mod base_url;
+mod headers;
+
+use std::collections::BTreeMap;
+
+use orchestrator_base::config::ProviderRules;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::IgnoredAny;
+
+use crate::{
+    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, ProviderOptions, Timeouts, defaults},
+    dialect::{Dialect, Operation},
+    error::{Error, Result},
+    policy::glob,
+};
+
+/// The kinds that this version has.
+const KINDS: [&str; 3] = ["openai", "openai_compatible", "echo"];
+/// The kinds that the interface names and this version does not have.
+const KINDS_TO_COME: [&str; 3] = ["anthropic", "gemini", "azure_openai"];
+/// The body's fields that say what is asked; no option of a provider overrides them.
+const OWN_FIELDS: [&str; 3] = ["model", "stream", "messages"];
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+/// A provider, with its kind's base URL filled in.
+pub(super) fn provider(provider: &mut Provider, rules: &ProviderRules) -> Result<()> {
+    provider_name(&provider.name)?;
+    kind(&provider.kind)?;
+    provider.base_url = base_url::normalised(&provider.kind, &provider.base_url, rules)?;
+    in_range("priority", provider.priority, 0, 1000)?;
+    in_range("weight", provider.weight, 1, 10_000)?;
+    in_range("max_retries", provider.max_retries, 0, 10)?;
+    timeout(provider.timeout)?;
+    timeouts(&provider.timeouts)?;
+    headers::check(&provider.headers)?;
+    options(&provider.options)
+}
+
+/// A provider's key.
+pub(super) fn provider_key(key: &ProviderKey) -> Result<()> {
+    text("label", &key.label, 1, 64)?;
+    in_range("weight", key.weight, 1, 10_000)
+}
+
+/// A secret for a provider: it travels in a header.
+pub(super) fn provider_secret(param: &str, secret: &SecretString) -> Result<()> {
+    let secret = secret.expose_secret();
+    if secret.is_empty() || secret.len() > 4096 || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return refuse(param, "must be 1 to 4096 visible ASCII characters");
+    }
+    Ok(())
+}
+
+/// A model. Whether its fallbacks exist is for the caller to look up.
+pub(super) fn model(model: &Model) -> Result<()> {
+    text("name", &model.name, 1, 256)?;
+    if model.name.contains(char::is_whitespace) {
+        return refuse("name", "must not contain white space");
+    }
+    text("remark", &model.remark, 0, 1024)?;
+    if model.strategy != defaults::STRATEGY {
+        return refuse("strategy", "must be \"priority\"; this version has no other");
+    }
+    fallbacks(model)?;
+    in_range("max_retry", model.max_retry, 0, 10)?;
+    timeout(model.timeout)?;
+    timeouts(&model.timeouts)
+}
+
+/// An association.
+pub(super) fn model_provider(association: &ModelProvider) -> Result<()> {
+    let upstream = &association.provider_model;
+    text("provider_model", upstream, 1, 256)?;
+    if glob::is_pattern(upstream) && upstream != defaults::PROVIDER_MODEL {
+        return refuse("provider_model", "must be one model's name, or \"*\" for the name that was asked");
+    }
+    if let Some(priority) = association.priority {
+        in_range("priority", priority, 0, 1000)?;
+    }
+    in_range("weight", association.weight, 1, 10_000)?;
+    timeouts(&association.timeouts)
+}
+
+/// A caller's key.
+pub(super) fn api_key(key: &ApiKey) -> Result<()> {
+    text("name", &key.name, 1, 128)?;
+    text("owner", &key.owner, 0, 128)?;
+    text("team", &key.team, 0, 128)?;
+    tags(&key.tags)?;
+    at_most("models", key.models.len(), 256)?;
+    for (index, pattern) in key.models.iter().enumerate() {
+        text(&format!("models[{index}]"), pattern, 1, 256)?;
+    }
+    let known = [Operation::Chat, Operation::Completions, Operation::Embeddings, Operation::Models];
+    let known = known.map(Operation::name);
+    at_most("operations", key.operations.len(), 16)?;
+    for (index, operation) in key.operations.iter().enumerate() {
+        if !known.contains(&operation.as_str()) {
+            return refuse(&format!("operations[{index}]"), &format!("must be one of {}", known.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn provider_name(name: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
+        return refuse("name", "must be 1 to 64 letters, digits, \".\", \"_\" or \"-\"");
+    }
+    Ok(())
+}
+
+fn kind(kind: &str) -> Result<()> {
+    if KINDS.contains(&kind) {
+        return Ok(());
+    }
+    if KINDS_TO_COME.contains(&kind) {
+        return refuse("kind", &format!("{kind:?} is not supported by this version yet"));
+    }
+    refuse("kind", &format!("must be one of {}", KINDS.join(", ")))
+}
+
+fn options(options: &ProviderOptions) -> Result<()> {
+    let spoken = Dialect::ALL.map(Dialect::name).join(", ");
+    for name in &options.dialects {
+        if Dialect::from_name(name).is_none() {
+            let why = format!("{name:?} is not spoken by this version; it speaks {spoken}");
+            return refuse("options.dialects", &why);
+        }
+    }
+    at_most("options.dialects", options.dialects.len(), 16)?;
+    overrides(&options.body_overrides)
+}
+
+fn overrides(overrides: &BTreeMap<String, String>) -> Result<()> {
+    const PARAM: &str = "options.body_overrides_json";
+    at_most(PARAM, overrides.len(), 32)?;
+    for (name, json) in overrides {
+        if OWN_FIELDS.contains(&name.as_str()) {
+            return refuse(PARAM, &format!("must not override {name:?}"));
+        }
+        text(PARAM, name, 1, 128)?;
+        if json.len() > 16 * 1024 {
+            return refuse(PARAM, &format!("{name:?} is longer than 16 KiB"));
+        }
+        if serde_json::from_str::<IgnoredAny>(json).is_err() {
+            return refuse(PARAM, &format!("{name:?} is not valid JSON; a string needs its quotes"));
+        }
+    }
+    Ok(())
+}
+
+fn fallbacks(model: &Model) -> Result<()> {
+    at_most("fallbacks", model.fallbacks.len(), 16)?;
+    for (index, name) in model.fallbacks.iter().enumerate() {
+        let param = format!("fallbacks[{index}]");
+        text(&param, name, 1, 256)?;
+        if glob::is_pattern(name) {
+            return refuse(&param, "must be a name to ask for, not a pattern");
+        }
+        if *name == model.name || model.fallbacks[..index].contains(name) {
+            return refuse(&param, "must be another model each time");
+        }
+    }
+    Ok(())
+}
+
+fn tags(tags: &BTreeMap<String, String>) -> Result<()> {
+    at_most("tags", tags.len(), 64)?;
+    for (name, value) in tags {
+        text("tags", name, 1, 64)?;
+        text("tags", value, 0, 256)?;
+    }
+    Ok(())
+}
+
+fn timeout(seconds: Option<u32>) -> Result<()> {
+    match seconds {
+        Some(seconds) if seconds == 0 || u64::from(seconds) > DAY_SECONDS => {
+            refuse("timeout", "must be 1 to 86400 seconds, or unset")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn timeouts(timeouts: &Timeouts) -> Result<()> {
+    let fields = [
+        ("timeouts.connect_ms", timeouts.connect_ms),
+        ("timeouts.first_token_ms", timeouts.first_token_ms),
+        ("timeouts.idle_ms", timeouts.idle_ms),
+        ("timeouts.total_ms", timeouts.total_ms),
+    ];
+    for (param, value) in fields {
+        if value.is_some_and(|ms| ms == 0 || ms > DAY_SECONDS * 1000) {
+            return refuse(param, "must be 1 to 86400000 milliseconds, or unset");
+        }
+    }
+    Ok(())
+}
+
+fn in_range(param: &str, value: u32, least: u32, most: u32) -> Result<()> {
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        refuse(param, &format!("must be {least} to {most}"))
+    }
+}
+
+fn at_most(param: &str, count: usize, most: usize) -> Result<()> {
+    if count <= most { Ok(()) } else { refuse(param, &format!("must have at most {most} entries")) }
+}
+
+fn text(param: &str, value: &str, least: usize, most: usize) -> Result<()> {
+    let length = value.chars().count();
+    if !(least..=most).contains(&length) {
+        return refuse(param, &format!("must be {least} to {most} characters"));
+    }
+    if value.chars().any(char::is_control) {
+        return refuse(param, "must not contain control characters");
+    }
+    Ok(())
+}
+
+/// A 400: `param` and what it must be.
+fn refuse<T>(param: &str, what: &str) -> Result<T> {
+    Err(Error::invalid(param.to_owned(), format!("{param} {what}")))
+}

@@ -1,0 +1,217 @@
+//! Keeps the snapshot fresh: `catalog_revision` is polled, and a revision that differs is loaded.
+//!
+//! Requests never wait for it: they read the last state that was loaded, however long the database is away. Admin loads
+//! through the same [`Reloader`], so that its change is live when its call returns.
+
+use std::{sync::Arc, time::Duration};
+
+use orchestrator_base::config;
+use tokio::{
+    sync::Mutex,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::secrets::Vault,
+    catalog::snapshot::{SharedCatalog, Snapshot},
+    store::{CatalogReader, StoreError},
+};
+
+/// How often the revision is asked for: a change is in every core within a second.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Loads the catalog into the shared snapshot.
+pub struct Reloader {
+    reader: Arc<dyn CatalogReader>,
+    vault: Arc<Vault>,
+    shared: Arc<SharedCatalog>,
+    timeouts: config::Timeouts,
+    /// Held while loading, so that an older state never replaces a newer one.
+    loading: Mutex<()>,
+}
+
+impl Reloader {
+    /// Loads from `reader` into `shared`; `timeouts` hold where no row says otherwise.
+    pub fn new(
+        reader: Arc<dyn CatalogReader>,
+        vault: Arc<Vault>,
+        shared: Arc<SharedCatalog>,
+        timeouts: config::Timeouts,
+    ) -> Self {
+        Self { reader, vault, shared, timeouts, loading: Mutex::new(()) }
+    }
+
+    /// Loads the catalog as it is now, and gives its revision. What was committed before the call is in the snapshot after it.
+    pub async fn reload(&self) -> Result<i64, StoreError> {
+        let _alone = self.loading.lock().await;
+        let rows = self.reader.load().await?;
+        let revision = rows.revision;
+        self.shared.swap(Snapshot::build(rows, &|key| self.vault.open(key), &self.timeouts));
+        Ok(revision)
+    }
+
+    /// Loads the catalog if another core has changed it, or if it was never loaded. Says whether it did.
+    pub async fn refresh(&self) -> Result<bool, StoreError> {
+        let revision = self.reader.revision().await?;
+        if self.shared.ready() && self.shared.peek().revision == revision {
+            return Ok(false);
+        }
+        self.reload().await?;
+        Ok(true)
+    }
+
+    /// The snapshot that it loads into.
+    pub fn shared(&self) -> &Arc<SharedCatalog> {
+        &self.shared
+    }
+
+    /// Refreshes every [`POLL_INTERVAL`] until `stop`. An outage is logged when it begins and when it ends.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut ticks = interval(POLL_INTERVAL);
+        // After a poll that took long the next one comes an interval later, not at once.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut away = false;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            // A database that hangs must not hold up the end of the program.
+            let outcome = tokio::select! {
+                () = stop.cancelled() => return,
+                outcome = self.refresh() => outcome,
+            };
+            away = note(outcome, away);
+        }
+    }
+}
+
+/// Logs what changed, and says whether the database is away.
+fn note(outcome: Result<bool, StoreError>, was_away: bool) -> bool {
+    match outcome {
+        Ok(loaded) => {
+            if was_away {
+                tracing::info!("the catalog can be read again");
+            }
+            if loaded {
+                tracing::debug!("the catalog was loaded again");
+            }
+            false
+        }
+        Err(error) => {
+            if !was_away {
+                tracing::warn!(%error, "the catalog cannot be read; requests use the last state");
+            }
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex as StdMutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    };
+
+    use async_trait::async_trait;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::catalog::{CatalogRows, samples};
+
+    /// A database that another core changes, and that can be away.
+    #[derive(Default)]
+    struct Elsewhere {
+        rows: StdMutex<CatalogRows>,
+        away: AtomicBool,
+        loads: AtomicU32,
+    }
+
+    impl Elsewhere {
+        fn change(&self, change: impl FnOnce(&mut CatalogRows)) {
+            let mut rows = self.rows.lock().unwrap();
+            rows.revision += 1;
+            change(&mut rows);
+        }
+
+        fn rows(&self) -> Result<CatalogRows, StoreError> {
+            if self.away.load(Ordering::Relaxed) {
+                return Err(StoreError::Unavailable("away".into()));
+            }
+            Ok(self.rows.lock().unwrap().clone())
+        }
+    }
+
+    #[async_trait]
+    impl CatalogReader for Elsewhere {
+        async fn revision(&self) -> Result<i64, StoreError> {
+            self.rows().map(|rows| rows.revision)
+        }
+
+        async fn load(&self) -> Result<CatalogRows, StoreError> {
+            self.loads.fetch_add(1, Ordering::Relaxed);
+            self.rows()
+        }
+    }
+
+    struct Running {
+        elsewhere: Arc<Elsewhere>,
+        shared: Arc<SharedCatalog>,
+        stop: CancellationToken,
+        task: tokio::task::JoinHandle<Option<()>>,
+    }
+
+    fn running() -> Running {
+        let (elsewhere, shared) = (Arc::new(Elsewhere::default()), Arc::new(SharedCatalog::default()));
+        let vault = Arc::new(Vault::new(&"a master key".into()));
+        let reloader = Reloader::new(elsewhere.clone(), vault, shared.clone(), config::Timeouts::default());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = orchestrator_base::task::spawn("refresher", async move { reloader.run(stopped).await });
+        Running { elsewhere, shared, stop, task }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_of_another_core_is_seen_at_the_next_tick_and_loaded_once() {
+        let running = running();
+        sleep(Duration::from_millis(1)).await;
+        assert!(running.shared.ready(), "the first tick comes at once");
+        running.elsewhere.change(|rows| rows.api_keys.push(samples::api_key("c1", "new", "secret")));
+        assert!(running.shared.peek().keys.is_empty());
+        sleep(POLL_INTERVAL).await;
+        assert!(running.shared.peek().keys.find("secret").is_some());
+        sleep(POLL_INTERVAL * 10).await;
+        assert_eq!(running.elsewhere.loads.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_state_stands_while_the_database_is_away() {
+        let running = running();
+        running.elsewhere.change(|rows| rows.api_keys.push(samples::api_key("c1", "old", "old")));
+        sleep(Duration::from_millis(1)).await;
+        running.elsewhere.away.store(true, Ordering::Relaxed);
+        running.elsewhere.change(|rows| rows.api_keys.clear());
+        sleep(POLL_INTERVAL * 4).await;
+        assert!(running.shared.peek().keys.find("old").is_some());
+        running.elsewhere.away.store(false, Ordering::Relaxed);
+        sleep(POLL_INTERVAL).await;
+        assert!(running.shared.peek().keys.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_when_told() {
+        let running = running();
+        running.stop.cancel();
+        assert_eq!(running.task.await.unwrap(), Some(()));
+    }
+
+    #[test]
+    fn an_outage_lasts_until_the_database_answers() {
+        let failed = || Err(StoreError::Unavailable("away".into()));
+        assert!(note(failed(), false));
+        assert!(note(failed(), true));
+        assert!(!note(Ok(false), true));
+    }
+}

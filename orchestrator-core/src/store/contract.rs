@@ -1,0 +1,215 @@
+//! What every database must do alike: one suite, run on each.
+
+use orchestrator_base::clock::UnixMicros;
+
+use super::{
+    CatalogChange, CatalogLists as _, CatalogReader as _, CatalogWriter as _, Database, JournalOffset,
+    LogStore as _, SettingStore as _, Slice, StoreError,
+};
+use crate::{
+    call::UsageSource,
+    catalog::{
+        ApiKey, ManagedBy, Model, ModelProvider, Provider, ProviderKey, ProviderOptions, Timeouts, samples,
+    },
+    ledger::{RequestRecord, record::UsageRecord},
+};
+
+#[tokio::test]
+async fn sqlite_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    contract(&Database::open(&folder.path().join("x.db")).await.unwrap()).await;
+}
+
+async fn contract(db: &Database) {
+    every_column_survives(db).await;
+    a_change_is_all_or_nothing(db).await;
+    what_a_row_needs_must_be_there(db).await;
+    lists_come_in_slices_oldest_first(db).await;
+    an_updated_row_is_what_was_given(db).await;
+    a_deleted_provider_takes_its_own_with_it(db).await;
+    the_first_value_of_a_setting_stands(db).await;
+    records_are_stored_once(db).await;
+    a_large_batch_is_stored_whole(db).await;
+}
+
+fn provider() -> Provider {
+    Provider {
+        timeout: Some(20),
+        timeouts: Timeouts { idle_ms: Some(5), ..Timeouts::default() },
+        headers: [("x-team".into(), "blue".into())].into(),
+        options: ProviderOptions {
+            dialects: vec!["openai_chat".into()],
+            body_overrides: [("seed".into(), "7".into())].into(),
+            include_usage: Some(false),
+        },
+        enabled: false,
+        managed_by: ManagedBy::File,
+        ..samples::provider("p1", "one")
+    }
+}
+
+fn provider_key() -> ProviderKey {
+    samples::provider_key("k1", "p1", "v1:abc")
+}
+
+fn model() -> Model {
+    Model {
+        remark: "naïve — 模型".into(),
+        fallbacks: vec!["b".into(), "c".into()],
+        timeout: Some(9),
+        ..samples::model("m1", "a")
+    }
+}
+
+fn association() -> ModelProvider {
+    ModelProvider { priority: Some(0), tool_call: false, ..samples::model_provider("a1", "m1", "p1") }
+}
+
+fn api_key() -> ApiKey {
+    ApiKey {
+        tags: [("cost".into(), "42".into())].into(),
+        models: vec!["gpt-*".into()],
+        operations: vec!["chat".into()],
+        expires_at: Some(UnixMicros(9)),
+        ..samples::api_key("c1", "caller", "secret")
+    }
+}
+
+async fn every_column_survives(db: &Database) {
+    let changes = vec![
+        CatalogChange::InsertProvider(Box::new(provider()), Some(Box::new(provider_key()))),
+        CatalogChange::InsertModel(Box::new(model())),
+        CatalogChange::InsertModelProvider(Box::new(association())),
+        CatalogChange::InsertApiKey(Box::new(api_key())),
+    ];
+    assert_eq!(db.revision().await.unwrap(), 0);
+    db.apply(changes).await.unwrap();
+    let rows = db.load().await.unwrap();
+    assert_eq!(rows.revision, 1, "one transaction is one revision");
+    assert_eq!(db.revision().await.unwrap(), 1);
+    assert_eq!(rows.providers, [provider()]);
+    assert_eq!(rows.provider_keys, [provider_key()]);
+    assert_eq!(rows.models, [model()]);
+    assert_eq!(rows.model_providers, [association()]);
+    assert_eq!(rows.api_keys, [api_key()]);
+    assert_eq!(db.provider("p1").await.unwrap(), db.provider("one").await.unwrap());
+    assert_eq!(db.model("a").await.unwrap(), Some(model()));
+    assert_eq!(db.api_key("caller").await.unwrap(), Some(api_key()));
+    assert_eq!(db.provider_key("k1").await.unwrap(), Some(provider_key()));
+    assert_eq!(db.model_provider("a1").await.unwrap(), Some(association()));
+    assert_eq!(db.model("zzz").await.unwrap(), None);
+}
+
+async fn a_change_is_all_or_nothing(db: &Database) {
+    let before = db.load().await.unwrap();
+    let changes = vec![
+        CatalogChange::InsertModel(Box::new(samples::model("m2", "b"))),
+        CatalogChange::InsertModel(Box::new(samples::model("m3", "a"))),
+    ];
+    let refused = db.apply(changes).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Exists { noun: "model", name } if name == "a"), "{refused}");
+    assert_eq!(db.load().await.unwrap(), before);
+}
+
+async fn what_a_row_needs_must_be_there(db: &Database) {
+    let orphan = samples::provider_key("k9", "nobody", "v1:abc");
+    let refused = db.apply(vec![CatalogChange::InsertProviderKey(Box::new(orphan))]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
+    let twin = ModelProvider { id: "a2".into(), ..association() };
+    let refused = db.apply(vec![CatalogChange::InsertModelProvider(Box::new(twin))]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Exists { noun: "model-provider", .. }), "{refused}");
+    let missing = vec![
+        (CatalogChange::UpdateModel(Box::new(samples::model("m9", "z"))), "model"),
+        (CatalogChange::DeleteApiKey("c9".into()), "API key"),
+    ];
+    for (change, noun) in missing {
+        let refused = db.apply(vec![change]).await.unwrap_err();
+        assert!(matches!(refused, StoreError::NotFound(what) if what == noun), "{refused}");
+    }
+}
+
+async fn lists_come_in_slices_oldest_first(db: &Database) {
+    let more = ["m4", "m2", "m3"].map(|id| CatalogChange::InsertModel(Box::new(samples::model(id, id))));
+    db.apply(more.to_vec()).await.unwrap();
+    let ids = |models: Vec<Model>| models.into_iter().map(|model| model.id).collect::<Vec<_>>();
+    let first = db.models(&Slice { after: None, limit: 3 }).await.unwrap();
+    assert_eq!(ids(first), ["m1", "m2", "m3"]);
+    let rest = db.models(&Slice { after: Some("m3".into()), limit: 3 }).await.unwrap();
+    assert_eq!(ids(rest), ["m4"]);
+    let all = Slice { after: None, limit: 10 };
+    assert_eq!(db.provider_keys(Some("p1"), &all).await.unwrap().len(), 1);
+    assert_eq!(db.provider_keys(Some("p2"), &all).await.unwrap().len(), 0);
+    assert_eq!(db.model_providers(Some("m1"), Some("p1"), &all).await.unwrap().len(), 1);
+    assert_eq!(db.model_providers(Some("m1"), Some("p2"), &all).await.unwrap().len(), 0);
+}
+
+async fn an_updated_row_is_what_was_given(db: &Database) {
+    let changed = Provider {
+        name: "uno".into(),
+        timeout: None,
+        enabled: true,
+        updated_at: UnixMicros(77),
+        ..provider()
+    };
+    db.apply(vec![CatalogChange::UpdateProvider(Box::new(changed.clone()))]).await.unwrap();
+    assert_eq!(db.provider("uno").await.unwrap(), Some(changed));
+    let key = ApiKey { expires_at: None, ..api_key() };
+    db.apply(vec![CatalogChange::UpdateApiKey(Box::new(key.clone()))]).await.unwrap();
+    assert_eq!(db.api_key("c1").await.unwrap(), Some(key));
+}
+
+async fn a_deleted_provider_takes_its_own_with_it(db: &Database) {
+    db.apply(vec![CatalogChange::DeleteProvider("p1".into())]).await.unwrap();
+    let rows = db.load().await.unwrap();
+    assert_eq!((rows.provider_keys.len(), rows.model_providers.len()), (0, 0));
+    assert_eq!(rows.models.len(), 4);
+}
+
+async fn the_first_value_of_a_setting_stands(db: &Database) {
+    assert_eq!(db.setting("colour").await.unwrap(), None);
+    assert_eq!(db.setting_or_insert("colour", "green").await.unwrap(), "green");
+    assert_eq!(db.setting_or_insert("colour", "red").await.unwrap(), "green");
+    assert_eq!(db.setting("colour").await.unwrap().as_deref(), Some("green"));
+}
+
+fn record(id: &str) -> RequestRecord {
+    RequestRecord {
+        id: id.into(),
+        status: 200,
+        ttft_us: Some(3),
+        usage: UsageRecord { prompt: 5, source: UsageSource::Provider, ..UsageRecord::default() },
+        tags: [("team".into(), "blue".into())].into(),
+        ..RequestRecord::default()
+    }
+}
+
+async fn stored(db: &Database, condition: &str) -> i64 {
+    let mut tx = db.db.read().await.unwrap();
+    let sql = format!("SELECT count(*) AS n FROM request_logs WHERE {condition}");
+    tx.rows(sql, Vec::new()).await.unwrap()[0].int("n").unwrap()
+}
+
+async fn records_are_stored_once(db: &Database) {
+    let at = |segment, position| JournalOffset { segment, position };
+    assert_eq!(db.offset("core-1").await.unwrap(), at(0, 0));
+    db.append("core-1", &[record("r1"), record("r2")], at(1, 100)).await.unwrap();
+    assert_eq!(db.offset("core-1").await.unwrap(), at(1, 100));
+    // The same batch again, after a crash before its offset was known here; and an older one.
+    db.append("core-1", &[record("r1"), record("r2")], at(1, 100)).await.unwrap();
+    db.append("core-1", &[record("r0")], at(1, 50)).await.unwrap();
+    assert_eq!(stored(db, "1 = 1").await, 2);
+    // A later segment begins at a smaller position. A record that is there already is left as it is.
+    db.append("core-1", &[record("r2"), record("r3")], at(2, 10)).await.unwrap();
+    assert_eq!(db.offset("core-1").await.unwrap(), at(2, 10));
+    assert_eq!(db.offset("core-2").await.unwrap(), at(0, 0));
+    assert_eq!(stored(db, "1 = 1").await, 3);
+    let whole = "id = 'r3' AND status = 200 AND ttft_us = 3 AND prompt_tokens = 5 AND usage_source = 'provider' AND \
+                 tags = '{\"team\":\"blue\"}'";
+    assert_eq!(stored(db, whole).await, 1);
+}
+
+async fn a_large_batch_is_stored_whole(db: &Database) {
+    let records: Vec<_> = (0..1234).map(|number| record(&format!("large-{number}"))).collect();
+    db.append("core-2", &records, JournalOffset { segment: 1, position: 1 }).await.unwrap();
+    assert_eq!(stored(db, "id LIKE 'large-%'").await, 1234);
+}

@@ -1,0 +1,78 @@
+//! Table `providers`.
+
+use super::{
+    StoreError,
+    db::{Row, Value, damaged},
+    entity::{Entity, Table},
+};
+use crate::catalog::{ManagedBy, Provider};
+
+impl Entity for Provider {
+    const TABLE: Table = Table {
+        name: "providers",
+        noun: "provider",
+        columns: &[
+            "id",
+            "name",
+            "kind",
+            "base_url",
+            "enabled",
+            "priority",
+            "weight",
+            "max_retries",
+            "timeout",
+            "timeouts",
+            "headers",
+            "options",
+            "managed_by",
+            "created_at",
+            "updated_at",
+        ],
+    };
+
+    fn label(&self) -> &str {
+        &self.name
+    }
+
+    fn values(&self) -> Result<Vec<Value>, StoreError> {
+        Ok(vec![
+            (&self.id).into(),
+            (&self.name).into(),
+            (&self.kind).into(),
+            (&self.base_url).into(),
+            self.enabled.into(),
+            self.priority.into(),
+            self.weight.into(),
+            self.max_retries.into(),
+            self.timeout.into(),
+            Value::json(&self.timeouts)?,
+            Value::json(&self.headers)?,
+            Value::json(&self.options)?,
+            self.managed_by.name().into(),
+            self.created_at.into(),
+            self.updated_at.into(),
+        ])
+    }
+
+    fn read(row: &Row) -> Result<Self, StoreError> {
+        let managed_by = row.text("managed_by")?;
+        Ok(Self {
+            id: row.text("id")?,
+            name: row.text("name")?,
+            kind: row.text("kind")?,
+            base_url: row.text("base_url")?,
+            enabled: row.bit("enabled")?,
+            priority: row.small("priority")?,
+            weight: row.small("weight")?,
+            max_retries: row.small("max_retries")?,
+            timeout: row.maybe_small("timeout")?,
+            timeouts: row.json("timeouts")?,
+            headers: row.json("headers")?,
+            options: row.json("options")?,
+            managed_by: ManagedBy::from_name(&managed_by)
+                .ok_or_else(|| damaged("managed_by", "unknown word"))?,
+            created_at: row.moment("created_at")?,
+            updated_at: row.moment("updated_at")?,
+        })
+    }
+}
