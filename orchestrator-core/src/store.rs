@@ -25,7 +25,7 @@ mod request_logs;
 mod revision;
 mod settings;
 
-pub use database::{Database, DatabaseTarget, Migration};
+pub use database::{Database, Migration};
 
 use async_trait::async_trait;
 

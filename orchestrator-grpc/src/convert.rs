@@ -20,3 +20,5 @@ pub mod served;
 pub mod native;
 
 pub mod field;
+
+pub(crate) mod admin;

@@ -1,13 +1,21 @@
 //! `grpc.health.v1`: whether this core takes calls, for all of it (the empty name) and for each of its services.
 
+use std::{process::ExitCode, time::Duration};
+
+use orchestrator_base::config;
 use orchestrator_proto::v1::{admin_server, orchestrate_server};
 use tonic_health::{
     ServingStatus,
-    pb::health_server::HealthServer,
+    pb::{
+        HealthCheckRequest, health_check_response, health_client::HealthClient, health_server::HealthServer,
+    },
     server::{HealthReporter, HealthService},
 };
 
 const NAMES: [&str; 3] = ["", orchestrate_server::SERVICE_NAME, admin_server::SERVICE_NAME];
+
+/// How long `health` waits for an answer.
+const ASK: Duration = Duration::from_secs(2);
 
 /// What health checks and watches are told. Clones share one state, whichever runtime they are on.
 #[derive(Clone, Debug)]
@@ -33,4 +41,33 @@ impl Health {
     pub fn service(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.0.clone()))
     }
+}
+
+/// `health`: asks the core at this address, and says so with the exit code. For containers.
+pub fn ask(grpc: &config::Grpc) -> ExitCode {
+    // A listener on all addresses is asked on this machine's own.
+    let host = if grpc.host == "0.0.0.0" { "127.0.0.1" } else { &grpc.host };
+    let address = format!("http://{host}:{}", grpc.port);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return unwell(&error),
+    };
+    match runtime.block_on(tokio::time::timeout(ASK, serving(address))) {
+        Ok(Ok(true)) => ExitCode::SUCCESS,
+        Ok(Ok(false)) => unwell(&"not serving"),
+        Ok(Err(error)) => unwell(&error),
+        Err(_) => unwell(&"no answer in time"),
+    }
+}
+
+async fn serving(address: String) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let channel = tonic::transport::Endpoint::from_shared(address)?.connect().await?;
+    let mut client = HealthClient::new(channel);
+    let answer = client.check(HealthCheckRequest::default()).await?.into_inner();
+    Ok(answer.status() == health_check_response::ServingStatus::Serving)
+}
+
+fn unwell(why: &dyn std::fmt::Display) -> ExitCode {
+    crate::process::complain(&format!("unhealthy: {why}"));
+    ExitCode::FAILURE
 }

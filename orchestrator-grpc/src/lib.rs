@@ -3,13 +3,17 @@
 //! Reading order: [`routes`] is the list of all services and layers, which the listening [`server`] and an embedding edge both
 //! use. [`orchestrate`] holds the handlers; [`convert`] is the only place that sees protobuf and domain types side by side;
 //! [`status`] turns the core's errors into gRPC's. [`layers`] is what every call passes before its handler. [`health`] says
-//! whether this core takes calls.
+//! whether this core takes calls. [`boot`] makes a running core out of a configuration, step by step.
+
+pub mod boot;
+pub mod process;
 
 pub mod routes;
 pub mod server;
 
 pub mod layers;
 
+pub mod admin;
 pub mod orchestrate;
 
 pub mod convert;

@@ -1,2 +1,110 @@
-//! main
-fn main() {}
+//! `orchestrator-grpc`: the core alone.
+
+use std::{net::ToSocketAddrs as _, path::Path, process::ExitCode, time::Duration};
+
+use clap::Parser as _;
+use orchestrator_base::{
+    config::{CoreArgs, CoreCommand, Loaded, Role, init_env},
+    runtime::{self, Background, Workers},
+    signals::Shutdown,
+    telemetry, tls,
+};
+use orchestrator_grpc::{boot, descriptor, health, process, server};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long streams may go on once the process was asked to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    let args = CoreArgs::parse();
+    match args.command() {
+        CoreCommand::InitEnv { .. } => return process::print(init_env::generate()),
+        CoreCommand::Descriptor { out } => return write_descriptor(out.as_deref()),
+        CoreCommand::Serve | CoreCommand::CheckConfig | CoreCommand::Health => {}
+    }
+    let loaded = match process::load(args.sources(), Role::Core) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    match args.command() {
+        CoreCommand::CheckConfig => process::check_config(&loaded),
+        CoreCommand::Health => health::ask(&loaded.config.grpc),
+        _ => serve(&loaded),
+    }
+}
+
+fn write_descriptor(out: Option<&Path>) -> ExitCode {
+    let Some(path) = out else { return process::print(descriptor()) };
+    match std::fs::write(path, descriptor()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            process::complain(&format!("{}: {error}", path.display()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(loaded: &Loaded) -> ExitCode {
+    telemetry::install(&loaded.config.log, loaded.config.app.debug);
+    tls::install_crypto();
+    match try_serve(loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Start(error)) => {
+            tracing::error!(error = %error, "the start failed");
+            ExitCode::from(if error.configuration { 2 } else { 1 })
+        }
+        Err(Failure::Io(error)) => {
+            tracing::error!(error = %error, "the start failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Start(#[from] boot::StartError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
+    let config = &loaded.config;
+    let background = Background::start()?;
+    let shutdown = Shutdown::new();
+    background.block_on(async { shutdown.watch_signals() })?;
+    let core = std::sync::Arc::new(boot::start_on(&background, config)?);
+
+    tracing::info!("Starting application server");
+    let threads = runtime::threads(config.runtime.threads);
+    let listeners = listen(&config.grpc.host, config.grpc.port, threads)?;
+    if let Some(listener) = listeners.first() {
+        tracing::info!(address = %listener.local_addr()?, "Listening for gRPC");
+    }
+    let (serving, drain) = (std::sync::Arc::clone(&core), shutdown.drain().clone());
+    let workers = Workers::start_with(listeners, move |_, listener| {
+        let (core, drain) = (std::sync::Arc::clone(&serving), drain.clone());
+        async move { server::serve(listener, core.service(), drain, DRAIN).await }
+    })?;
+    background.block_on(core.health.set_serving(true));
+    tracing::info!(data = %core.data_dir.display(), "Application startup complete");
+
+    let results = workers.join();
+    if let Some(core) = std::sync::Arc::into_inner(core) {
+        background.block_on(core.finish());
+    }
+    background.stop();
+    tracing::info!("Stopped");
+    for result in results {
+        result.map_err(std::io::Error::other)??;
+    }
+    Ok(())
+}
+
+fn listen(host: &str, port: u16, threads: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
+    let address = (host, port).to_socket_addrs()?.next();
+    let address = address.ok_or_else(|| std::io::Error::other(format!("{host} resolves to no address")))?;
+    runtime::listen_all(address, threads)
+}

@@ -20,6 +20,7 @@ use std::{
     },
 };
 
+use orchestrator_base::config;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -49,6 +50,8 @@ pub struct Journal {
     name: String,
     folder: PathBuf,
     segment_bytes: u64,
+    /// Every record is forced to the disk by itself.
+    sync_each: bool,
     current: Mutex<Segment>,
     /// The writer waits here for something to store.
     pub(super) appended: Notify,
@@ -71,7 +74,7 @@ impl Journal {
     /// Opens the journal `name` in `folder` and begins a new segment.
     ///
     /// Errors: the folder cannot be made or written, or another process has it.
-    pub fn open(folder: &Path, name: &str, segment_bytes: u64) -> io::Result<Self> {
+    pub fn open(folder: &Path, name: &str, settings: &config::Journal) -> io::Result<Self> {
         let folder = folder.join(name);
         fs::create_dir_all(&folder)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
@@ -84,7 +87,8 @@ impl Journal {
         Ok(Self {
             name: name.to_owned(),
             folder,
-            segment_bytes,
+            segment_bytes: settings.segment_bytes,
+            sync_each: settings.fsync_ms == 0,
             current,
             appended: Notify::new(),
             unsynced: AtomicBool::new(false),
@@ -151,7 +155,11 @@ impl Journal {
     fn try_append(&self, line: &LineRef<'_>) -> io::Result<()> {
         let mut segment = self.segment();
         segment.append(line)?;
-        self.unsynced.store(true, Ordering::Release);
+        if self.sync_each {
+            segment.file.sync_data()?;
+        } else {
+            self.unsynced.store(true, Ordering::Release);
+        }
         if segment.length >= self.segment_bytes {
             segment.file.sync_data()?;
             *segment = Segment::create(&self.folder, segment.number + 1)?;
@@ -243,6 +251,10 @@ pub fn read(path: &Path, from: u64, limit: usize) -> io::Result<Stretch> {
 mod tests {
     use super::*;
 
+    fn settings(segment_bytes: u64) -> config::Journal {
+        config::Journal { segment_bytes, ..config::Journal::default() }
+    }
+
     fn record(id: &str) -> RequestRecord {
         RequestRecord { id: id.to_owned(), model: "m".into(), ..RequestRecord::default() }
     }
@@ -250,7 +262,7 @@ mod tests {
     #[test]
     fn what_was_appended_is_read_back_line_by_line() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path(), "core", 1 << 20).unwrap();
+        let journal = Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap();
         journal.open_record(&record("a"));
         journal.close_record(&record("a"));
         journal.sync().unwrap();
@@ -266,11 +278,11 @@ mod tests {
     fn a_torn_line_is_left_and_a_new_start_begins_a_new_segment() {
         let folder = tempfile::tempdir().unwrap();
         {
-            let journal = Journal::open(folder.path(), "core", 1 << 20).unwrap();
+            let journal = Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap();
             journal.close_record(&record("a"));
             journal.segment().file.write_all(b"{\"close\":{\"id\":\"torn").unwrap();
         }
-        let journal = Journal::open(folder.path(), "core", 1 << 20).unwrap();
+        let journal = Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap();
         journal.close_record(&record("b"));
 
         assert_eq!(journal.segments().unwrap(), [1, 2]);
@@ -282,7 +294,7 @@ mod tests {
     #[test]
     fn a_full_segment_is_followed_by_the_next() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path(), "core", 600).unwrap();
+        let journal = Journal::open(folder.path(), "core", &settings(600)).unwrap();
         for id in ["a", "b", "c", "d"] {
             journal.close_record(&record(id));
         }
@@ -296,8 +308,8 @@ mod tests {
     #[test]
     fn two_cores_on_one_folder_refuse() {
         let folder = tempfile::tempdir().unwrap();
-        let _first = Journal::open(folder.path(), "core", 600).unwrap();
-        let second = Journal::open(folder.path(), "core", 600).unwrap_err();
+        let _first = Journal::open(folder.path(), "core", &settings(600)).unwrap();
+        let second = Journal::open(folder.path(), "core", &settings(600)).unwrap_err();
         assert!(second.to_string().contains("another core"), "{second}");
     }
 }

@@ -204,6 +204,7 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
+    use orchestrator_base::config;
 
     use super::*;
 
@@ -242,6 +243,10 @@ mod tests {
         }
     }
 
+    fn settings(segment_bytes: u64) -> config::Journal {
+        config::Journal { segment_bytes, ..config::Journal::default() }
+    }
+
     fn record(id: &str) -> RequestRecord {
         RequestRecord { id: id.to_owned(), outcome: "ok".into(), ..RequestRecord::default() }
     }
@@ -255,13 +260,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Memory::default());
         {
-            let journal = Arc::new(Journal::open(folder.path(), "core", 1 << 20).unwrap());
+            let journal = Arc::new(Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap());
             journal.close_record(&record("a"));
             let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await.unwrap();
             drain(&mut writer).await;
             journal.close_record(&record("b")); // The process dies before this one is stored.
         }
-        let journal = Arc::new(Journal::open(folder.path(), "core", 1 << 20).unwrap());
+        let journal = Arc::new(Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap());
         journal.close_record(&record("c"));
         let mut writer = Writer::start(journal, store.clone()).await.unwrap();
         drain(&mut writer).await;
@@ -273,7 +278,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Memory::default());
         {
-            let journal = Arc::new(Journal::open(folder.path(), "core", 1 << 20).unwrap());
+            let journal = Arc::new(Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap());
             journal.open_record(&record("cut"));
             let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await;
             // The first writer closes orphans of earlier processes; this stream is of this one, so it must not run before.
@@ -282,7 +287,7 @@ mod tests {
             journal.open_record(&record("cut later"));
             drain(writer.as_mut().unwrap()).await;
         }
-        let journal = Arc::new(Journal::open(folder.path(), "core", 1 << 20).unwrap());
+        let journal = Arc::new(Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap());
         let mut writer = Writer::start(journal, store.clone()).await.unwrap();
         drain(&mut writer).await;
         let rows = store.rows.lock().unwrap().clone();
@@ -294,7 +299,7 @@ mod tests {
     async fn a_database_that_is_away_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Memory::default());
-        let journal = Arc::new(Journal::open(folder.path(), "core", 300).unwrap());
+        let journal = Arc::new(Journal::open(folder.path(), "core", &settings(300)).unwrap());
         let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await.unwrap();
         *store.away.lock().unwrap() = true;
         for id in ["a", "b", "c", "d", "e"] {
@@ -310,7 +315,7 @@ mod tests {
     async fn a_stored_segment_is_deleted_unless_a_stream_that_it_opened_still_runs() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Memory::default());
-        let journal = Arc::new(Journal::open(folder.path(), "core", 300).unwrap());
+        let journal = Arc::new(Journal::open(folder.path(), "core", &settings(300)).unwrap());
         let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await.unwrap();
         journal.open_record(&record("long"));
         for id in ["a", "b", "c"] {

@@ -185,7 +185,9 @@ mod tests {
     use sqlx::{SqlSafeStr as _, migrate::MigrationType};
 
     use super::*;
-    use crate::store::{Database, DatabaseTarget, SettingStore as _, db::Db};
+    use orchestrator_base::config::DatabaseTarget;
+
+    use crate::store::{Database, SettingStore as _, db::Db};
 
     async fn connected(path: &Path) -> SqlitePool {
         let Db::Sqlite { writer, .. } = Db::sqlite(path).await.unwrap();
@@ -213,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn every_migration_is_applied_once_and_named() {
         let folder = tempfile::tempdir().unwrap();
-        let target = DatabaseTarget::Sqlite(folder.path().join("x.db"));
+        let target = DatabaseTarget::Sqlite { path: folder.path().join("x.db") };
         let database = Database::connect(&target).await.unwrap();
         let applied = database.migrate().await.unwrap();
         let described: Vec<_> = applied.iter().map(|m| (m.version, m.description.as_str())).collect();
@@ -225,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn two_programs_that_start_together_migrate_once() {
         let folder = tempfile::tempdir().unwrap();
-        let target = DatabaseTarget::Sqlite(folder.path().join("x.db"));
+        let target = DatabaseTarget::Sqlite { path: folder.path().join("x.db") };
         let (a, b) = (Database::connect(&target).await.unwrap(), Database::connect(&target).await.unwrap());
         let (first, second) = tokio::join!(a.migrate(), b.migrate());
         assert_eq!(first.unwrap().len() + second.unwrap().len(), SQLITE.iter().count());
@@ -248,7 +250,7 @@ mod tests {
             run(&and_also(&steps[..upto]), &writer, &path).await.unwrap();
         }
         assert_eq!(backups(folder.path()), ["x-before-0102.db", "x-before-0103.db", "x-before-0104.db"]);
-        let copy = DatabaseTarget::Sqlite(folder.path().join("backups/x-before-0104.db"));
+        let copy = DatabaseTarget::Sqlite { path: folder.path().join("backups/x-before-0104.db") };
         let copy = Database::connect(&copy).await.unwrap();
         assert_eq!(copy.setting("colour").await.unwrap().as_deref(), Some("green"));
     }

@@ -1,0 +1,218 @@
+//! The service `Admin`. Each method lets its caller in, and hands the message to its noun.
+
+mod api_keys;
+mod auth;
+mod model_providers;
+mod models;
+mod provider_keys;
+mod providers;
+
+use std::sync::Arc;
+
+use orchestrator_core::{
+    admin::{Admin, AdminAuth},
+    error::Result,
+};
+use orchestrator_proto::v1::{self, admin_server};
+use tonic::{Request, Response, Status};
+
+use crate::status::to_status;
+
+/// The service, over the core's [`Admin`].
+#[derive(Clone)]
+pub struct AdminService {
+    admin: Arc<Admin>,
+    auth: AdminAuth,
+}
+
+type Answer<T> = std::result::Result<Response<T>, Status>;
+
+impl AdminService {
+    /// Serves `admin` to whoever `auth` lets in.
+    pub fn new(admin: Arc<Admin>, auth: AdminAuth) -> Self {
+        Self { admin, auth }
+    }
+
+    /// Every method begins here: without an admin key nothing is even decoded further.
+    fn admit<T>(&self, request: Request<T>) -> std::result::Result<(Trace, T), Status> {
+        let trace = Trace::of(&request);
+        match auth::check(&self.auth, request.metadata()) {
+            Ok(()) => Ok((trace, request.into_inner())),
+            Err(error) => Err(to_status(&error, &trace.request_id)),
+        }
+    }
+}
+
+/// What connects an answer with its request.
+struct Trace {
+    request_id: String,
+}
+
+impl Trace {
+    fn of<T>(request: &Request<T>) -> Self {
+        let id = request.metadata().get("x-request-id").and_then(|id| id.to_str().ok());
+        Self { request_id: id.unwrap_or_default().to_owned() }
+    }
+
+    fn answer<T>(&self, outcome: Result<T>) -> Answer<T> {
+        outcome.map(Response::new).map_err(|error| to_status(&error, &self.request_id))
+    }
+}
+
+#[tonic::async_trait]
+impl admin_server::Admin for AdminService {
+    async fn list_providers(
+        &self,
+        request: Request<v1::ListProvidersRequest>,
+    ) -> Answer<v1::ListProvidersResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(providers::list(&self.admin, request).await)
+    }
+
+    async fn get_provider(&self, request: Request<v1::GetProviderRequest>) -> Answer<v1::Provider> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(providers::get(&self.admin, request).await)
+    }
+
+    async fn create_provider(&self, request: Request<v1::CreateProviderRequest>) -> Answer<v1::Provider> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(providers::create(&self.admin, request).await)
+    }
+
+    async fn update_provider(&self, request: Request<v1::UpdateProviderRequest>) -> Answer<v1::Provider> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(providers::update(&self.admin, request).await)
+    }
+
+    async fn delete_provider(&self, request: Request<v1::DeleteProviderRequest>) -> Answer<()> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(providers::delete(&self.admin, request).await)
+    }
+
+    async fn list_provider_keys(
+        &self,
+        request: Request<v1::ListProviderKeysRequest>,
+    ) -> Answer<v1::ListProviderKeysResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(provider_keys::list(&self.admin, request).await)
+    }
+
+    async fn get_provider_key(&self, request: Request<v1::GetProviderKeyRequest>) -> Answer<v1::ProviderKey> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(provider_keys::get(&self.admin, request).await)
+    }
+
+    async fn create_provider_key(
+        &self,
+        request: Request<v1::CreateProviderKeyRequest>,
+    ) -> Answer<v1::ProviderKey> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(provider_keys::create(&self.admin, request).await)
+    }
+
+    async fn update_provider_key(
+        &self,
+        request: Request<v1::UpdateProviderKeyRequest>,
+    ) -> Answer<v1::ProviderKey> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(provider_keys::update(&self.admin, request).await)
+    }
+
+    async fn delete_provider_key(&self, request: Request<v1::DeleteProviderKeyRequest>) -> Answer<()> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(provider_keys::delete(&self.admin, request).await)
+    }
+
+    async fn list_models(&self, request: Request<v1::ListModelsRequest>) -> Answer<v1::ListModelsResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(models::list(&self.admin, request).await)
+    }
+
+    async fn get_model(&self, request: Request<v1::GetModelRequest>) -> Answer<v1::Model> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(models::get(&self.admin, request).await)
+    }
+
+    async fn create_model(&self, request: Request<v1::CreateModelRequest>) -> Answer<v1::Model> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(models::create(&self.admin, request).await)
+    }
+
+    async fn update_model(&self, request: Request<v1::UpdateModelRequest>) -> Answer<v1::Model> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(models::update(&self.admin, request).await)
+    }
+
+    async fn delete_model(&self, request: Request<v1::DeleteModelRequest>) -> Answer<()> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(models::delete(&self.admin, request).await)
+    }
+
+    async fn list_model_providers(
+        &self,
+        request: Request<v1::ListModelProvidersRequest>,
+    ) -> Answer<v1::ListModelProvidersResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(model_providers::list(&self.admin, request).await)
+    }
+
+    async fn get_model_provider(
+        &self,
+        request: Request<v1::GetModelProviderRequest>,
+    ) -> Answer<v1::ModelProvider> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(model_providers::get(&self.admin, request).await)
+    }
+
+    async fn create_model_provider(
+        &self,
+        request: Request<v1::CreateModelProviderRequest>,
+    ) -> Answer<v1::ModelProvider> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(model_providers::create(&self.admin, request).await)
+    }
+
+    async fn update_model_provider(
+        &self,
+        request: Request<v1::UpdateModelProviderRequest>,
+    ) -> Answer<v1::ModelProvider> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(model_providers::update(&self.admin, request).await)
+    }
+
+    async fn delete_model_provider(&self, request: Request<v1::DeleteModelProviderRequest>) -> Answer<()> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(model_providers::delete(&self.admin, request).await)
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<v1::ListApiKeysRequest>,
+    ) -> Answer<v1::ListApiKeysResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(api_keys::list(&self.admin, request).await)
+    }
+
+    async fn get_api_key(&self, request: Request<v1::GetApiKeyRequest>) -> Answer<v1::ApiKey> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(api_keys::get(&self.admin, request).await)
+    }
+
+    async fn create_api_key(&self, request: Request<v1::CreateApiKeyRequest>) -> Answer<v1::ApiKey> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(api_keys::create(&self.admin, request).await)
+    }
+
+    async fn update_api_key(&self, request: Request<v1::UpdateApiKeyRequest>) -> Answer<v1::ApiKey> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(api_keys::update(&self.admin, request).await)
+    }
+
+    async fn delete_api_key(&self, request: Request<v1::DeleteApiKeyRequest>) -> Answer<()> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(api_keys::delete(&self.admin, request).await)
+    }
+}
+
+#[cfg(test)]
+mod tests;

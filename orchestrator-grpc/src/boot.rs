@@ -1,0 +1,250 @@
+//! From a configuration to a running core, step by step, each step one log line. A step that fails says which it is and why.
+
+mod keys;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use orchestrator_base::{
+    clock::Clock,
+    config::{AppEnv, Config},
+    random::Random,
+    runtime::Background,
+    task,
+};
+use orchestrator_core::{
+    admin::{Admin, AdminAuth, secrets::Vault, seed},
+    catalog::snapshot::SharedCatalog,
+    ledger::{self, Ledger, journal::Journal, writer::Writer},
+    orchestrator::{Orchestrator, Shared},
+    refresher::Reloader,
+    store::Database,
+};
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::AdminService,
+    health::Health,
+    orchestrate::OrchestrateService,
+    routes::{self, CoreService, Reflection, Services},
+};
+
+/// The name under which the one core of a `DATA_DIR` keeps its journal.
+const CORE_NAME: &str = "core";
+
+/// A start that failed: the step, and why, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}: {reason}")]
+pub struct StartError {
+    step: &'static str,
+    reason: String,
+    /// The configuration does not fit what it is to work with: trying again changes nothing.
+    pub configuration: bool,
+}
+
+impl StartError {
+    fn at<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self { step, reason: error.to_string(), configuration: false }
+    }
+}
+
+/// A core that has started: what its request threads share, and its background work.
+pub struct Core {
+    shared: Arc<Shared>,
+    admin: Arc<Admin>,
+    auth: AdminAuth,
+    /// What load balancers are told.
+    pub health: Health,
+    environment: AppEnv,
+    database: Database,
+    background: Vec<JoinHandle<Option<()>>>,
+    stop: CancellationToken,
+    /// Where its files lie, absolute.
+    pub data_dir: PathBuf,
+}
+
+/// Starts a core: database, migrations, catalog, journal, background work. Listeners are the caller's business.
+pub async fn start(config: &Config) -> Result<Core, StartError> {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), environment = ?config.app.env, "Starting LLM Orchestrator");
+    tracing::info!("Configuration checked");
+    let data_dir = data_dir(&config.data.dir)?;
+    let keys = keys::resolve(config, &data_dir)?;
+    let database = open_database(config).await?;
+    let vault = Arc::new(Vault::new(&keys.master));
+    check_master_key(&vault, &database).await?;
+
+    let (clock, random) = (Clock::system(), Random::system());
+    let catalog = Arc::new(SharedCatalog::default());
+    let store = Arc::new(database.clone());
+    let reloader =
+        Arc::new(Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts));
+    reloader.reload().await.map_err(StartError::at("loading the catalog"))?;
+    let admin = Arc::new(Admin::new(
+        store,
+        vault,
+        Arc::clone(&reloader),
+        clock.clone(),
+        random.clone(),
+        config.providers.clone(),
+    ));
+    seed(config, &admin, &catalog, &data_dir).await.map_err(StartError::at("filling the catalog"))?;
+    log_catalog(&catalog);
+
+    let journal = open_journal(config, &data_dir)?;
+    let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone());
+    let stop = CancellationToken::new();
+    let background = start_background(config, &database, journal, reloader, &stop).await?;
+    let health = Health::starting().await;
+    tracing::info!("Health check service started");
+
+    let shared = Arc::new(Shared {
+        catalog,
+        ledger,
+        clock,
+        random,
+        limits: config.limits.clone(),
+        stream: config.stream.clone(),
+        deny_private: config.providers.deny_private_networks,
+    });
+    let auth = AdminAuth::new([&keys.admin]);
+    let environment = config.app.env;
+    Ok(Core { shared, admin, auth, health, environment, database, background, stop, data_dir })
+}
+
+impl Core {
+    /// All services, for one request thread. Call it on that thread's runtime: connections to providers belong to it.
+    pub fn service(&self) -> CoreService {
+        let core = Orchestrator::for_thread(Arc::clone(&self.shared));
+        routes::routes(Services {
+            orchestrate: OrchestrateService::new(core, self.shared.limits.clone()),
+            admin: AdminService::new(Arc::clone(&self.admin), self.auth.clone()),
+            health: self.health.clone(),
+            reflection: self.reflection(),
+            clock: self.shared.clock.clone(),
+            random: self.shared.random.clone(),
+        })
+    }
+
+    /// Ends the background work once the last request is over: what is in the journal is stored, then the database is closed.
+    pub async fn finish(self) {
+        self.stop.cancel();
+        for task in self.background {
+            // A database that is away must not hold up the end: the journal keeps what is not stored.
+            if tokio::time::timeout(FLUSH, task).await.is_err() {
+                tracing::warn!("background work did not end in time; the journal keeps what is not stored yet");
+            }
+        }
+        self.database.close().await;
+    }
+
+    fn reflection(&self) -> Reflection {
+        match self.environment {
+            AppEnv::Development => Reflection::Open,
+            AppEnv::Production => {
+                let auth = self.auth.clone();
+                Reflection::ForAdmins(Arc::new(move |presented: &[SecretString]| {
+                    use secrecy::ExposeSecret as _;
+                    let presented: Vec<&str> = presented.iter().map(ExposeSecret::expose_secret).collect();
+                    auth.check(&presented)
+                }))
+            }
+        }
+    }
+}
+
+/// How long the end waits for the journal to be stored.
+const FLUSH: Duration = Duration::from_secs(10);
+
+fn data_dir(dir: &Path) -> Result<PathBuf, StartError> {
+    std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize()).map_err(StartError::at("making DATA_DIR"))
+}
+
+async fn open_database(config: &Config) -> Result<Database, StartError> {
+    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
+    let wait = Duration::from_secs(config.database.wait_interval);
+    let tries = config.database.wait_retries.max(1);
+    tracing::info!(tries, interval_s = wait.as_secs(), "Waiting for database");
+    let database = Database::connect_with_retries(&target, tries, wait, |attempt, error| {
+        tracing::warn!(attempt, error = %error, "the database does not answer yet");
+    });
+    let database = database.await.map_err(StartError::at("connecting to the database"))?;
+    tracing::info!("Database is ready");
+    tracing::info!("Running database migrations");
+    for migration in database.migrate().await.map_err(StartError::at("migrating the database"))? {
+        tracing::info!(migration.version = migration.version, "Applied migration: {}", migration.description);
+    }
+    Ok(database)
+}
+
+/// Another master key than the database's would make every stored secret unreadable: better not to start.
+async fn check_master_key(vault: &Vault, database: &Database) -> Result<(), StartError> {
+    vault.check_fingerprint(database).await.map_err(|error| StartError {
+        step: "checking MASTER_KEY",
+        reason: error.message,
+        configuration: true,
+    })
+}
+
+async fn seed(
+    config: &Config,
+    admin: &Admin,
+    catalog: &SharedCatalog,
+    data_dir: &Path,
+) -> orchestrator_core::error::Result<()> {
+    if config.app.env == AppEnv::Development {
+        seed::seed_development(admin).await?;
+    }
+    if let Some(secret) = &config.vendors.openai_api_key {
+        let base_url = config.vendors.openai_base_url.as_deref();
+        seed::ensure_vendor(admin, "openai", "openai", base_url, secret).await?;
+    }
+    let has_keys = !catalog.peek().keys.is_empty();
+    if let Some(client) = keys::first_client(config, data_dir, has_keys)? {
+        seed::ensure_client_key(admin, &client).await?;
+    }
+    Ok(())
+}
+
+fn log_catalog(catalog: &SharedCatalog) {
+    let snapshot = catalog.load();
+    tracing::info!(
+        catalog.revision = snapshot.revision,
+        catalog.models = snapshot.catalog.models_for(&[]).len(),
+        catalog.keys = snapshot.keys.len(),
+        "Catalog loaded"
+    );
+}
+
+fn open_journal(config: &Config, data_dir: &Path) -> Result<Arc<Journal>, StartError> {
+    let journal = Journal::open(&data_dir.join("journal"), CORE_NAME, &config.journal);
+    journal.map(Arc::new).map_err(StartError::at("opening the journal"))
+}
+
+async fn start_background(
+    config: &Config,
+    database: &Database,
+    journal: Arc<Journal>,
+    reloader: Arc<Reloader>,
+    stop: &CancellationToken,
+) -> Result<Vec<JoinHandle<Option<()>>>, StartError> {
+    let writer = Writer::start(Arc::clone(&journal), Arc::new(database.clone())).await;
+    let writer = writer.map_err(StartError::at("replaying the journal"))?;
+    let mut tasks = vec![task::spawn("ledger writer", writer.run(stop.clone()))];
+    let refreshing = stop.clone();
+    tasks.push(task::spawn("catalog refresher", async move { reloader.run(refreshing).await }));
+    if config.journal.fsync_ms > 0 {
+        let interval = Duration::from_millis(config.journal.fsync_ms);
+        tasks.push(task::spawn("journal fsync", ledger::keep_synced(journal, interval, stop.clone())));
+    }
+    Ok(tasks)
+}
+
+/// Starts a core whose background work runs on `background`.
+pub fn start_on(background: &Background, config: &Config) -> Result<Core, StartError> {
+    background.block_on(start(config))
+}

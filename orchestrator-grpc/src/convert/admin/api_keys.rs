@@ -1,0 +1,86 @@
+//! Callers' keys.
+
+use orchestrator_core::{
+    admin::{ApiKeyChange, CreatedApiKey},
+    catalog::ApiKey,
+    error::Result,
+};
+use orchestrator_proto::v1;
+use secrecy::ExposeSecret as _;
+
+use super::{moment, read_only, timestamp, unknown, unset};
+
+/// The fields that can be changed.
+pub(crate) const MUTABLE: [&str; 15] = [
+    "name",
+    "owner",
+    "team",
+    "tags",
+    "models",
+    "operations",
+    "enabled",
+    "expires_at",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "max_concurrency",
+    "budget_usd",
+    "budget_period",
+    "log_bodies",
+    "on_disconnect",
+];
+
+/// The change that `paths` of a message make. A field that is named and unset gets its default.
+pub(crate) fn change(message: v1::ApiKey, paths: &[String]) -> Result<ApiKeyChange> {
+    let mut change = ApiKeyChange::default();
+    for path in paths {
+        match path.as_str() {
+            "name" => change.name = Some(message.name.clone()),
+            "owner" => change.owner = Some(message.owner.clone()),
+            "team" => change.team = Some(message.team.clone()),
+            "tags" => change.tags = Some(message.tags.clone().into_iter().collect()),
+            "models" => change.models = Some(message.models.clone()),
+            "operations" => change.operations = Some(message.operations.clone()),
+            "enabled" => change.enabled = Some(message.enabled.unwrap_or(true)),
+            "expires_at" => {
+                let expires_at = message.expires_at.map(|at| moment("expires_at", at));
+                change.expires_at = Some(expires_at.transpose()?);
+            }
+            "requests_per_minute" => unset(path, message.requests_per_minute.is_none())?,
+            "tokens_per_minute" => unset(path, message.tokens_per_minute.is_none())?,
+            "max_concurrency" => unset(path, message.max_concurrency.is_none())?,
+            "budget_usd" => unset(path, message.budget_usd.is_none())?,
+            "budget_period" => unset(path, message.budget_period.is_empty())?,
+            "log_bodies" => unset(path, !message.log_bodies)?,
+            "on_disconnect" => unset(path, matches!(message.on_disconnect.as_str(), "" | "cancel"))?,
+            "id" | "prefix" | "last_used_at" | "secret" | "created_at" | "updated_at" => {
+                return Err(read_only(path));
+            }
+            other => return Err(unknown(other)),
+        }
+    }
+    Ok(change)
+}
+
+/// Into the contract, without the secret, which nobody knows any more.
+pub(crate) fn message(key: ApiKey) -> v1::ApiKey {
+    v1::ApiKey {
+        id: key.id,
+        name: key.name,
+        owner: key.owner,
+        team: key.team,
+        tags: key.tags.into_iter().collect(),
+        prefix: key.prefix,
+        models: key.models,
+        operations: key.operations,
+        enabled: Some(key.enabled),
+        expires_at: key.expires_at.and_then(timestamp),
+        created_at: timestamp(key.created_at),
+        updated_at: timestamp(key.updated_at),
+        ..v1::ApiKey::default()
+    }
+}
+
+/// The answer to create: the only message that carries the secret.
+pub(crate) fn created(created: CreatedApiKey) -> v1::ApiKey {
+    v1::ApiKey { secret: Some(created.secret.expose_secret().to_owned()), ..message(created.key) }
+}

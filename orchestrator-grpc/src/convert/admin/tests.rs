@@ -1,0 +1,123 @@
+//! Masks, moments and fields, held against the contract itself.
+
+use orchestrator_base::clock::UnixMicros;
+use orchestrator_proto::DESCRIPTORS;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+
+use super::*;
+
+/// The names of a message's fields, as the contract has them.
+fn fields(message: &str) -> Vec<String> {
+    let set = FileDescriptorSet::decode(DESCRIPTORS).unwrap();
+    let mut messages = set.file.iter().flat_map(|file| &file.message_type);
+    let message = messages.find(|known| known.name() == message).unwrap();
+    message.field.iter().map(|field| field.name().to_owned()).collect()
+}
+
+/// Every field of the message either can be changed or is read-only; nothing else is accepted.
+fn check_mask(message: &str, mutable: &[&str], change: impl Fn(&[String]) -> Result<()>) {
+    for field in fields(message) {
+        match change(std::slice::from_ref(&field)) {
+            Ok(()) => assert!(mutable.contains(&&*field), "{message}.{field} is changed, but not by *"),
+            Err(refused) => {
+                assert!(!mutable.contains(&&*field), "{message}.{field}: {refused}");
+                assert_eq!(refused.param.as_deref(), Some("update_mask"), "{message}.{field}");
+                assert!(refused.message.contains("cannot be changed"), "{message}.{field}: {refused}");
+            }
+        }
+    }
+    change(&all(mutable)).unwrap();
+    for path in ["nonsense", "", "timeouts.idle_ms", "NAME"] {
+        let refused = change(&[path.to_owned()]).unwrap_err();
+        assert_eq!(refused.param.as_deref(), Some("update_mask"));
+        assert!(refused.message.contains("not a field"), "{refused}");
+    }
+}
+
+#[test]
+fn a_mask_names_fields_that_can_be_changed() {
+    check_mask("Provider", &providers::MUTABLE, |paths| {
+        providers::change(v1::Provider::default(), paths).map(|_| ())
+    });
+    check_mask("ProviderKey", &provider_keys::MUTABLE, |paths| {
+        provider_keys::change(v1::ProviderKey::default(), paths).map(|_| ())
+    });
+    check_mask("Model", &models::MUTABLE, |paths| models::change(v1::Model::default(), paths).map(|_| ()));
+    check_mask("ModelProvider", &model_providers::MUTABLE, |paths| {
+        model_providers::change(v1::ModelProvider::default(), paths).map(|_| ())
+    });
+    check_mask("ApiKey", &api_keys::MUTABLE, |paths| {
+        api_keys::change(v1::ApiKey::default(), paths).map(|_| ())
+    });
+}
+
+#[test]
+fn a_mask_is_required_and_a_star_means_all() {
+    let mask = |named: &[&str]| Some(FieldMask { paths: all(named) });
+    for missing in [None, mask(&[])] {
+        assert_eq!(paths(missing, &["a"]).unwrap_err().param.as_deref(), Some("update_mask"));
+    }
+    assert_eq!(paths(mask(&["*"]), &["a", "b"]).unwrap(), ["a", "b"]);
+    assert_eq!(paths(mask(&["b"]), &["a", "b"]).unwrap(), ["b"]);
+}
+
+#[test]
+fn only_named_fields_change_and_an_unset_one_gets_its_default() {
+    let message = v1::Provider { name: "n".into(), weight: Some(7), ..v1::Provider::default() };
+    let change = providers::change(message, &all(&["weight", "priority", "timeout"])).unwrap();
+    assert_eq!((change.weight, change.priority, change.timeout), (Some(7), Some(100), Some(None)));
+    assert_eq!((change.name, change.enabled), (None, None));
+}
+
+#[test]
+fn what_nothing_enforces_yet_is_refused_by_name() {
+    type Change = fn(&mut v1::ApiKey);
+    let set = |change: Change| {
+        let mut message = v1::ApiKey { name: "n".into(), ..v1::ApiKey::default() };
+        change(&mut message);
+        api_keys::change(message, &all(&api_keys::MUTABLE)).map(|_| ())
+    };
+    let table: [(Change, &str); 7] = [
+        (|key| key.requests_per_minute = Some(0), "requests_per_minute"),
+        (|key| key.tokens_per_minute = Some(1), "tokens_per_minute"),
+        (|key| key.max_concurrency = Some(1), "max_concurrency"),
+        (|key| key.budget_usd = Some(1.0), "budget_usd"),
+        (|key| key.budget_period = "day".into(), "budget_period"),
+        (|key| key.log_bodies = true, "log_bodies"),
+        (|key| key.on_disconnect = "drain".into(), "on_disconnect"),
+    ];
+    for (change, param) in table {
+        let refused = set(change).unwrap_err();
+        assert_eq!(refused.param.as_deref(), Some(param));
+        assert!(refused.message.contains("not enforced by this version"), "{refused}");
+    }
+    set(|key| key.on_disconnect = "cancel".into()).unwrap();
+    let limited = v1::Provider { rate_limit: Some(60), ..v1::Provider::default() };
+    let refused = providers::change(limited, &all(&providers::MUTABLE)).unwrap_err();
+    assert_eq!(refused.param.as_deref(), Some("rate_limit"));
+}
+
+#[test]
+fn a_secret_that_is_named_must_be_given() {
+    let mask = |path: &str| Some(FieldMask { paths: vec![path.to_owned()] });
+    let refused = provider_keys::update(v1::ProviderKey::default(), mask("secret")).unwrap_err();
+    assert_eq!(refused.param.as_deref(), Some("secret"));
+    assert!(provider_keys::update(v1::ProviderKey::default(), mask("*")).unwrap().secret.is_none());
+}
+
+#[test]
+fn moments_survive_and_what_is_none_is_refused() {
+    for micros in [0, 1, -1, 1_795_230_128_000_001] {
+        let there = timestamp(UnixMicros(micros)).unwrap();
+        assert_eq!(moment("at", there).unwrap(), UnixMicros(micros));
+    }
+    let broken = [
+        Timestamp { seconds: i64::MAX, nanos: 0 },
+        Timestamp { seconds: 0, nanos: -1 },
+        Timestamp { seconds: 0, nanos: 1_000_000_000 },
+    ];
+    for timestamp in broken {
+        assert_eq!(moment("expires_at", timestamp).unwrap_err().param.as_deref(), Some("expires_at"));
+    }
+}
