@@ -13,12 +13,15 @@
 //! 3. A row in `edge/router.rs` for each public path.
 //! 4. Fixtures: golden files for every shape, and the recordings of `testkit`.
 
+mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
 pub mod scan;
 pub mod splice;
 
+#[cfg(test)]
+mod recorded;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
