@@ -13,11 +13,15 @@
 //! 3. A row in `edge/router.rs` for each public path.
 //! 4. Fixtures: golden files for every shape, and the recordings of `testkit`.
 
+mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
 pub mod scan;
 pub mod splice;
+
+#[cfg(test)]
+mod recorded;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -254,4 +258,14 @@ pub trait StreamEncoder: Send {
 
     /// The last bytes of a stream that ended well: what is held back, usage if asked for, the terminator.
     fn finish(&mut self) -> Bytes;
+}
+
+/// How property tests run here: the same cases every time, so that a failure is one for everybody.
+#[cfg(test)]
+fn fixed_cases() -> proptest::test_runner::Config {
+    proptest::test_runner::Config {
+        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    }
 }

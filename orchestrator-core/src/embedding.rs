@@ -47,6 +47,8 @@ pub struct EmbedReply {
     pub model: String,
     /// The vectors.
     pub embeddings: Vec<Vec<f32>>,
+    /// How the caller is to get them: as the provider wrote them, for it was asked in the caller's encoding.
+    pub encoding: EmbedEncoding,
     /// Tokens used, if the provider said.
     pub usage: Option<Usage>,
 }

@@ -1,71 +1,130 @@
-//! Being written.
+//! OpenAI Chat Completions, after <https://platform.openai.com/docs/api-reference/chat>, and what the many servers that imitate
+//! it add.
+//!
+//! What the hub has no word for travels as follows, and comes back out where Chat is spoken again:
+//!
+//! * unknown top-level fields: extras named `openai_chat.FIELD`;
+//! * tools that are no functions: the extra `openai_chat.tools`, an array;
+//! * unknown content parts: [`PartKind::Opaque`](crate::chat::PartKind::Opaque) of dialect `openai_chat`;
+//! * tool calls that call no function: the same, of dialect `openai_chat.tool_call`;
+//! * unknown fields of a message, as one object: the same, of dialect `openai_chat.message`.
+
+pub(in crate::dialect) mod decode;
+mod decode_messages;
+mod media;
+
+pub(in crate::dialect) mod encode;
+mod encode_messages;
+
+pub(in crate::dialect) mod reply;
+mod stream;
+
+#[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 
 use super::{
     Dialect, Edits, EncodeTarget, Encoded, ErrorAnswer, HubReply, HubRequest, StreamDecoder, StreamEncoder,
     Tap, Wire,
+    openai::{error, inspect, models, peek, stream::OpenAiDecoder, tap::OpenAiTap},
+    splice,
 };
 use crate::{
     call::{Facts, ModelInfo, Signals},
     error::{Error, Result},
 };
 
-/// Being written.
+const NEEDS: peek::Needs = peek::Needs { field: "messages", array: true, streams: true };
+
+/// The prefix of this dialect's extras.
+const EXTRA: &str = "openai_chat.";
+
+/// Opaque content parts.
+const OPAQUE_PART: &str = "openai_chat";
+/// Opaque tool calls.
+const OPAQUE_CALL: &str = "openai_chat.tool_call";
+/// Opaque fields of a message.
+const OPAQUE_MESSAGE: &str = "openai_chat.message";
+
+/// OpenAI Chat Completions.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenAiChat;
 
-#[expect(unused_variables, clippy::unimplemented, reason = "being written")]
 impl Wire for OpenAiChat {
     fn dialect(&self) -> Dialect {
         Dialect::OpenAiChat
     }
+
     fn peek(&self, body: &Bytes, max_depth: usize) -> Result<Facts> {
-        unimplemented!()
+        peek::peek(body, max_depth, NEEDS)
     }
+
     fn splice(&self, body: &Bytes, edits: &Edits<'_>) -> Result<Bytes> {
-        unimplemented!()
+        splice::splice_openai(body, edits)
     }
+
     fn tap(&self, drop_injected_usage: bool) -> Box<dyn Tap> {
-        unimplemented!()
+        Box::new(OpenAiTap::new(self.dialect(), drop_injected_usage))
     }
+
     fn inspect(&self, body: &Bytes) -> Signals {
-        unimplemented!()
+        inspect::inspect(body, self.dialect())
     }
+
     fn decode_request(&self, body: &Bytes) -> Result<HubRequest> {
-        unimplemented!()
+        Ok(HubRequest::Chat(Box::new(decode::request(body)?)))
     }
+
     fn encode_request(&self, request: &HubRequest, target: &EncodeTarget<'_>) -> Result<Encoded> {
-        unimplemented!()
+        match request {
+            HubRequest::Chat(chat) => encode::request(chat, target),
+            HubRequest::Embed(_) => Err(Error::internal("embeddings cannot be asked for in a chat dialect")),
+        }
     }
+
     fn decode_reply(&self, body: &Bytes) -> Result<HubReply> {
-        unimplemented!()
+        Ok(HubReply::Chat(reply::decode(body)?))
     }
+
     fn encode_reply(&self, reply: &HubReply) -> Result<Bytes> {
-        unimplemented!()
+        match reply {
+            HubReply::Chat(chat) => reply::encode(chat),
+            HubReply::Embed(_) => Err(Error::internal("embeddings cannot be told in a chat dialect")),
+        }
     }
+
     fn stream_decoder(&self) -> Box<dyn StreamDecoder> {
-        unimplemented!()
+        Box::new(OpenAiDecoder::new(self.dialect()))
     }
+
     fn stream_encoder(&self, facts: &Facts) -> Box<dyn StreamEncoder> {
-        unimplemented!()
+        Box::new(stream::ChatEncoder::new(facts.include_usage))
     }
+
     fn read_error(&self, answer: &ErrorAnswer<'_>) -> Error {
-        unimplemented!()
+        error::read_error(answer, self.dialect())
     }
-    fn render_error(&self, error: &Error, request_id: &str) -> Bytes {
-        unimplemented!()
+
+    fn render_error(&self, error: &Error, _request_id: &str) -> Bytes {
+        error::render_error(error)
     }
-    fn render_error_event(&self, error: &Error, request_id: &str) -> Bytes {
-        unimplemented!()
+
+    fn render_error_event(&self, error: &Error, _request_id: &str) -> Bytes {
+        error::render_error_event(error)
     }
+
     fn render_models(&self, models: &[ModelInfo]) -> Bytes {
-        unimplemented!()
+        models::render_models(models)
     }
+
     fn render_model(&self, model: &ModelInfo) -> Bytes {
-        unimplemented!()
+        models::render_model(model)
     }
+
     fn idle_bytes(&self) -> Option<Bytes> {
-        unimplemented!()
+        Some(Bytes::from_static(b": idle\n\n"))
     }
 }

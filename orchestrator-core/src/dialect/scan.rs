@@ -1,1 +1,407 @@
 //! The top level of a JSON object, as slices.
+//!
+//! A request of 100 KB is mostly strings that nobody here reads. A full parse would cost more than all the rest of the request
+//! path, so this scanner walks the body once, jumps over strings with `memchr`, and remembers only where each member of the
+//! outermost object stands. What lies deeper is checked for depth and for brackets that match, no more: the provider complains
+//! about the rest in its own words. It never recurses, so that depth costs memory of the scanner, not its stack.
+
+use std::{borrow::Cow, ops::Range};
+
+use memchr::{memchr, memchr2};
+
+use crate::error::{Error, Result};
+
+/// The most members an object may have at its top level. Real requests have a few dozen; a body of nothing but tiny members
+/// would otherwise cost many times its size in memory.
+const MAX_MEMBERS: usize = 4096;
+
+/// One member of the outermost object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// The key, unescaped: `"mo\u0064el"` is `model`.
+    pub key: Cow<'a, str>,
+    /// Where the key begins, at its quote.
+    pub start: usize,
+    /// Where the value stands.
+    pub value: Range<usize>,
+}
+
+/// A JSON object whose members' places are known.
+#[derive(Clone, Debug)]
+pub struct Object<'a> {
+    body: &'a [u8],
+    /// Just behind the opening brace.
+    inside: usize,
+    members: Vec<Member<'a>>,
+}
+
+impl<'a> Object<'a> {
+    /// Scans `body`. The outermost object is at depth 1; anything deeper than `max_depth` is refused.
+    pub fn scan(body: &'a [u8], max_depth: usize) -> Result<Self> {
+        Scanner { body, at: 0, max_depth }.object()
+    }
+
+    /// The text that was scanned.
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// Every member in its order, repeated keys included.
+    pub fn members(&self) -> &[Member<'a>] {
+        &self.members
+    }
+
+    /// Just behind the opening brace.
+    pub fn inside(&self) -> usize {
+        self.inside
+    }
+
+    /// The text of a member's value. Where a key is repeated its last value counts, as it does for most parsers.
+    pub fn get(&self, key: &str) -> Option<&'a [u8]> {
+        let member = self.members.iter().rev().find(|member| member.key == key)?;
+        self.body.get(member.value.clone())
+    }
+
+    /// As [`Self::get`], where `null` is the same as absent.
+    pub fn get_non_null(&self, key: &str) -> Option<&'a [u8]> {
+        self.get(key).filter(|value| *value != b"null")
+    }
+}
+
+/// The text of a JSON string, unescaped; `None` when `json` is no valid string.
+pub fn string(json: &[u8]) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let plain = memchr(b'\\', inner).is_none() && !inner.iter().any(|byte| *byte < 0x20 || *byte == b'"');
+    if plain {
+        return std::str::from_utf8(inner).ok().map(Cow::Borrowed);
+    }
+    serde_json::from_slice::<String>(json).ok().map(Cow::Owned)
+}
+
+/// Walks the body from left to right.
+struct Scanner<'a> {
+    body: &'a [u8],
+    at: usize,
+    max_depth: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn object(mut self) -> Result<Object<'a>> {
+        self.skip_space();
+        if self.peek() != Some(b'{') {
+            return Err(Error::invalid(None, "the body must be a JSON object"));
+        }
+        self.at += 1;
+        let inside = self.at;
+        let mut members = Vec::with_capacity(16);
+        self.skip_space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+        } else {
+            self.members(&mut members)?;
+        }
+        self.skip_space();
+        if self.at < self.body.len() {
+            return Err(self.wrong("something follows the object"));
+        }
+        Ok(Object { body: self.body, inside, members })
+    }
+
+    /// From the first key to behind the closing brace.
+    fn members(&mut self, members: &mut Vec<Member<'a>>) -> Result<()> {
+        loop {
+            if members.len() == MAX_MEMBERS {
+                return Err(Error::invalid(None, format!("the body has more than {MAX_MEMBERS} fields")));
+            }
+            members.push(self.member()?);
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(_) => return Err(self.wrong("`,` or `}` is expected")),
+                None => return Err(self.wrong("it ends too early")),
+            }
+            self.skip_space();
+        }
+    }
+
+    fn member(&mut self) -> Result<Member<'a>> {
+        let start = self.at;
+        if self.peek() != Some(b'"') {
+            return Err(self.wrong("a field's name is expected"));
+        }
+        self.skip_string()?;
+        let Some(key) = string(&self.body[start..self.at]) else {
+            return Err(self.wrong("a field's name is not a valid string"));
+        };
+        self.skip_space();
+        if self.peek() != Some(b':') {
+            return Err(self.wrong("`:` is expected"));
+        }
+        self.at += 1;
+        self.skip_space();
+        let value = self.at;
+        match self.peek() {
+            Some(b'"') => self.skip_string()?,
+            Some(b'{' | b'[') => self.skip_nested()?,
+            _ => self.skip_scalar()?,
+        }
+        Ok(Member { key, start, value: value..self.at })
+    }
+
+    /// From an opening quote to behind the closing one.
+    fn skip_string(&mut self) -> Result<()> {
+        let mut at = self.at + 1;
+        loop {
+            let rest = self.body.get(at..).unwrap_or_default();
+            let Some(offset) = memchr2(b'"', b'\\', rest) else {
+                self.at = self.body.len();
+                return Err(self.wrong("a string does not end"));
+            };
+            if rest[offset] == b'"' {
+                self.at = at + offset + 1;
+                return Ok(());
+            }
+            at += offset + 2;
+        }
+    }
+
+    /// From an opening bracket to behind the one that closes it.
+    fn skip_nested(&mut self) -> Result<()> {
+        let mut closers: Vec<u8> = Vec::new();
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'"' => {
+                    self.skip_string()?;
+                    continue;
+                }
+                b'{' => closers.push(b'}'),
+                b'[' => closers.push(b']'),
+                b'}' | b']' if closers.pop() != Some(byte) => return Err(self.wrong("brackets do not match")),
+                _ => {}
+            }
+            self.at += 1;
+            if closers.is_empty() {
+                return Ok(());
+            }
+            if closers.len() >= self.max_depth {
+                let message = format!("the body is nested deeper than {} levels", self.max_depth);
+                return Err(Error::invalid(None, message));
+            }
+        }
+        Err(self.wrong("it ends too early"))
+    }
+
+    /// A number, `true`, `false` or `null`.
+    fn skip_scalar(&mut self) -> Result<()> {
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
+        let token = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
+        if !matches!(token, b"true" | b"false" | b"null") && !is_number(token) {
+            return Err(self.wrong("a value is expected"));
+        }
+        self.at += token.len();
+        Ok(())
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.body.get(self.at).copied()
+    }
+
+    fn wrong(&self, what: &str) -> Error {
+        Error::invalid(None, format!("the body is not valid JSON: {what} (byte {})", self.at))
+    }
+}
+
+/// Whether `token` is a number as JSON writes it: `-1.5e+3`, not `01`, `.5` or `1.`.
+fn is_number(token: &[u8]) -> bool {
+    let unsigned = token.strip_prefix(b"-").unwrap_or(token);
+    let mut rest = after_digits(unsigned);
+    let whole = unsigned.len() - rest.len();
+    if whole == 0 || (whole > 1 && unsigned[0] == b'0') {
+        return false;
+    }
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        rest = after_digits(fraction);
+        if rest.len() == fraction.len() {
+            return false;
+        }
+    }
+    if let Some(exponent) = rest.strip_prefix(b"e").or_else(|| rest.strip_prefix(b"E")) {
+        let digits = exponent.strip_prefix(b"+").or_else(|| exponent.strip_prefix(b"-")).unwrap_or(exponent);
+        rest = after_digits(digits);
+        if rest.len() == digits.len() {
+            return false;
+        }
+    }
+    rest.is_empty()
+}
+
+fn after_digits(text: &[u8]) -> &[u8] {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    &text[digits..]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn message(body: &str) -> String {
+        Object::scan(body.as_bytes(), 128).map_or_else(|error| error.message, |_| "accepted".to_owned())
+    }
+
+    #[test]
+    fn members_are_found_with_their_places() {
+        let body = br#" { "mo\u0064el" : "a" ,"n":-1.50e+3, "m":[{"x":"]}\""}] ,"e":{}, "z":null } "#;
+        let object = Object::scan(body, 128).unwrap();
+        let seen: Vec<(String, &str)> = object
+            .members()
+            .iter()
+            .map(|member| (member.key.to_string(), std::str::from_utf8(&body[member.value.clone()]).unwrap()))
+            .collect();
+        insta::assert_debug_snapshot!(seen, @r#"
+        [
+            (
+                "model",
+                "\"a\"",
+            ),
+            (
+                "n",
+                "-1.50e+3",
+            ),
+            (
+                "m",
+                "[{\"x\":\"]}\\\"\"}]",
+            ),
+            (
+                "e",
+                "{}",
+            ),
+            (
+                "z",
+                "null",
+            ),
+        ]
+        "#);
+    }
+
+    #[test]
+    fn the_last_of_repeated_keys_counts() {
+        let object = Object::scan(br#"{"a":1,"\u0061":2}"#, 128).unwrap();
+        assert_eq!(object.get("a"), Some(&b"2"[..]));
+    }
+
+    #[test]
+    fn broken_bodies_are_refused_with_a_reason() {
+        let bodies = [
+            "",
+            "[]",
+            "null",
+            "{",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":}",
+            "{\"a\":1",
+            "{\"a\":1,}",
+            "{\"a\":1}x",
+            "{a:1}",
+            "{\"a\" 1}",
+            "{\"a\":tru}",
+            "{\"a\":01}",
+            "{\"a\":1.}",
+            "{\"a\":\"b}",
+            "{\"a\":[}]}",
+            "{\"a\":[1}",
+            "{\"a\":\"\\",
+            "{\"\\ud800\":1}",
+        ];
+        let answers: Vec<String> = bodies.iter().map(|body| format!("{body} -> {}", message(body))).collect();
+        insta::assert_snapshot!(answers.join("\n"));
+    }
+
+    #[test]
+    fn depth_is_bounded_and_does_not_recurse() {
+        let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(message(&nested(127)), "accepted");
+        assert_eq!(message(&nested(128)), "the body is nested deeper than 128 levels");
+        assert_eq!(message(&nested(100_000)), "the body is nested deeper than 128 levels");
+        assert!(Object::scan(nested(100_000).as_bytes(), usize::MAX).is_ok());
+    }
+
+    #[test]
+    fn thousands_of_tiny_fields_are_refused() {
+        let fields: Vec<String> = (0..=MAX_MEMBERS).map(|n| format!("\"{n}\":0")).collect();
+        assert_eq!(message(&format!("{{{}}}", fields.join(","))), "the body has more than 4096 fields");
+    }
+
+    #[test]
+    fn a_string_is_read_as_a_parser_reads_it() {
+        assert_eq!(string(br#""a\nb""#).unwrap(), "a\nb");
+        assert_eq!(string(br#""\ud800""#), None);
+        assert_eq!(string(b"\"\xff\""), None);
+        assert_eq!(string(b"\"a\nb\""), None);
+        assert_eq!(string(b"\"a\"b\""), None);
+        assert_eq!(string(b"\""), None);
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-1e9f64..1e9).prop_map(Value::from),
+            "\\PC{0,8}|[\"\\\\{}\\[\\],:\n\u{1F600}]{0,6}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map("\\PC{0,4}", inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(crate::dialect::fixed_cases())]
+
+        #[test]
+        fn members_are_what_serde_json_sees(
+            map in prop::collection::btree_map("\\PC{0,6}|[\"\\\\{}]{0,3}", any_json(), 0..8),
+            pretty in any::<bool>(),
+        ) {
+            let whole = Value::Object(map.into_iter().collect());
+            let text = if pretty { format!("{whole:#}") } else { whole.to_string() };
+            let expected: Value = serde_json::from_str(&text).unwrap();
+            let object = Object::scan(text.as_bytes(), 128).unwrap();
+            let seen: serde_json::Map<String, Value> = object
+                .members()
+                .iter()
+                .map(|member| {
+                    let value = serde_json::from_str(&text[member.value.clone()]).unwrap();
+                    (member.key.to_string(), value)
+                })
+                .collect();
+            prop_assert_eq!(Value::Object(seen), expected);
+        }
+
+        #[test]
+        fn nothing_makes_it_panic_and_what_a_parser_takes_it_takes(text in "[{}\\[\\]\",:\\\\a01.e \u{e9}-]{0,24}") {
+            let scanned = Object::scan(text.as_bytes(), 128);
+            if serde_json::from_str::<serde_json::Map<String, Value>>(&text).is_ok() {
+                prop_assert!(scanned.is_ok());
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The small values inside chunks and answers, read leniently: servers that imitate OpenAI differ in detail.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    chat::{Finish, FinishReason},
+    dialect::scan,
+};
+
+/// `google.thought_signature` of a tool call's `extra_content`.
+pub(crate) fn signature(extra_content: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Extra {
+        google: Google,
+    }
+    #[derive(Deserialize)]
+    struct Google {
+        thought_signature: String,
+    }
+    serde_json::from_str::<Extra>(extra_content).ok().map(|extra| extra.google.thought_signature)
+}
+
+/// A piece of content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Text.
+    Text(String),
+    /// Reasoning: Mistral sends it inside the content.
+    Reasoning(String),
+}
+
+/// What `content` holds: a string, or Mistral's array of `text` and `thinking` parts. Nothing empty.
+pub(crate) fn pieces(content: Option<&RawValue>) -> Vec<Piece> {
+    #[derive(Deserialize)]
+    struct Part {
+        text: Option<String>,
+        thinking: Option<Vec<Part>>,
+    }
+    let Some(json) = content else { return Vec::new() };
+    if let Some(text) = text(Some(json)) {
+        return vec![Piece::Text(text)];
+    }
+    let mut pieces = Vec::new();
+    for part in serde_json::from_str::<Vec<Part>>(json.get()).unwrap_or_default() {
+        let thoughts = part.thinking.unwrap_or_default();
+        pieces.extend(thoughts.into_iter().filter_map(|thought| thought.text).map(Piece::Reasoning));
+        pieces.extend(part.text.map(Piece::Text));
+    }
+    pieces.retain(|piece| match piece {
+        Piece::Text(text) | Piece::Reasoning(text) => !text.is_empty(),
+    });
+    pieces
+}
+
+/// A string that is not empty.
+pub(crate) fn text(json: Option<&RawValue>) -> Option<String> {
+    let text = scan::string(json?.get().as_bytes())?;
+    (!text.is_empty()).then(|| text.into_owned())
+}
+
+/// A tool call's arguments: a string; some servers send the object itself.
+pub(crate) fn arguments(json: Option<&RawValue>) -> String {
+    json.map(|json| scan::string(json.get().as_bytes()).map_or_else(|| json.get().to_owned(), Into::into))
+        .unwrap_or_default()
+}
+
+/// The hub's word for a finish reason.
+pub(crate) fn finish(native: String) -> Finish {
+    let reason = match native.as_str() {
+        // `eos` is Together's on legacy Completions.
+        "stop" | "eos" => FinishReason::Stop,
+        // `model_length` is Mistral's.
+        "length" | "model_length" => FinishReason::Length,
+        "tool_calls" | "function_call" => FinishReason::ToolCalls,
+        "content_filter" => FinishReason::ContentFilter,
+        _ => FinishReason::Other,
+    };
+    Finish { reason: Some(reason), native }
+}

@@ -1,0 +1,154 @@
+//! Reads a provider's stream of Chat Completions or legacy Completions into the hub's events.
+
+use bytes::Bytes;
+
+use super::{
+    chunk::{CallDelta, Chunk, ChunkChoice, Delta, FunctionDelta, Reading},
+    content::{self, Piece},
+    events::Events,
+};
+use crate::{
+    call::{Batch, Signals},
+    chat::{ChatEvent, ToolCallDelta},
+    dialect::{Dialect, StreamDecoder},
+};
+
+/// The decoder of Chat Completions and of legacy Completions.
+#[derive(Debug)]
+pub(crate) struct OpenAiDecoder {
+    dialect: Dialect,
+    first: bool,
+    started: bool,
+    calls: Vec<OpenCall>,
+}
+
+/// A tool call that has begun.
+#[derive(Debug)]
+struct OpenCall {
+    choice: u32,
+    /// The provider's index, which servers leave out or repeat for parallel calls.
+    wire_index: u32,
+    id: String,
+}
+
+impl OpenAiDecoder {
+    /// A decoder at the beginning of a stream.
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        Self { dialect, first: true, started: false, calls: Vec::new() }
+    }
+}
+
+impl StreamDecoder for OpenAiDecoder {
+    fn decode(&mut self, events: &Bytes) -> Batch {
+        let first = std::mem::replace(&mut self.first, false);
+        let mut signals = Signals { output_bytes: events.len(), ..Signals::default() };
+        let mut out = Vec::new();
+        for event in Events::new(events, first) {
+            let reading = Reading::of(&event, self.dialect);
+            signals.merge(reading.signals());
+            match reading {
+                Reading::Nothing => {}
+                Reading::Done => out.push(ChatEvent::Done),
+                Reading::Failed(failure) => out.extend(failure.usage.map(ChatEvent::Usage)),
+                Reading::Chunk(chunk) => self.chunk(&chunk, &mut out),
+            }
+        }
+        Batch { raw: Bytes::new(), events: out, signals }
+    }
+}
+
+impl OpenAiDecoder {
+    fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut Vec<ChatEvent>) {
+        let id = chunk.id();
+        // Azure's first chunk holds prompt filter results and neither id, model nor choice: the answer has not begun.
+        if !self.started && (id.is_some() || !chunk.choices().is_empty()) {
+            self.started = true;
+            out.push(ChatEvent::Started {
+                id: id.unwrap_or_default(),
+                model: chunk.model().unwrap_or_default(),
+                created: chunk.created(),
+            });
+        }
+        for (position, choice) in chunk.choices().iter().enumerate() {
+            self.choice(choice, choice.index.unwrap_or(position as u32), out);
+        }
+        out.extend(chunk.usage().map(ChatEvent::Usage));
+    }
+
+    fn choice(&mut self, piece: &ChunkChoice<'_>, choice: u32, out: &mut Vec<ChatEvent>) {
+        if let Some(text) = content::text(piece.text) {
+            out.push(ChatEvent::Text { choice, text });
+        }
+        if let Some(delta) = piece.said() {
+            self.delta(delta, choice, out);
+        }
+        if let Some(json) = piece.logprobs {
+            out.push(ChatEvent::Logprobs { choice, json: json.get().to_owned() });
+        }
+        if let Some(finish) = piece.finish() {
+            out.push(ChatEvent::Finished { choice, finish });
+        }
+    }
+
+    fn delta(&mut self, delta: &Delta<'_>, choice: u32, out: &mut Vec<ChatEvent>) {
+        if let Some(text) = delta.reasoning_text() {
+            out.push(ChatEvent::Reasoning { choice, text });
+        }
+        for piece in content::pieces(delta.content) {
+            out.push(match piece {
+                Piece::Text(text) => ChatEvent::Text { choice, text },
+                Piece::Reasoning(text) => ChatEvent::Reasoning { choice, text },
+            });
+        }
+        if let Some(text) = content::text(delta.refusal) {
+            out.push(ChatEvent::Refusal { choice, text });
+        }
+        for (position, call) in delta.tool_calls.iter().flatten().enumerate() {
+            out.push(ChatEvent::ToolCall(self.call(call, position as u32, choice)));
+        }
+        // The deprecated form has one call and no id.
+        if let Some(function) = &delta.function_call {
+            let call = self.call_piece(function, String::new(), 0, choice);
+            out.push(ChatEvent::ToolCall(call));
+        }
+    }
+
+    fn call(&mut self, call: &CallDelta<'_>, position: u32, choice: u32) -> ToolCallDelta {
+        let none = FunctionDelta::default();
+        let function = call.function.as_ref().unwrap_or(&none);
+        let id = content::text(call.id).unwrap_or_default();
+        let piece = self.call_piece(function, id, call.index.unwrap_or(position), choice);
+        ToolCallDelta { signature: call.signature(), ..piece }
+    }
+
+    /// Finds the call that a piece belongs to. A new name with another id is a new call, even under an index seen before: some
+    /// servers number parallel calls all alike.
+    fn call_piece(
+        &mut self,
+        function: &FunctionDelta<'_>,
+        id: String,
+        wire_index: u32,
+        choice: u32,
+    ) -> ToolCallDelta {
+        let name = content::text(function.name);
+        let mine = |call: &OpenCall| call.choice == choice && call.wire_index == wire_index;
+        let known = self.calls.iter().rposition(mine).filter(|at| {
+            let another = !id.is_empty() && self.calls[*at].id != id && name.is_some();
+            !another
+        });
+        let is_new = known.is_none();
+        let at = known.unwrap_or_else(|| {
+            self.calls.push(OpenCall { choice, wire_index, id: id.clone() });
+            self.calls.len() - 1
+        });
+        let index = self.calls[..at].iter().filter(|call| call.choice == choice).count() as u32;
+        ToolCallDelta {
+            choice,
+            index,
+            id: is_new.then_some(id),
+            name: if is_new { Some(name.unwrap_or_default()) } else { None },
+            arguments: content::arguments(function.arguments),
+            signature: None,
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Golden texts of every shape, and what must hold for all of them.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::chat::{
+    ChatReply, ChatRequest, Choice, Finish, Message, Part, PartKind, Reasoning, ReasoningPart, Role, Tool,
+    ToolCall, ToolResult,
+};
+
+fn decode(body: &str) -> ChatRequest {
+    match OpenAiChat.decode_request(&Bytes::copy_from_slice(body.as_bytes())) {
+        Ok(HubRequest::Chat(chat)) => *chat,
+        other => panic!("{body} -> {other:?}"),
+    }
+}
+
+fn encode_for(request: &ChatRequest, target: &EncodeTarget<'_>) -> (String, Vec<String>) {
+    let encoded = OpenAiChat.encode_request(&HubRequest::Chat(Box::new(request.clone())), target).unwrap();
+    (String::from_utf8(encoded.body.to_vec()).unwrap(), encoded.dropped)
+}
+
+const SAME: EncodeTarget<'static> =
+    EncodeTarget { model: "m", include_usage: false, overrides: &[], legacy_names: false };
+
+const FULL: &str = r#"{
+  "model": "m",
+  "messages": [
+    {"role": "system", "content": "be brief"},
+    {"role": "developer", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b", "cache_control": {"type": "ephemeral"}}]},
+    {"role": "user", "name": "bob", "content": [
+      {"type": "text", "text": "what\u0027s this?"},
+      {"type": "image_url", "image_url": {"url": "https://x.test/a.png", "detail": "low"}},
+      {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAEC"}},
+      {"type": "input_audio", "input_audio": {"data": "AAEC", "format": "mp3"}},
+      {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAEC"}},
+      {"type": "file", "file": {"file_id": "file-1"}},
+      {"type": "video_url", "video_url": {"fps": 1.10}}
+    ]},
+    {"role": "assistant", "content": "", "reasoning_content": "hm", "prefix": true, "tool_calls": [
+      {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1.0}"}, "extra_content": {"google": {"thought_signature": "sig"}}},
+      {"id": "c2", "type": "custom", "custom": {"name": "g", "input": "raw"}}
+    ]},
+    {"role": "tool", "tool_call_id": "c1", "content": "42"},
+    {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "4"}, {"type": "text", "text": "3"}]},
+    {"role": "assistant", "content": null, "refusal": "no"},
+    {"role": "assistant", "content": null, "function_call": {"name": "old", "arguments": "{}"}},
+    {"role": "function", "name": "old", "content": "done"}
+  ],
+  "tools": [
+    {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type":"object", "z": 1.0000000000000000001}, "strict": true}},
+    {"type": "custom", "custom": {"name": "g"}}
+  ],
+  "tool_choice": {"type": "function", "function": {"name": "f"}},
+  "parallel_tool_calls": false,
+  "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {"b": 1, "a": 2}, "strict": true}},
+  "max_completion_tokens": 10, "temperature": 0.7, "top_p": 0.9, "frequency_penalty": -0.5, "presence_penalty": 1,
+  "stop": ["x", "y"], "seed": -7, "n": 2, "logprobs": true, "top_logprobs": 3,
+  "reasoning_effort": "low", "service_tier": "flex", "user": "u",
+  "stream": true, "stream_options": {"include_usage": true, "include_obfuscation": false},
+  "logit_bias": {"50256": -100}, "tomorrow": {"exact": 1.50}, "metadata": null
+}"#;
+
+#[test]
+fn a_full_request_goes_into_the_hub_and_comes_back() {
+    let request = decode(FULL);
+    insta::assert_debug_snapshot!(request);
+    let target = EncodeTarget { include_usage: true, ..SAME };
+    let (body, dropped) = encode_for(&request, &target);
+    insta::assert_snapshot!(body);
+    assert_eq!(dropped, Vec::<String>::new());
+    assert_eq!(decode(&body), request);
+}
+
+#[test]
+fn an_older_server_gets_the_older_names() {
+    let request = decode(
+        r#"{"model":"asked","messages":[{"role":"developer","content":"a"}],"max_completion_tokens":5,"stream":true}"#,
+    );
+    let overrides = [("seed".to_owned(), "7".to_owned()), ("model".to_owned(), "\"x\"".to_owned())];
+    let target =
+        EncodeTarget { model: "theirs", include_usage: true, overrides: &overrides, legacy_names: true };
+    insta::assert_snapshot!(
+        encode_for(&request, &target).0,
+        @r#"{"model":"theirs","messages":[{"role":"system","content":"a"}],"max_tokens":5,"stream":true,"stream_options":{"include_usage":true},"seed":7}"#
+    );
+}
+
+#[test]
+fn what_chat_cannot_carry_is_named() {
+    let media =
+        |source| crate::chat::Media { source, mime_type: "text/x".into(), filename: None, detail: None };
+    let picture = Part::from(PartKind::Image(media(crate::chat::MediaSource::FileId("f".into()))));
+    let thought = ReasoningPart { text: "t".into(), signature: Some("s".into()), encrypted: None };
+    let result = ToolResult {
+        tool_call_id: "c".into(),
+        parts: vec![PartKind::Text("r".into()).into(), picture.clone()],
+        is_error: true,
+        ..ToolResult::default()
+    };
+    let message = |role, parts| Message { role, parts, name: None };
+    let request = ChatRequest {
+        messages: vec![
+            message(Role::User, vec![picture]),
+            message(Role::Assistant, vec![PartKind::Reasoning(thought).into()]),
+            message(
+                Role::User,
+                vec![PartKind::ToolResult(result).into(), PartKind::Text("go on".into()).into()],
+            ),
+            message(
+                Role::User,
+                vec![PartKind::Opaque { dialect: "anthropic".into(), json: "{}".into() }.into()],
+            ),
+        ],
+        top_k: Some(3),
+        reasoning: Some(Reasoning { effort: None, budget_tokens: Some(1), include_text: Some(true) }),
+        extras: [("anthropic.thinking".to_owned(), "{}".to_owned())].into(),
+        ..ChatRequest::default()
+    };
+    let (body, dropped) = encode_for(&request, &SAME);
+    insta::assert_snapshot!(body);
+    insta::assert_snapshot!(dropped.join("\n"));
+}
+
+#[test]
+fn text_that_the_hub_calls_json_must_be_json() {
+    let cases = [
+        ChatRequest {
+            extras: [("openai_chat.x".to_owned(), "{".to_owned())].into(),
+            ..ChatRequest::default()
+        },
+        ChatRequest {
+            tools: vec![Tool { parameters: "1}, {".into(), ..Tool::default() }],
+            ..ChatRequest::default()
+        },
+    ];
+    for request in cases {
+        let error = OpenAiChat.encode_request(&HubRequest::Chat(Box::new(request)), &SAME).unwrap_err();
+        assert!(error.param.is_some() && error.message.ends_with("must be valid JSON"), "{error}");
+    }
+}
+
+#[test]
+fn wrong_fields_are_named_by_their_path() {
+    let user = r#"{"model":"m","messages":[{"role":"user","content":"a"}]"#;
+    let with = |field: &str| format!("{user},{field}}}");
+    let message = |message: &str| format!(r#"{{"model":"m","messages":[{message}]}}"#);
+    let bodies = [
+        "[]".to_owned(),
+        r#"{"model":"m"}"#.to_owned(),
+        message("7"),
+        message(r#"{"content":"a"}"#),
+        message(r#"{"role":"user"}"#),
+        message(r#"{"role":"wizard","content":"a"}"#),
+        message(r#"{"role":"user","content":7}"#),
+        message(r#"{"role":"user","content":[{"text":"a"}]}"#),
+        message(r#"{"role":"user","content":[{"type":"text"}]}"#),
+        message(
+            r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,?"}}]}"#,
+        ),
+        message(r#"{"role":"user","content":"\ud800"}"#),
+        message(r#"{"role":"tool","content":"a"}"#),
+        message(r#"{"role":"assistant","tool_calls":[{"id":"c","type":"function"}]}"#),
+        message(r#"{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":1}}]}"#),
+        with(r#""temperature":"hot""#),
+        with(r#""temperature":1e999"#),
+        with(r#""max_tokens":-1"#),
+        with(r#""n":1.5"#),
+        with(r#""stop":[1]"#),
+        with(r#""tools":[{"type":"function"}]"#),
+        with(r#""tools":[{"type":"function","function":{}}]"#),
+        with(r#""tool_choice":1"#),
+        with(r#""response_format":{"type":"json_schema"}"#),
+        with(r#""stream_options":1"#),
+    ];
+    let answers: Vec<String> = bodies
+        .iter()
+        .map(|body| {
+            let error = OpenAiChat.decode_request(&Bytes::copy_from_slice(body.as_bytes())).unwrap_err();
+            format!("{}: {}", error.param.unwrap_or_default(), error.message)
+        })
+        .collect();
+    insta::assert_snapshot!(answers.join("\n"));
+}
+
+#[test]
+fn depth_costs_no_stack() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let body =
+        format!(r#"{{"model":"m","messages":[{{"role":"user","content":"a","x":{deep}}}],"y":{deep}}}"#);
+    let request = decode(&body);
+    assert_eq!(decode(&encode_for(&request, &SAME).0), request);
+    let refused = OpenAiChat.peek(&Bytes::from(body), 128).unwrap_err();
+    assert_eq!(
+        (refused.status(), refused.message.as_str()),
+        (400, "the body is nested deeper than 128 levels")
+    );
+}
+
+// --- Whole answers.
+
+fn decode_reply(body: &str) -> ChatReply {
+    match OpenAiChat.decode_reply(&Bytes::copy_from_slice(body.as_bytes())).unwrap() {
+        HubReply::Chat(reply) => reply,
+        HubReply::Embed(_) => panic!("not a chat"),
+    }
+}
+
+fn encode_reply(reply: &ChatReply) -> String {
+    String::from_utf8(OpenAiChat.encode_reply(&HubReply::Chat(reply.clone())).unwrap().to_vec()).unwrap()
+}
+
+#[test]
+fn a_full_answer_goes_into_the_hub_and_comes_back() {
+    let body = r#"{"id":"chatcmpl-7","object":"chat.completion","created":1700000000,"model":"m-1","choices":[
+        {"index":0,"message":{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},
+            {"type":"text","text":"hi"}],"annotations":[]},"logprobs":{"content":[{"token":"hi","logprob":-0.10}]},"finish_reason":"stop"},
+        {"index":1,"message":{"role":"assistant","content":null,"refusal":null,"tool_calls":[
+            {"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"},
+        {"index":2,"message":{"role":"assistant","content":null,"refusal":"no"},"logprobs":{"tokens":[]},"finish_reason":"eos"}],
+        "usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12},"service_tier":"default","system_fingerprint":"fp"}"#;
+    let reply = decode_reply(body);
+    insta::assert_debug_snapshot!(reply);
+    let written = encode_reply(&reply);
+    insta::assert_snapshot!(written);
+    let again = decode_reply(&written);
+    assert_eq!(encode_reply(&again), written);
+}
+
+#[test]
+fn an_error_under_a_200_is_no_answer() {
+    for body in [r#"{"error":{"message":"overloaded"}}"#, "{}", "<html>", r#"{"choices":[{}]}"#] {
+        let error = OpenAiChat.decode_reply(&Bytes::copy_from_slice(body.as_bytes())).unwrap_err();
+        assert_eq!(error.kind, crate::error::ErrorKind::ProviderFailed, "{body}");
+    }
+}
+
+#[test]
+fn an_answer_without_an_id_gets_a_fixed_one() {
+    let choice = Choice {
+        index: 0,
+        message: Message { role: Role::Assistant, parts: Vec::new(), name: None },
+        finish: Finish::default(),
+        logprobs: None,
+    };
+    let reply = ChatReply { choices: vec![choice], ..ChatReply::default() };
+    insta::assert_snapshot!(encode_reply(&reply));
+}
+
+proptest! {
+    #![proptest_config(crate::dialect::fixed_cases())]
+
+    #[test]
+    fn requests_survive_the_hub(body in any_request()) {
+        let text = body.to_string();
+        let request = decode(&text);
+        let (written, dropped) = encode_for(&request, &EncodeTarget { include_usage: request.include_usage, ..SAME });
+        prop_assert!(dropped.is_empty(), "{:?}", dropped);
+        prop_assert_eq!(decode(&written), request);
+    }
+}
+
+// --- Requests of every kind.
+
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "\\PC{1,6}", Just("\"\\\n\u{1F600}".to_owned())]
+}
+
+fn any_content() -> impl Strategy<Value = Value> {
+    let part = prop_oneof![
+        any_text().prop_map(|text| json!({"type": "text", "text": text})),
+        any_text()
+            .prop_map(|text| json!({"type": "text", "text": text, "cache_control": {"type": "ephemeral"}})),
+        any_text().prop_map(|text| json!({"type": "refusal", "refusal": text})),
+        Just(
+            json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAE=", "detail": "high"}})
+        ),
+        Just(json!({"type": "image_url", "image_url": {"url": "https://x.test/?a=1"}})),
+        Just(json!({"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}})),
+        Just(json!({"type": "file", "file": {"file_data": "AA=="}})),
+        Just(json!({"type": "file", "file": {"file_data": "data:text/plain;base64,AA==", "filename": "f"}})),
+        Just(json!({"type": "thinking", "thinking": [{"type": "text", "text": "t"}]})),
+        Just(json!({"type": "mystery", "x": [1.5, null]})),
+    ];
+    prop_oneof![any_text().prop_map(Value::from), prop::collection::vec(part, 0..4).prop_map(Value::from)]
+}
+
+fn any_message() -> impl Strategy<Value = Value> {
+    let call = prop_oneof![
+        ("[a-c]", any_text()).prop_map(
+            |(id, arguments)| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}})
+        ),
+        Just(json!({"id": "k", "type": "custom", "custom": {"name": "g", "input": "i"}})),
+    ];
+    let text_parts =
+        prop::collection::vec(any_text().prop_map(|text| json!({"type": "text", "text": text})), 0..3);
+    prop_oneof![
+        ("system|developer", any_text()).prop_map(|(role, text)| json!({"role": role, "content": text})),
+        (text_parts, any::<bool>()).prop_map(|(parts, named)| {
+            if named {
+                json!({"role": "tool", "tool_call_id": "a", "name": "f", "content": parts, "x": 1})
+            } else {
+                json!({"role": "function", "name": "f", "content": "r"})
+            }
+        }),
+        any_content().prop_map(|content| {
+            // Refusals and reasoning are an assistant's.
+            let mine = |part: &Value| part["type"] != "refusal" && part["type"] != "thinking";
+            let content = match content {
+                Value::Array(parts) => parts.into_iter().filter(mine).collect(),
+                text => text,
+            };
+            json!({"role": "user", "content": content, "name": "n"})
+        }),
+        (prop::option::of(any_content()), any_text(), any_text(), prop::collection::vec(call, 0..3), any::<bool>())
+            .prop_map(|(content, reasoning, refusal, calls, old)| {
+                let mut message = json!({"role": "assistant", "content": content, "reasoning_content": reasoning,
+                    "refusal": refusal, "tool_calls": calls, "later": {"a": []}});
+                if old {
+                    message["function_call"] = json!({"name": "f", "arguments": "{}"});
+                }
+                message
+            }),
+    ]
+}
+
+fn any_request() -> impl Strategy<Value = Value> {
+    let stop = prop_oneof![Just(json!(null)), Just(json!("a")), Just(json!(["a", "b"]))];
+    let choice = prop_oneof![
+        Just(json!("none")),
+        Just(json!("required")),
+        Just(json!({"type": "function", "function": {"name": "f"}})),
+        Just(json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}})),
+        Just(json!("new_word")),
+    ];
+    let format = prop_oneof![
+        Just(json!({"type": "text"})),
+        Just(json!({"type": "json_object"})),
+        Just(json!({"type": "json_schema", "json_schema": {"name": "s", "schema": {"x": 1}}})),
+        Just(json!({"type": "grammar", "grammar": "g"})),
+    ];
+    let options = prop_oneof![
+        Just(json!(null)),
+        Just(json!({"include_usage": true})),
+        Just(json!({"include_usage": true, "x": 1})),
+        Just(json!({"x": 1})),
+    ];
+    let numbers = (any::<u32>(), -2.0..2.0f64, any::<i64>(), prop::option::of(0..20u32));
+    (prop::collection::vec(any_message(), 0..5), stop, choice, format, options, numbers, any::<bool>()).prop_map(
+        |(messages, stop, choice, format, options, (limit, number, seed, logprobs), stream)| {
+            json!({
+                "model": "m", "messages": messages, "stop": stop, "tool_choice": choice, "response_format": format,
+                "stream": true, "stream_options": options, "max_tokens": limit, "temperature": number, "seed": seed,
+                "logprobs": logprobs.is_some(), "top_logprobs": logprobs, "parallel_tool_calls": stream,
+                "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}, {"type": "custom"}],
+                "top_k": 3, "prediction": {"type": "content"},
+            })
+        },
+    )
+}
+
+#[test]
+fn a_call_of_an_old_function_is_found_by_its_result() {
+    let request = decode(FULL);
+    let PartKind::ToolCall(ToolCall { id, .. }) = &request.messages[7].parts[0].kind else { panic!() };
+    let PartKind::ToolResult(result) = &request.messages[8].parts[0].kind else { panic!() };
+    assert_eq!(&result.tool_call_id, id);
+}
