@@ -6,6 +6,8 @@
 //! A channel belongs to one runtime: each request thread makes its own, so that no request crosses threads.
 
 mod connection;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 mod pool;
 mod raw;
 

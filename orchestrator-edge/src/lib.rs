@@ -18,6 +18,7 @@ mod error;
 pub mod listener;
 mod native;
 mod ops;
+pub mod probe;
 mod router;
 
 mod body;

@@ -23,7 +23,7 @@ use orchestrator_core::{
     refresher::Reloader,
     store::Database,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -136,7 +136,9 @@ impl Core {
         for task in self.background {
             // A database that is away must not hold up the end: the journal keeps what is not stored.
             if tokio::time::timeout(FLUSH, task).await.is_err() {
-                tracing::warn!("background work did not end in time; the journal keeps what is not stored yet");
+                tracing::warn!(
+                    "background work did not end in time; the journal keeps what is not stored yet"
+                );
             }
         }
         self.database.close().await;
@@ -148,7 +150,6 @@ impl Core {
             AppEnv::Production => {
                 let auth = self.auth.clone();
                 Reflection::ForAdmins(Arc::new(move |presented: &[SecretString]| {
-                    use secrecy::ExposeSecret as _;
                     let presented: Vec<&str> = presented.iter().map(ExposeSecret::expose_secret).collect();
                     auth.check(&presented)
                 }))

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use orchestrator_base::config;
+use orchestrator_base::{config, process};
 use orchestrator_proto::v1::{admin_server, orchestrate_server};
 use tonic_health::{
     ServingStatus,
@@ -68,6 +68,6 @@ async fn serving(address: String) -> Result<bool, Box<dyn std::error::Error + Se
 }
 
 fn unwell(why: &dyn std::fmt::Display) -> ExitCode {
-    crate::process::complain(&format!("unhealthy: {why}"));
+    process::complain(&format!("unhealthy: {why}"));
     ExitCode::FAILURE
 }

@@ -6,7 +6,6 @@
 //! whether this core takes calls. [`boot`] makes a running core out of a configuration, step by step.
 
 pub mod boot;
-pub mod process;
 
 pub mod routes;
 pub mod server;

@@ -1,15 +1,16 @@
 //! `orchestrator-grpc`: the core alone.
 
-use std::{net::ToSocketAddrs as _, path::Path, process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser as _;
 use orchestrator_base::{
     config::{CoreArgs, CoreCommand, Loaded, Role, init_env},
+    process,
     runtime::{self, Background, Workers},
     signals::Shutdown,
     telemetry, tls,
 };
-use orchestrator_grpc::{boot, descriptor, health, process, server};
+use orchestrator_grpc::{boot, descriptor, health, server};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -75,24 +76,24 @@ fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
     let background = Background::start()?;
     let shutdown = Shutdown::new();
     background.block_on(async { shutdown.watch_signals() })?;
-    let core = std::sync::Arc::new(boot::start_on(&background, config)?);
+    let core = Arc::new(boot::start_on(&background, config)?);
 
     tracing::info!("Starting application server");
     let threads = runtime::threads(config.runtime.threads);
-    let listeners = listen(&config.grpc.host, config.grpc.port, threads)?;
+    let listeners = process::listen(&config.grpc.host, config.grpc.port, threads)?;
     if let Some(listener) = listeners.first() {
         tracing::info!(address = %listener.local_addr()?, "Listening for gRPC");
     }
-    let (serving, drain) = (std::sync::Arc::clone(&core), shutdown.drain().clone());
+    let (serving, drain) = (Arc::clone(&core), shutdown.drain().clone());
     let workers = Workers::start_with(listeners, move |_, listener| {
-        let (core, drain) = (std::sync::Arc::clone(&serving), drain.clone());
+        let (core, drain) = (Arc::clone(&serving), drain.clone());
         async move { server::serve(listener, core.service(), drain, DRAIN).await }
     })?;
     background.block_on(core.health.set_serving(true));
     tracing::info!(data = %core.data_dir.display(), "Application startup complete");
 
     let results = workers.join();
-    if let Some(core) = std::sync::Arc::into_inner(core) {
+    if let Some(core) = Arc::into_inner(core) {
         background.block_on(core.finish());
     }
     background.stop();
@@ -101,10 +102,4 @@ fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
         result.map_err(std::io::Error::other)??;
     }
     Ok(())
-}
-
-fn listen(host: &str, port: u16, threads: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
-    let address = (host, port).to_socket_addrs()?.next();
-    let address = address.ok_or_else(|| std::io::Error::other(format!("{host} resolves to no address")))?;
-    runtime::listen_all(address, threads)
 }

@@ -52,7 +52,9 @@ impl Database {
     /// copy that could not be made, another program that migrates for too long.
     pub async fn migrate(&self) -> Result<Vec<Migration>, StoreError> {
         match (&self.db, &self.target) {
-            (Db::Sqlite { writer, .. }, DatabaseTarget::Sqlite { path }) => migrate::sqlite(writer, path).await,
+            (Db::Sqlite { writer, .. }, DatabaseTarget::Sqlite { path }) => {
+                migrate::sqlite(writer, path).await
+            }
         }
     }
 

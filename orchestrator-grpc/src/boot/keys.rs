@@ -39,7 +39,11 @@ pub(super) fn resolve(config: &Config, data_dir: &Path) -> Result<Keys, StartErr
 }
 
 /// The key of a first caller: the configuration's, or, in development, a generated one as long as nobody has any.
-pub(super) fn first_client(config: &Config, data_dir: &Path, has_keys: bool) -> CoreResult<Option<SecretString>> {
+pub(super) fn first_client(
+    config: &Config,
+    data_dir: &Path,
+    has_keys: bool,
+) -> CoreResult<Option<SecretString>> {
     if config.keys.client.is_some() {
         return Ok(config.keys.client.clone());
     }
