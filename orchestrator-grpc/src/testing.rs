@@ -1,8 +1,18 @@
 //! What the tests of this crate share: requests as the layers leave them, and all services together.
 
+use std::sync::Arc;
+
 use http::HeaderName;
-use orchestrator_base::{clock::Clock, config::Limits, random::Random};
-use orchestrator_core::orchestrator::Orchestrator;
+use orchestrator_base::{
+    clock::Clock,
+    config::{self, Limits},
+    random::Random,
+    tls,
+};
+use orchestrator_core::{
+    ledger::{Ledger, journal::Journal},
+    orchestrator::{Orchestrator, Shared},
+};
 use orchestrator_proto::v1::{self, admin_server::Admin};
 use tonic::{Request, Response, Status, body::Body};
 
@@ -29,13 +39,30 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     let health = Health::starting().await;
     health.set_serving(true).await;
     Services {
-        orchestrate: OrchestrateService::new(Orchestrator {}, limits),
+        orchestrate: OrchestrateService::new(empty_core(), limits),
         admin: NoAdmin,
         health,
         reflection,
         clock: Clock::system(),
         random: Random::seeded(1),
     }
+}
+
+/// A core with an empty catalog: it knows no caller and no model.
+fn empty_core() -> Orchestrator {
+    tls::install_crypto();
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path(), "test", &config::Journal::default()).unwrap();
+    let (clock, random) = (Clock::system(), Random::seeded(1));
+    Orchestrator::for_thread(Arc::new(Shared {
+        catalog: Arc::default(),
+        ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
+        clock,
+        random,
+        limits: Limits::default(),
+        stream: config::Stream::default(),
+        deny_private: false,
+    }))
 }
 
 /// An Admin that does nothing: its handlers have tests of their own.

@@ -14,3 +14,4 @@ pub mod judge;
 
 pub mod fixtures;
 pub mod recorded;
+pub mod sqlite;

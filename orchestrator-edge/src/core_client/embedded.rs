@@ -20,6 +20,11 @@ impl EmbeddedCore {
         boot::start_on(background, config).map(|core| Self(Arc::new(core)))
     }
 
+    /// Starts it on the runtime that this is called on, background work included: for a program of one runtime.
+    pub async fn start_here(config: &Config) -> Result<Self, StartError> {
+        boot::start(config).await.map(|core| Self(Arc::new(core)))
+    }
+
     /// What one request thread needs of it. Call it on that thread's runtime.
     pub fn for_thread(&self) -> ThreadCore {
         ThreadCore(self.0.service())

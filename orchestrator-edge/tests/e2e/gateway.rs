@@ -1,0 +1,156 @@
+//! A gateway in this test's own runtime: an edge and a core on free ports, with a database of their own in a temporary folder.
+
+use std::{path::PathBuf, time::Duration};
+
+use orchestrator_base::{
+    config::{AppEnv, Config},
+    runtime, task, tls,
+};
+use orchestrator_edge::{
+    App,
+    core_client::{self, embedded::EmbeddedCore},
+    listener,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{Answer, Client};
+
+/// The way between edge and core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// The core is called in the edge's process.
+    Embedded,
+    /// The core is called over HTTP/2.
+    Split,
+}
+
+/// Both of them: what every suite runs over.
+pub(crate) const CHANNELS: [Channel; 2] = [Channel::Embedded, Channel::Split];
+
+/// The keys of every gateway that a test starts.
+pub(crate) const ADMIN_KEY: &str = "test-admin-key-0123456789";
+pub(crate) const CLIENT_KEY: &str = "test-client-key-0123456789";
+/// What every provider that a test makes is given as its key.
+pub(crate) const PROVIDER_KEY: &str = "sk-provider-secret";
+
+/// A running gateway. It ends with its test's runtime; its files go with it.
+pub(crate) struct Gateway {
+    /// Speaks to the edge with the client key.
+    pub(crate) client: Client,
+    /// Speaks to the edge with the admin key.
+    pub(crate) admin: Client,
+    /// `http://127.0.0.1:PORT` of the core's gRPC listener.
+    pub(crate) grpc: String,
+    /// The database's file.
+    pub(crate) database: PathBuf,
+    core: EmbeddedCore,
+    stop: CancellationToken,
+    _data: tempfile::TempDir,
+}
+
+impl Gateway {
+    /// With the defaults, but for addresses and keys.
+    pub(crate) async fn start(channel: Channel) -> Self {
+        Self::start_with(channel, |_| {}).await
+    }
+
+    /// With settings of its own.
+    pub(crate) async fn start_with(channel: Channel, set: impl FnOnce(&mut Config)) -> Self {
+        tls::install_crypto();
+        let data = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.app.env = AppEnv::Development;
+        config.data.dir = data.path().to_owned();
+        config.keys.admin = Some(ADMIN_KEY.into());
+        config.keys.client = Some(CLIENT_KEY.into());
+        set(&mut config);
+        let core = EmbeddedCore::start_here(&config).await.unwrap();
+        core.set_serving(true).await;
+
+        let any = "127.0.0.1:0".parse().unwrap();
+        let (rest, grpc) = (runtime::listen(any).unwrap(), runtime::listen(any).unwrap());
+        let base = format!("http://{}", rest.local_addr().unwrap());
+        let grpc_base = format!("http://{}", grpc.local_addr().unwrap());
+        let thread = core.for_thread();
+        let channel = match channel {
+            Channel::Embedded => thread.channel(),
+            Channel::Split => core_client::remote(&grpc_base).unwrap(),
+        };
+        let stop = CancellationToken::new();
+        let drain = Duration::from_secs(5);
+        drop(task::spawn("grpc", thread.serve(grpc, stop.clone(), drain)));
+        let app = App::new(&config, channel, stop.clone());
+        drop(task::spawn("rest", listener::serve(rest, app, drain)));
+        Self {
+            client: Client::new(&base, CLIENT_KEY),
+            admin: Client::new(&base, ADMIN_KEY),
+            grpc: grpc_base,
+            database: data.path().join("llm_orchestrator.db"),
+            core,
+            stop,
+            _data: data,
+        }
+    }
+
+    /// Makes a provider of kind `openai` and gives its id. `more` overrides fields of the request.
+    pub(crate) async fn add_provider(&self, name: &str, base_url: &str, more: Value) -> String {
+        let mut body = json!({"name": name, "kind": "openai", "base_url": base_url, "api_key": PROVIDER_KEY});
+        merge(&mut body, more);
+        self.create("/admin/providers", &body).await
+    }
+
+    /// Makes a model and associates these providers with it, by id; the upstream model is `upstream`. Gives the model's id.
+    pub(crate) async fn add_model(&self, name: &str, upstream: &str, providers: &[&str]) -> String {
+        let model = self.create("/admin/models", &json!({"name": name})).await;
+        for provider in providers {
+            let body = json!({"model_id": model, "provider_id": provider, "provider_model": upstream});
+            self.create("/admin/model-providers", &body).await;
+        }
+        model
+    }
+
+    /// POSTs to Admin and gives the new resource's id.
+    pub(crate) async fn create(&self, path: &str, body: &Value) -> String {
+        let answer = self.admin.post(path, body).await;
+        assert_eq!(answer.status, 201, "{path}: {}", answer.text());
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The rows of `request_logs`, oldest first, once there are at least `count`. Columns as the table has them.
+    pub(crate) async fn logs(&self, count: usize) -> Vec<Value> {
+        for _ in 0..500 {
+            let query = "SELECT * FROM request_logs ORDER BY started_at, id";
+            let rows = orchestrator_testkit::sqlite::rows(&self.database, query).await;
+            if rows.len() >= count {
+                return rows;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the ledger did not get {count} records");
+    }
+
+    /// Stops accepting, lets what runs end, stores what is in the journal.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.core.finish().await;
+    }
+}
+
+/// Sets the fields of `more` in `body`.
+fn merge(body: &mut Value, more: Value) {
+    if let (Value::Object(body), Value::Object(more)) = (body, more) {
+        body.extend(more);
+    }
+}
+
+/// An answer that must be an error in OpenAI's envelope; gives `(param, code, message)`.
+pub(crate) fn openai_error(answer: &Answer) -> (Option<String>, Option<String>, String) {
+    let body = answer.json();
+    let error = body["error"].as_object().unwrap_or_else(|| panic!("no envelope: {}", answer.text()));
+    for field in ["message", "type", "param", "code"] {
+        assert!(error.contains_key(field), "no `{field}`: {}", answer.text());
+    }
+    let text = |field: &str| error[field].as_str().map(str::to_owned);
+    (text("param"), text("code"), text("message").unwrap())
+}
