@@ -26,7 +26,7 @@ use crate::{
     call::{Call, Input, ModelInfo},
     catalog::snapshot::SharedCatalog,
     chat::ChatReply,
-    dialect::Operation,
+    dialect::{Dialect, Operation},
     embedding::EmbedReply,
     error::{Error, ErrorKind, Result},
     ledger::{Ledger, usage},
@@ -81,7 +81,7 @@ impl Orchestrator {
         match self.prepare(call) {
             Ok(prepared) if prepared.job.facts.stream => native::stream(self.clone(), prepared, wire).await,
             Ok(prepared) => native::whole(self, prepared, wire).await,
-            Err(refusal) => native::refusal(refusal, wire),
+            Err(refusal) => native::refusal(&refusal.error, &refusal.request_id, wire),
         }
     }
 
@@ -123,10 +123,7 @@ impl Orchestrator {
     fn invoke_models(&self, call: &Call) -> NativeReply {
         let Input::Models { dialect, id } = &call.input else {
             let error = Error::internal("typed requests have methods of their own");
-            return native::refusal(
-                (error, call.request_id.clone()).into(),
-                crate::dialect::Dialect::OpenAiChat.wire(),
-            );
+            return native::refusal(&error, &call.request_id, Dialect::OpenAiChat.wire());
         };
         let wire = dialect.wire();
         let listed = self.list_models(&call.keys).and_then(|models| match id {
@@ -139,7 +136,7 @@ impl Orchestrator {
         });
         match listed {
             Ok(body) => native::json(body, &call.request_id),
-            Err(error) => native::refusal((error, call.request_id.clone()).into(), wire),
+            Err(error) => native::refusal(&error, &call.request_id, wire),
         }
     }
 

@@ -29,7 +29,7 @@ pub fn load(sources: io::Result<Sources>, role: Role) -> Result<Loaded, ExitCode
 
 /// `check-config`: the effective configuration, secrets masked.
 pub fn check_config(loaded: &Loaded) -> ExitCode {
-    print(&config::show(loaded))
+    print(config::show(loaded))
 }
 
 /// Writes to standard output: what somebody asked to see, or may pipe on.

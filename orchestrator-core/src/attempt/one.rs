@@ -44,7 +44,7 @@ pub enum CommittedAnswer {
     /// All of it.
     Whole(WholeAnswer, Signals),
     /// A stream whose first content is here.
-    Stream(Box<UpstreamStream>),
+    Stream(UpstreamStream),
 }
 
 /// All of an answer.
@@ -53,7 +53,7 @@ pub enum WholeAnswer {
     /// In the caller's own dialect, as the provider sent it.
     Raw(Bytes),
     /// In the hub's words.
-    Hub(HubReply),
+    Hub(Box<HubReply>),
 }
 
 /// Asks one candidate. `last`: nobody else is left to ask, so a late first token is waited for.
@@ -120,7 +120,7 @@ async fn commit(
         let mut stream =
             UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, deadline);
         hold_until_content(&mut stream, target, prepared.dialect).await?;
-        CommittedAnswer::Stream(Box::new(stream))
+        CommittedAnswer::Stream(stream)
     } else {
         let body = answer.body.collect(asker.max_answer_bytes).await;
         let body = body.map_err(|failure| broken(target, prepared.dialect, &failure))?;
@@ -164,7 +164,7 @@ fn read_whole(target: &Target, prepared: &Prepared, body: Bytes) -> Result<(Whol
     let reply = wire.decode_reply(&body).map_err(|error| {
         failed(target, prepared.dialect, &format!("gave an answer that cannot be read: {}", error.message))
     })?;
-    Ok((WholeAnswer::Hub(reply), signals))
+    Ok((WholeAnswer::Hub(Box::new(reply)), signals))
 }
 
 fn looks_like_json(body: &Bytes) -> bool {

@@ -13,15 +13,10 @@ pub fn estimate(bytes: usize) -> u64 {
 
 /// What the provider counted, or else an estimate from the request's and the answer's lengths.
 pub fn settle(counted: Option<Usage>, request_bytes: usize, answer_bytes: usize) -> UsageRecord {
-    match counted {
-        Some(usage) => UsageRecord::new(usage, UsageSource::Provider),
-        None => {
-            let usage = Usage {
-                prompt: estimate(request_bytes),
-                completion: estimate(answer_bytes),
-                ..Usage::default()
-            };
-            UsageRecord::new(usage, UsageSource::Estimated)
-        }
+    if let Some(usage) = counted {
+        return UsageRecord::new(usage, UsageSource::Provider);
     }
+    let usage =
+        Usage { prompt: estimate(request_bytes), completion: estimate(answer_bytes), ..Usage::default() };
+    UsageRecord::new(usage, UsageSource::Estimated)
 }

@@ -14,10 +14,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::{
-    Orchestrator,
-    prepare::{PreparedCall, Refusal},
-};
+use super::{Orchestrator, prepare::PreparedCall};
 use crate::{
     attempt::{self, Committed, CommittedAnswer, Job, WholeAnswer},
     call::Head,
@@ -52,8 +49,8 @@ pub(super) fn json(body: Bytes, request_id: &str) -> NativeReply {
 }
 
 /// An answer to a call that no provider was asked for.
-pub(super) fn refusal(refusal: Refusal, wire: &dyn Wire) -> NativeReply {
-    failure(&refusal.error, &refusal.request_id, wire, None)
+pub(super) fn refusal(error: &Error, request_id: &str, wire: &dyn Wire) -> NativeReply {
+    failure(error, request_id, wire, None)
 }
 
 fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entry>) -> NativeReply {
@@ -159,7 +156,7 @@ impl State {
         match committed.answer {
             CommittedAnswer::Stream(upstream) => {
                 entry.committed(true);
-                Self::Live(Box::new(Live::new(*upstream, job, wire, entry)))
+                Self::Live(Box::new(Live::new(upstream, job, wire, entry)))
             }
             CommittedAnswer::Whole(..) => {
                 entry.close(Outcome::Failed(&Error::internal(

@@ -41,21 +41,15 @@ pub struct Refusal {
     pub request_id: String,
 }
 
-impl From<(Error, String)> for Refusal {
-    fn from((error, request_id): (Error, String)) -> Self {
-        Self { error, request_id }
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<Box<Refusal>> for Error {
+    fn from(refusal: Box<Refusal>) -> Self {
         refusal.error
     }
 }
 
 impl Orchestrator {
     /// Admits and plans a call.
-    pub(super) fn prepare(&self, call: Call) -> Result<PreparedCall, Refusal> {
+    pub(super) fn prepare(&self, call: Call) -> Result<PreparedCall, Box<Refusal>> {
         let shared = &self.shared;
         let operation = operation(&call.input);
         // Who asks comes before what: a stranger learns nothing about bodies and models.
@@ -75,7 +69,7 @@ impl Orchestrator {
             Ok((facts, plan)) => Ok(PreparedCall { job: job(call, facts, operation), plan, entry }),
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
-                Err(Refusal { error, request_id: call.request_id })
+                Err(Box::new(Refusal { error, request_id: call.request_id }))
             }
         }
     }

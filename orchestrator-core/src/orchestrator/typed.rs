@@ -58,7 +58,7 @@ async fn whole(core: &Orchestrator, prepared: PreparedCall) -> Result<(HubReply,
             entry.committed(false);
             entry.saw(signals);
             entry.close(Outcome::Answered(200));
-            Ok((reply, entry, dropped))
+            Ok((*reply, entry, dropped))
         }
         Ok(_) => Err(Error::internal("the answer came in another form than asked")),
         Err(error) => {
@@ -79,14 +79,7 @@ pub(super) async fn stream_chat(core: &Orchestrator, prepared: PreparedCall) -> 
         Ok(Committed { answer: CommittedAnswer::Stream(upstream), dropped, .. }) => {
             entry.committed(true);
             let served = Served { dropped, ..entry.served() };
-            Ok(ChatStream {
-                served,
-                upstream: *upstream,
-                entry,
-                ready: Vec::new().into_iter(),
-                last: None,
-                over: false,
-            })
+            Ok(ChatStream { served, upstream, entry, ready: Vec::new().into_iter(), last: None, over: false })
         }
         Ok(_) => Err(Error::internal("a whole answer came for a request that streams")),
         Err(error) => {
@@ -132,32 +125,32 @@ impl ChatStream {
         self.entry.saw(batch.signals);
         self.ready = batch.events.into_iter();
         match error {
-            Some(error) => Some(self.end_badly(error)),
-            None if terminator => Some(self.end_well()),
+            Some(error) => Some(Err(self.end_badly(error))),
+            None if terminator => Some(Ok(self.end_well())),
             None => None,
         }
     }
 
-    fn end_well(&mut self) -> Result<TypedEvent> {
+    fn end_well(&mut self) -> TypedEvent {
         self.over = true;
         self.entry.close(Outcome::Answered(200));
         let (usage, usage_source) = self.entry.usage();
-        Ok(TypedEvent::Finished { usage, usage_source })
+        TypedEvent::Finished { usage, usage_source }
     }
 
-    fn end_badly(&mut self, error: Error) -> Result<TypedEvent> {
+    fn end_badly(&mut self, error: Error) -> Error {
         self.over = true;
         self.entry.close(Outcome::Truncated(&error));
-        Err(error)
+        error
     }
 
     /// The connection has ended. That is the answer's end only if the provider has said why it stopped.
     fn end_of_connection(&mut self) -> Result<TypedEvent> {
         if self.entry.signals().finish.is_some() {
-            return self.end_well();
+            return Ok(self.end_well());
         }
         let message = "the provider's answer was cut off before its end";
-        self.end_badly(Error::new(ErrorKind::ProviderFailed, message).with_code("stream_truncated"))
+        Err(self.end_badly(Error::new(ErrorKind::ProviderFailed, message).with_code("stream_truncated")))
     }
 
     fn next_ready(&mut self) -> Option<ChatEvent> {
@@ -182,7 +175,7 @@ impl Stream for ChatStream {
             }
             this.last = match ready!(this.upstream.poll_batch(context)) {
                 Some(Ok(batch)) => this.take_in(batch),
-                Some(Err(error)) => Some(this.end_badly(error)),
+                Some(Err(error)) => Some(Err(this.end_badly(error))),
                 None => Some(this.end_of_connection()),
             };
         }

@@ -23,7 +23,7 @@ pub use answer::{Answer, AnswerBody, BodyFailure};
 use connect::GuardedResolver;
 
 /// How long an unused connection is kept; below the 75 s after which common servers close theirs.
-const POOL_IDLE: Duration = Duration::from_secs(60);
+const POOL_IDLE: Duration = Duration::from_mins(1);
 
 /// Connections to providers, as one request thread holds them.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl HttpClient {
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(connect_timeout));
-        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        tcp.set_keepalive(Some(Duration::from_mins(1)));
         let https = hyper_rustls::HttpsConnectorBuilder::new()
             .with_webpki_roots()
             .https_or_http()

@@ -9,7 +9,7 @@ use super::*;
 use crate::catalog::route::TargetTimeouts;
 
 fn target(name: &str, priority: u32, weight: u64) -> Target {
-    let long = Duration::from_secs(600);
+    let long = Duration::from_mins(10);
     Target {
         provider_id: name.into(),
         provider_name: name.into(),

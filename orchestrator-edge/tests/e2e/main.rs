@@ -1,6 +1,8 @@
 //! End to end: a real client, the edge, the core and a scripted provider, over sockets. Every suite runs over both channels:
 //! the core embedded in the edge, and the edge before a core behind the network.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by ending")]
+
 mod client;
 mod gateway;
 

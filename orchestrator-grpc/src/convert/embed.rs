@@ -123,8 +123,11 @@ mod tests {
 
     #[test]
     fn vectors_come_back_in_their_order() {
-        let reply =
-            EmbedReply { model: "m".into(), embeddings: vec![vec![0.5, -1.0], vec![2.0]], ..EmbedReply::default() };
+        let reply = EmbedReply {
+            model: "m".into(),
+            embeddings: vec![vec![0.5, -1.0], vec![2.0]],
+            ..EmbedReply::default()
+        };
         let usage = Usage { prompt: 3, ..Usage::default() };
         let served = Served { provider: "openai".into(), attempts: 1, ..Served::default() };
         let response = encode_reply(Answered { reply, usage, usage_source: UsageSource::Estimated, served });

@@ -1,0 +1,28 @@
+# Two commands matter: `make run` and `make test`. All others are parts of `make ci`.
+
+CARGO ?= cargo
+
+.PHONY: run test ci fmt fmt-check clippy docs help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+run: ## build and start the gateway on embedded defaults: REST on 127.0.0.1:8000, gRPC on 127.0.0.1:50051
+	$(CARGO) run --release --locked --bin orchestrator-edge
+
+test: ## run all tests; recorded traffic beside the project is used when it is there
+	$(CARGO) test --workspace --locked
+
+ci: fmt-check clippy docs test ## what CI runs
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+fmt-check:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+docs: ## build the documentation; a broken link is an error
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
