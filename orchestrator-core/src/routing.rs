@@ -10,6 +10,7 @@ use crate::{
     dialect::{Dialect, Operation},
     error::{Error, Result},
     policy::weight,
+    provider,
 };
 
 /// The candidates of one request, best first. Never empty.
@@ -83,7 +84,11 @@ fn candidate(route: &Arc<Route>, place: usize, unit: &mut impl FnMut() -> f64) -
 
 /// The dialect in which a target is asked: the caller's own if it speaks that, else one that the hub can reach.
 pub fn dialect_for(target: &Target, operation: Operation, own: Option<Dialect>) -> Option<Dialect> {
-    let speaks = |dialect: &Dialect| target.dialects.contains(dialect);
+    let spoken = match &target.dialects {
+        Some(named) => named,
+        None => provider::kind(&target.kind)?.dialects(),
+    };
+    let speaks = |dialect: &Dialect| spoken.contains(dialect);
     let through_hub = match operation {
         Operation::Chat | Operation::Completions => Dialect::OpenAiChat,
         Operation::Embeddings => Dialect::OpenAiEmbeddings,

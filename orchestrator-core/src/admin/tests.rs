@@ -314,7 +314,7 @@ async fn a_providers_fields_are_checked_by_name() {
         (headers("Authorization", "canary"), "headers"),
         (headers("x y", "z"), "headers"),
         (headers("x-a", "canary\r\nx-b: c"), "headers"),
-        (dialect("anthropic"), "options.dialects"),
+        (dialect("klingon"), "options.dialects"),
         (overrides("model", "\"x\""), "options.body_overrides_json"),
         (overrides("seed", "canary"), "options.body_overrides_json"),
     ];

@@ -14,12 +14,13 @@ use crate::{
     dialect::{Dialect, Operation},
     error::{Error, Result},
     policy::glob,
+    provider::KINDS,
 };
 
-/// The kinds that this version has.
-const KINDS: [&str; 3] = ["openai", "openai_compatible", "echo"];
 /// The kinds that the interface names and this version does not have.
 const KINDS_TO_COME: [&str; 3] = ["anthropic", "gemini", "azure_openai"];
+/// The dialects that the interface names and this version does not speak: a provider may have them all the same.
+const DIALECTS_TO_COME: [&str; 3] = ["openai_responses", "anthropic", "gemini"];
 /// The body's fields that say what is asked; no option of a provider overrides them.
 const OWN_FIELDS: [&str; 3] = ["model", "stream", "messages"];
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -123,10 +124,10 @@ fn kind(kind: &str) -> Result<()> {
 }
 
 fn options(options: &ProviderOptions) -> Result<()> {
-    let spoken = Dialect::ALL.map(Dialect::name).join(", ");
     for name in &options.dialects {
-        if Dialect::from_name(name).is_none() {
-            let why = format!("{name:?} is not spoken by this version; it speaks {spoken}");
+        if Dialect::from_name(name).is_none() && !DIALECTS_TO_COME.contains(&name.as_str()) {
+            let known = Dialect::ALL.map(Dialect::name).join(", ");
+            let why = format!("{name:?} is no dialect; there are {known}, {}", DIALECTS_TO_COME.join(", "));
             return refuse("options.dialects", &why);
         }
     }

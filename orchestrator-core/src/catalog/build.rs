@@ -101,7 +101,7 @@ fn direct_target(provider: &Provider, keys: Vec<TargetKey>, defaults: &config::T
         provider_name: provider.name.as_str().into(),
         kind: provider.kind.as_str().into(),
         base_url: provider.base_url.as_str().into(),
-        dialects: dialects(provider).into(),
+        dialects: (!provider.options.dialects.is_empty()).then(|| dialects(provider).into()),
         upstream_model: String::new(),
         priority: provider.priority,
         weight: u64::from(provider.weight),
@@ -117,17 +117,11 @@ fn direct_target(provider: &Provider, keys: Vec<TargetKey>, defaults: &config::T
     }
 }
 
-/// What a provider speaks: what its options say, or else what its kind does.
+/// What a provider speaks by its options; empty: what its kind does. A dialect that this version does not know is one that it
+/// cannot ask in.
 fn dialects(provider: &Provider) -> Vec<Dialect> {
-    let named = &provider.options.dialects;
-    if named.is_empty() {
-        return match provider.kind.as_str() {
-            "echo" => vec![Dialect::OpenAiChat, Dialect::OpenAiEmbeddings],
-            _ => Dialect::ALL.to_vec(),
-        };
-    }
     let mut dialects: Vec<Dialect> = Vec::new();
-    for dialect in named.iter().filter_map(|name| Dialect::from_name(name)) {
+    for dialect in provider.options.dialects.iter().filter_map(|name| Dialect::from_name(name)) {
         let implied = (dialect == Dialect::OpenAiChat).then_some(Dialect::OpenAiCompletions);
         for spoken in [Some(dialect), implied].into_iter().flatten() {
             if !dialects.contains(&spoken) {

@@ -31,8 +31,8 @@ pub struct Target {
     pub kind: Arc<str>,
     /// Without a slash at the end; empty for kinds that ask nobody.
     pub base_url: Arc<str>,
-    /// The dialects that it speaks, in its own order of preference.
-    pub dialects: Arc<[Dialect]>,
+    /// The dialects that its options name; `None`: those of its kind.
+    pub dialects: Option<Arc<[Dialect]>>,
     /// The model's name there.
     pub upstream_model: String,
     /// Higher first.

@@ -15,7 +15,7 @@ fn target(name: &str, priority: u32, weight: u64) -> Target {
         provider_name: name.into(),
         kind: "openai".into(),
         base_url: "http://127.0.0.1:1".into(),
-        dialects: [Dialect::OpenAiChat, Dialect::OpenAiCompletions].into(),
+        dialects: Some([Dialect::OpenAiChat, Dialect::OpenAiCompletions].into()),
         upstream_model: "m".into(),
         priority,
         weight,
@@ -92,7 +92,7 @@ fn when_nobody_can_the_error_names_what_is_missing() {
 
 #[test]
 fn a_provider_that_speaks_the_callers_dialect_is_asked_in_it() {
-    let chat_only = Target { dialects: [Dialect::OpenAiChat].into(), ..target("chat only", 1, 1) };
+    let chat_only = Target { dialects: Some([Dialect::OpenAiChat].into()), ..target("chat only", 1, 1) };
     let both = target("both", 1, 1);
     let completions = Some(Dialect::OpenAiCompletions);
     assert_eq!(dialect_for(&both, Operation::Completions, completions), completions);

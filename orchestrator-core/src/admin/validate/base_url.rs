@@ -9,21 +9,19 @@ use super::refuse;
 use crate::{
     error::Result,
     policy::address::{Reach, reach, reach_of_name},
+    provider::{self, ProviderKind},
 };
 
-/// What the OpenAI SDKs use.
-const OPENAI: &str = "https://api.openai.com/v1";
 const PARAM: &str = "base_url";
 
 /// The URL to keep: the kind's own when none is given, without a slash at the end.
 ///
 /// Only what the name or address itself says is checked here; what a name resolves to is checked when it is asked.
 pub(super) fn normalised(kind: &str, given: &str, rules: &ProviderRules) -> Result<String> {
-    match (kind, given) {
-        ("echo", "") => return Ok(String::new()),
-        ("echo", _) => return refuse(PARAM, "must be empty: an echo provider asks nobody"),
-        ("openai", "") => return Ok(OPENAI.to_owned()),
-        (_, "") => return refuse(PARAM, "is required for this kind"),
+    match (provider::kind(kind).and_then(ProviderKind::default_base_url), given) {
+        (Some(own), "") => return Ok(own.to_owned()),
+        (Some(""), _) => return refuse(PARAM, "must be empty: this kind asks nobody"),
+        (None, "") => return refuse(PARAM, "is required for this kind"),
         _ => {}
     }
     if given.len() > 2048 {
