@@ -37,8 +37,10 @@ impl Ledger {
         Self { journal, clock, random }
     }
 
-    /// Opens the account of a request.
-    pub fn begin(&self, call: &Call, facts: &Facts, dialect: &str, operation: Operation) -> Entry {
+    /// Opens the account of a request. `facts` is `None` when it was refused before it was looked into.
+    pub fn begin(&self, call: &Call, facts: Option<&Facts>, dialect: &str, operation: Operation) -> Entry {
+        let unknown = Facts::default();
+        let facts = facts.unwrap_or(&unknown);
         let started_at = self.clock.now();
         let about = &call.about;
         let session_id = if about.session_id.is_empty() {

@@ -52,17 +52,19 @@ impl Orchestrator {
     pub(super) fn prepare(&self, call: Call) -> Result<PreparedCall, Box<Refusal>> {
         let shared = &self.shared;
         let operation = operation(&call.input);
-        // Who asks comes before what: a stranger learns nothing about bodies and models.
+        // Who asks comes before what: a stranger's body is not even looked into.
         let view = shared.catalog.load();
         let caller = admission::authenticate(&call.keys, &view.keys, shared.clock.now());
-        let facts = facts(&call.input, shared.limits.max_json_depth);
-        let dialect = dialect_name(&call.input);
-        let known = facts.as_ref().cloned().unwrap_or_default();
-        let mut entry = shared.ledger.begin(&call, &known, dialect, operation);
-        let planned = caller.and_then(|caller| {
-            entry.caller(&caller);
-            let facts = facts?;
-            let plan = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
+        let facts = match &caller {
+            Ok(_) => facts(&call.input, shared.limits.max_json_depth),
+            Err(refused) => Err(refused.clone()),
+        };
+        let mut entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
+        if let Ok(caller) = &caller {
+            entry.caller(caller);
+        }
+        let planned = facts.and_then(|facts| {
+            let plan = self.plan(&view.catalog, &*caller?, &call, &facts, operation)?;
             Ok((facts, plan))
         });
         match planned {
