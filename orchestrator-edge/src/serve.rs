@@ -1,6 +1,10 @@
 //! Starting the edge, before cores elsewhere or with one in the process, and ending it in order.
 
-use std::{fmt, io, net::TcpListener, time::Duration};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use orchestrator_base::{
     config::Config,
@@ -62,8 +66,7 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
     let threads = runtime::threads(config.runtime.threads);
     let rest = process::listen(&config.edge.host, config.edge.port, threads)?;
     let grpc = process::listen(&config.grpc.host, config.grpc.port, threads)?;
-    say_address(&rest, "Listening for REST")?;
-    say_address(&grpc, "Listening for gRPC")?;
+    let addresses = (say_address(&rest, "Listening for REST")?, say_address(&grpc, "Listening for gRPC")?);
     background.block_on(core.set_serving(true));
 
     let stop = shutdown.drain().clone();
@@ -78,7 +81,7 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
             rest.and(grpc)
         }
     })?;
-    process::print(process::greeting(config, core.data_dir()));
+    process::print(process::greeting(config, addresses.0, addresses.1, core.data_dir()));
     tracing::info!("Application startup complete");
     let results = workers.join();
     background.block_on(core.finish());
@@ -107,9 +110,10 @@ fn finish(results: Vec<Result<io::Result<()>, runtime::WorkerError>>) -> Result<
     Ok(())
 }
 
-fn say_address(listeners: &[TcpListener], what: &'static str) -> io::Result<()> {
-    if let Some(listener) = listeners.first() {
-        tracing::info!(address = %listener.local_addr()?, "{what}");
-    }
-    Ok(())
+/// Logs where the listeners listen, and gives it: with port 0 only they know.
+fn say_address(listeners: &[TcpListener], what: &'static str) -> io::Result<SocketAddr> {
+    let first = listeners.first().ok_or_else(|| io::Error::other("there is no listener"))?;
+    let address = first.local_addr()?;
+    tracing::info!(%address, "{what}");
+    Ok(address)
 }

@@ -81,16 +81,17 @@ fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
     tracing::info!("Starting application server");
     let threads = runtime::threads(config.runtime.threads);
     let listeners = process::listen(&config.grpc.host, config.grpc.port, threads)?;
-    if let Some(listener) = listeners.first() {
-        tracing::info!(address = %listener.local_addr()?, "Listening for gRPC");
-    }
+    let first = listeners.first().ok_or_else(|| std::io::Error::other("there is no listener"))?;
+    let address = first.local_addr()?;
+    tracing::info!(%address, "Listening for gRPC");
     let (serving, drain) = (Arc::clone(&core), shutdown.drain().clone());
     let workers = Workers::start_with(listeners, move |_, listener| {
         let (core, drain) = (Arc::clone(&serving), drain.clone());
         async move { server::serve(listener, core.service(), drain, DRAIN).await }
     })?;
     background.block_on(core.health.set_serving(true));
-    tracing::info!(data = %core.data_dir.display(), "Application startup complete");
+    process::print(process::core_greeting(config, address, &core.data_dir));
+    tracing::info!("Application startup complete");
 
     let results = workers.join();
     if let Some(core) = Arc::into_inner(core) {

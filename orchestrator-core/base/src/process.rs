@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     io,
     io::Write as _,
-    net::{TcpListener, ToSocketAddrs as _},
+    net::{SocketAddr, TcpListener, ToSocketAddrs as _},
     path::Path,
     process::ExitCode,
 };
@@ -44,21 +44,45 @@ pub fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// What every start of a gateway prints for a person: where things are, and a first command. Never a key.
-pub fn greeting(config: &Config, data_dir: &Path) -> String {
-    let data = data_dir.display();
-    let base = format!("http://{}:{}", config.edge.host, config.edge.port);
-    let client_key =
-        if config.keys.client.is_some() { "$CLIENT_KEY".into() } else { format!("$(cat {data}/client.key)") };
-    let admin_key =
-        if config.keys.admin.is_some() { "ADMIN_KEY".into() } else { format!("{data}/admin.key") };
+/// What the start of an edge with a core prints for a person: a first command, and where things are. Never a key.
+pub fn greeting(config: &Config, rest: SocketAddr, grpc: SocketAddr, data_dir: &Path) -> String {
+    let key = client_key(config, data_dir);
     format!(
-        "\nTry it:\n  curl -N {base}/v1/chat/completions \\\n    -H \"authorization: Bearer {client_key}\" -H 'content-type: application/json' \\\n    \
+        "\nTry it:\n  curl -N http://{rest}/v1/chat/completions \\\n    \
+         -H \"authorization: Bearer {key}\" -H 'content-type: application/json' \\\n    \
          -d '{{\"model\":\"echo\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello from the gateway\"}}]}}'\n\n\
-         Admin:     {base}/admin/ (REST), {}:{} (gRPC); the key is in {admin_key}\n\
-         Data:      {data}\n\n",
-        config.grpc.host, config.grpc.port,
+         REST:   http://{rest} (Admin under /admin)\n\
+         {}",
+        places(config, grpc, data_dir),
     )
+}
+
+/// What the start of a core alone prints for a person.
+pub fn core_greeting(config: &Config, grpc: SocketAddr, data_dir: &Path) -> String {
+    let key = client_key(config, data_dir);
+    format!(
+        "\nTry it:\n  grpcurl -plaintext -H \"authorization: Bearer {key}\" \\\n    \
+         -d '{{\"model\":\"echo\",\"messages\":[{{\"role\":\"ROLE_USER\",\"parts\":[{{\"text\":\"Hello\"}}]}}]}}' \\\n    \
+         {grpc} orchestrator.v1.Orchestrate/StreamChat\n\n{}",
+        places(config, grpc, data_dir),
+    )
+}
+
+fn places(config: &Config, grpc: SocketAddr, data_dir: &Path) -> String {
+    let data = data_dir.display();
+    let admin_key = match &config.keys.admin {
+        Some(_) => "ADMIN_KEY".to_owned(),
+        None => format!("{data}/admin.key"),
+    };
+    format!("gRPC:   {grpc}\nData:   {data}\nKeys:   the admin key is {admin_key}\n\n")
+}
+
+/// How a shell finds the first caller's key.
+fn client_key(config: &Config, data_dir: &Path) -> String {
+    match &config.keys.client {
+        Some(_) => "$CLIENT_KEY".to_owned(),
+        None => format!("$(cat {}/client.key)", data_dir.display()),
+    }
 }
 
 /// Listeners on one address, one a request thread.
