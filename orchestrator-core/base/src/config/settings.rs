@@ -144,7 +144,9 @@ const fn other(name: &'static str, shape: Shape) -> Setting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Loaded, show};
+
+    const DOCUMENT: &str = include_str!("../../../../docs/CONFIGURATION.md");
 
     #[test]
     fn every_field_of_every_section_has_a_row() {
@@ -163,5 +165,31 @@ mod tests {
     fn an_unknown_setting_names_the_nearest() {
         let problem = find("edge.prot", "--set").unwrap_err();
         assert_eq!(problem.to_string(), "edge.prot (--set): no such setting; the nearest is edge.port");
+    }
+
+    /// Name, variable and default of each row of the document's table.
+    fn documented() -> Vec<[String; 3]> {
+        let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `"));
+        rows.map(|row| {
+            let mut cells = row.split('|').skip(1).map(|cell| cell.trim().replace('`', ""));
+            [(); 3].map(|()| cells.next().unwrap())
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_document_has_a_row_for_every_setting_and_no_other() {
+        let defaults = Loaded { config: Config::default(), places: [].into(), files: Vec::new() };
+        let defaults: toml::Table = show(&defaults).parse().unwrap();
+        let expected = SETTINGS.iter().map(|setting| {
+            let (section, key) = setting.name.split_once('.').unwrap();
+            let default = match defaults[section].get(key) {
+                Some(toml::Value::String(text)) => text.clone(),
+                Some(value) => value.to_string(),
+                None => "none".to_owned(),
+            };
+            [setting.name.to_owned(), setting.variable.unwrap_or("-").to_owned(), default]
+        });
+        assert_eq!(documented(), expected.collect::<Vec<_>>());
     }
 }
