@@ -6,4 +6,5 @@
 mod client;
 mod gateway;
 
+mod api_docs;
 mod first_answer;
