@@ -26,6 +26,7 @@ use orchestrator_core::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     admin::AdminService,
@@ -95,7 +96,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     seed(config, &admin, &catalog, &data_dir).await.map_err(StartError::at("filling the catalog"))?;
     log_catalog(&catalog);
 
-    let journal = open_journal(config, &data_dir)?;
+    let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone());
     let stop = CancellationToken::new();
     let background = start_background(config, &database, journal, reloader, &stop).await?;
@@ -221,8 +222,8 @@ fn log_catalog(catalog: &SharedCatalog) {
     );
 }
 
-fn open_journal(config: &Config, data_dir: &Path) -> Result<Arc<Journal>, StartError> {
-    let journal = Journal::open(&data_dir.join("journal"), CORE_NAME, &config.journal);
+fn open_journal(config: &Config, data_dir: &Path, id: Uuid) -> Result<Arc<Journal>, StartError> {
+    let journal = Journal::open(&data_dir.join("journal"), CORE_NAME, id, &config.journal);
     journal.map(Arc::new).map_err(StartError::at("opening the journal"))
 }
 

@@ -52,7 +52,8 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
 fn empty_core() -> Orchestrator {
     tls::install_crypto();
     let folder = tempfile::tempdir().unwrap();
-    let journal = Journal::open(folder.path(), "test", &config::Journal::default()).unwrap();
+    let journal =
+        Journal::open(folder.path(), "test", uuid::Uuid::nil(), &config::Journal::default()).unwrap();
     let (clock, random) = (Clock::system(), Random::seeded(1));
     Orchestrator::for_thread(Arc::new(Shared {
         catalog: Arc::default(),

@@ -23,6 +23,7 @@ use std::{
 use orchestrator_base::config;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use super::RequestRecord;
 
@@ -71,10 +72,11 @@ struct Segment {
 }
 
 impl Journal {
-    /// Opens the journal `name` in `folder` and begins a new segment.
+    /// Opens the journal `name` in `folder` and begins a new segment. A journal that is new is called `NAME-ID` with this `id`
+    /// for as long as it lives: cores that share a database must not share an offset in it.
     ///
     /// Errors: the folder cannot be made or written, or another process has it.
-    pub fn open(folder: &Path, name: &str, settings: &config::Journal) -> io::Result<Self> {
+    pub fn open(folder: &Path, name: &str, id: Uuid, settings: &config::Journal) -> io::Result<Self> {
         let folder = folder.join(name);
         fs::create_dir_all(&folder)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
@@ -85,7 +87,7 @@ impl Journal {
         let number = segments(&folder)?.last().copied().unwrap_or(0) + 1;
         let current = Mutex::new(Segment::create(&folder, number)?);
         Ok(Self {
-            name: name.to_owned(),
+            name: lasting_name(&folder.join("name"), &format!("{name}-{id}"))?,
             folder,
             segment_bytes: settings.segment_bytes,
             sync_each: settings.fsync_ms == 0,
@@ -194,6 +196,17 @@ impl Segment {
     }
 }
 
+/// What stands in the file, which is made of `fresh` when it is not there. The folder's lock is held.
+fn lasting_name(path: &Path, fresh: &str) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::write(path, fresh)?;
+            Ok(fresh.to_owned())
+        }
+        name => Ok(name?.trim().to_owned()),
+    }
+}
+
 fn segment_path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:08}.jsonl"))
 }
@@ -255,6 +268,18 @@ mod tests {
         config::Journal { segment_bytes, ..config::Journal::default() }
     }
 
+    const ID: Uuid = Uuid::nil();
+
+    #[test]
+    fn a_journal_keeps_its_name_and_no_other_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let open =
+            |place: &str, id| Journal::open(&folder.path().join(place), "core", id, &settings(600)).unwrap();
+        let name = open("one", ID).name().to_owned();
+        assert_eq!(open("one", Uuid::max()).name(), name, "the same core, started again");
+        assert_ne!(open("other", Uuid::max()).name(), name, "another core on the same database");
+    }
+
     fn record(id: &str) -> RequestRecord {
         RequestRecord { id: id.to_owned(), model: "m".into(), ..RequestRecord::default() }
     }
@@ -262,7 +287,7 @@ mod tests {
     #[test]
     fn what_was_appended_is_read_back_line_by_line() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap();
+        let journal = Journal::open(folder.path(), "core", ID, &settings(1 << 20)).unwrap();
         journal.open_record(&record("a"));
         journal.close_record(&record("a"));
         journal.sync().unwrap();
@@ -278,11 +303,11 @@ mod tests {
     fn a_torn_line_is_left_and_a_new_start_begins_a_new_segment() {
         let folder = tempfile::tempdir().unwrap();
         {
-            let journal = Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap();
+            let journal = Journal::open(folder.path(), "core", ID, &settings(1 << 20)).unwrap();
             journal.close_record(&record("a"));
             journal.segment().file.write_all(b"{\"close\":{\"id\":\"torn").unwrap();
         }
-        let journal = Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap();
+        let journal = Journal::open(folder.path(), "core", ID, &settings(1 << 20)).unwrap();
         journal.close_record(&record("b"));
 
         assert_eq!(journal.segments().unwrap(), [1, 2]);
@@ -294,7 +319,7 @@ mod tests {
     #[test]
     fn a_full_segment_is_followed_by_the_next() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path(), "core", &settings(600)).unwrap();
+        let journal = Journal::open(folder.path(), "core", ID, &settings(600)).unwrap();
         for id in ["a", "b", "c", "d"] {
             journal.close_record(&record(id));
         }
@@ -308,8 +333,8 @@ mod tests {
     #[test]
     fn two_cores_on_one_folder_refuse() {
         let folder = tempfile::tempdir().unwrap();
-        let _first = Journal::open(folder.path(), "core", &settings(600)).unwrap();
-        let second = Journal::open(folder.path(), "core", &settings(600)).unwrap_err();
+        let _first = Journal::open(folder.path(), "core", ID, &settings(600)).unwrap();
+        let second = Journal::open(folder.path(), "core", ID, &settings(600)).unwrap_err();
         assert!(second.to_string().contains("another core"), "{second}");
     }
 }

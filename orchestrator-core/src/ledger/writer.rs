@@ -260,13 +260,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Memory::default());
         {
-            let journal = Arc::new(Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap());
+            let journal = Arc::new(
+                Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(1 << 20)).unwrap(),
+            );
             journal.close_record(&record("a"));
             let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await.unwrap();
             drain(&mut writer).await;
             journal.close_record(&record("b")); // The process dies before this one is stored.
         }
-        let journal = Arc::new(Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap());
+        let journal =
+            Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(1 << 20)).unwrap());
         journal.close_record(&record("c"));
         let mut writer = Writer::start(journal, store.clone()).await.unwrap();
         drain(&mut writer).await;
@@ -278,7 +281,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Memory::default());
         {
-            let journal = Arc::new(Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap());
+            let journal = Arc::new(
+                Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(1 << 20)).unwrap(),
+            );
             journal.open_record(&record("cut"));
             let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await;
             // The first writer closes orphans of earlier processes; this stream is of this one, so it must not run before.
@@ -287,7 +292,8 @@ mod tests {
             journal.open_record(&record("cut later"));
             drain(writer.as_mut().unwrap()).await;
         }
-        let journal = Arc::new(Journal::open(folder.path(), "core", &settings(1 << 20)).unwrap());
+        let journal =
+            Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(1 << 20)).unwrap());
         let mut writer = Writer::start(journal, store.clone()).await.unwrap();
         drain(&mut writer).await;
         let rows = store.rows.lock().unwrap().clone();
@@ -299,7 +305,8 @@ mod tests {
     async fn a_database_that_is_away_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Memory::default());
-        let journal = Arc::new(Journal::open(folder.path(), "core", &settings(300)).unwrap());
+        let journal =
+            Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(300)).unwrap());
         let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await.unwrap();
         *store.away.lock().unwrap() = true;
         for id in ["a", "b", "c", "d", "e"] {
@@ -315,7 +322,8 @@ mod tests {
     async fn a_stored_segment_is_deleted_unless_a_stream_that_it_opened_still_runs() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Memory::default());
-        let journal = Arc::new(Journal::open(folder.path(), "core", &settings(300)).unwrap());
+        let journal =
+            Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(300)).unwrap());
         let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await.unwrap();
         journal.open_record(&record("long"));
         for id in ["a", "b", "c"] {
