@@ -62,7 +62,7 @@ pub enum Input {
 pub struct ModelInfo {
     /// The name to ask for.
     pub id: String,
-    /// Unix seconds since when it is in the catalog.
+    /// Unix seconds since when it is in the catalog; for a model that providers list, since when the best of them is.
     pub created: i64,
     /// The names of the providers that serve it, best first.
     pub providers: Vec<String>,

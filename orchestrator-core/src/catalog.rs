@@ -7,6 +7,7 @@ pub mod route;
 pub mod snapshot;
 
 pub mod keys;
+pub mod listed;
 
 mod build;
 #[cfg(test)]
@@ -152,7 +153,7 @@ pub struct Model {
     pub timeout: Option<u32>,
     /// In milliseconds; they win over the provider's.
     pub timeouts: Timeouts,
-    /// A disabled model is as if it were not there.
+    /// A disabled model is as if it were not there, and no provider's list brings its name back.
     pub enabled: bool,
     /// When it was made.
     pub created_at: UnixMicros,

@@ -6,14 +6,15 @@
 //! * [`call`], [`chat`], [`embedding`] and [`error`] are the words that every other module speaks;
 //! * [`admission`] says who may, [`routing`] in which order providers are asked, [`attempt`] asks them, [`ledger`] keeps account;
 //! * [`dialect`] knows the wire formats and [`provider`] the vendors, [`policy`] the rules in between;
-//! * [`catalog`] is what operators configure through [`admin`], [`store`] where it lasts, and [`refresher`] what keeps every
-//!   core's view of it fresh.
+//! * [`catalog`] is what operators configure through [`admin`], [`store`] where it lasts, [`refresher`] what keeps every core's
+//!   view of it fresh, and [`model_lists`] what learns which models its providers have.
 //!
 //! What always holds: the request path reads no database (it is handed a [`catalog::snapshot`] and writes a
 //! [`ledger::journal`]); a caller's fault never counts against a provider; every answered request has exactly one record; and
 //! everything that grows has a bound. Imports run downwards; `testkit`'s `tidy` test holds that.
 
 pub mod admin;
+pub mod model_lists;
 pub mod orchestrator;
 pub mod refresher;
 

@@ -112,7 +112,7 @@ impl Orchestrator {
         Ok(usage::estimate(facts.body_bytes))
     }
 
-    /// The models that the holder of these keys may use, sorted by id.
+    /// The models that the holder of these keys may use: the catalog's own, then those that providers list, each sorted by id.
     pub fn list_models(&self, keys: &[SecretString]) -> Result<Vec<ModelInfo>> {
         let view = self.shared.catalog.load();
         let caller = admission::authenticate(keys, &view.keys, self.shared.clock.now())?;

@@ -64,6 +64,11 @@ pub trait ProviderKind: Send + Sync {
         }
     }
 
+    /// The path behind the base URL where it lists its models, if it does.
+    fn models_path(&self) -> Option<&'static str> {
+        Some("/models")
+    }
+
     /// Puts the credential on a request that is otherwise finished. Async: some vendors need a token or a signature over the
     /// body first.
     async fn authorize(

@@ -19,6 +19,7 @@ use orchestrator_core::{
     admin::{Admin, AdminAuth, secrets::Vault, seed},
     catalog::snapshot::SharedCatalog,
     ledger::{self, Ledger, journal::Journal, writer::Writer},
+    model_lists::ModelListKeeper,
     orchestrator::{Orchestrator, Shared},
     refresher::Reloader,
     store::Database,
@@ -237,6 +238,8 @@ async fn start_background(
     let writer = Writer::start(Arc::clone(&journal), Arc::new(database.clone())).await;
     let writer = writer.map_err(StartError::at("replaying the journal"))?;
     let mut tasks = vec![task::spawn("ledger writer", writer.run(stop.clone()))];
+    let lists = ModelListKeeper::new(Arc::clone(reloader.shared()), config.providers.deny_private_networks);
+    tasks.push(task::spawn("model lists", lists.run(stop.clone())));
     let refreshing = stop.clone();
     tasks.push(task::spawn("catalog refresher", async move { reloader.run(refreshing).await }));
     if config.journal.fsync_ms > 0 {

@@ -13,6 +13,10 @@
 //!
 //! One listener plays as many providers as a test needs: [`Provider::named`] gives each its own base URL
 //! (`http://127.0.0.1:PORT/p/NAME/v1`), routes and memory. Dropping the [`Provider`] closes every connection.
+//!
+//! A gateway asks each of its providers for its models on its own account and whenever it likes: that is not what a test is
+//! about. So `GET …/models` is answered with an empty list, and is neither judged, remembered, complained of nor counted, unless
+//! there is a route whose path ends with `models` (the route `""` does not count as one).
 
 mod answer;
 mod connection;
@@ -98,12 +102,12 @@ impl Provider {
         self.root.wait_for(count, within).await
     }
 
-    /// TCP connections accepted so far, over all names.
+    /// TCP connections over which something was asked so far, over all names.
     pub fn connections_opened(&self) -> usize {
         self.root.state.connections().0
     }
 
-    /// TCP connections open now, over all names.
+    /// Those of them that are open now.
     pub fn connections_open(&self) -> usize {
         self.root.state.connections().1
     }

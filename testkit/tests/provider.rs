@@ -54,6 +54,11 @@ impl Client {
         self.sender.send_request(request)
     }
 
+    async fn get(&mut self, path: &str) -> hyper::Result<Response<Incoming>> {
+        let request = Request::get(path).header("host", "provider").body(Full::default()).unwrap();
+        self.sender.send_request(request).await
+    }
+
     async fn chat(&mut self) -> hyper::Result<Response<Incoming>> {
         self.post("/v1/chat/completions", r#"{"model":"m"}"#).await
     }
@@ -93,6 +98,26 @@ async fn a_sequence_answers_one_after_the_other_on_one_connection() {
     assert_eq!(seen.len(), 3);
     assert!(seen.iter().all(|seen| seen.connection == 1 && seen.json()["model"] == "m"));
     assert_eq!((provider.connections_opened(), provider.connections_open()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_list_of_models_is_asked_for_without_a_trace_unless_it_has_a_route() {
+    let provider = Provider::start().await;
+    provider.route("", Answer::error(500));
+    let mut client = Client::connect(&provider).await;
+    let list = client.get("/v1/models").await.unwrap();
+    assert_eq!(list.status(), 200);
+    assert_eq!(text(list).await, r#"{"data":[],"object":"list"}"#);
+    assert_eq!((provider.seen().len(), provider.connections_opened()), (0, 0));
+    assert_eq!(provider.complaints(), Vec::<String>::new());
+
+    provider.route("models", Answer::error(503));
+    assert_eq!(client.get("/v1/models").await.unwrap().status(), 503);
+    assert_eq!(client.get("/p/other/v1/models").await.unwrap().status(), 200);
+    let seen = provider.seen();
+    assert_eq!((seen.len(), seen[0].connection, provider.connections_open()), (1, 1, 1));
+    drop(client);
+    assert!(seen[0].peer_closed_within(SECOND).await);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! One attempt at one provider, up to the commit point.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -88,6 +88,7 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
 
 async fn ask(asker: &Asker, target: &Target, mut prepared: Prepared) -> Result<(Prepared, Answer)> {
     let ask = Ask {
+        method: Method::POST,
         uri: std::mem::take(&mut prepared.uri),
         headers: std::mem::take(&mut prepared.headers),
         body: std::mem::take(&mut prepared.body),

@@ -12,7 +12,7 @@ use crate::{
     catalog::route::Target,
     dialect::{Dialect, Edits, EncodeTarget},
     error::{Error, ErrorKind, Result},
-    provider::ProviderKind,
+    provider::{self, ProviderKind},
     routing,
 };
 
@@ -96,10 +96,7 @@ fn headers(job: &Job, target: &Target, same: bool) -> HeaderMap {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if job.facts.stream { "text/event-stream" } else { "application/json" };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    headers.insert(
-        USER_AGENT,
-        HeaderValue::from_static(concat!("llm-orchestrator/", env!("CARGO_PKG_VERSION"))),
-    );
+    headers.insert(USER_AGENT, provider::http::USER_AGENT);
     if let Ok(id) = HeaderValue::from_str(&job.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }

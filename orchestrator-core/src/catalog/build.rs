@@ -28,6 +28,16 @@ impl ReadyProvider {
     pub(super) fn direct(&self, upstream_model: &str) -> Target {
         Target { upstream_model: upstream_model.to_owned(), ..self.direct.clone() }
     }
+
+    /// The target without a model, for requests that are about the provider itself.
+    pub(super) fn bare(&self) -> &Target {
+        &self.direct
+    }
+
+    /// Unix seconds since when it is in the catalog.
+    pub(super) fn created(&self) -> i64 {
+        self.row.created_at.as_seconds()
+    }
 }
 
 /// The enabled providers, by id.
@@ -88,10 +98,13 @@ pub(super) fn targets<'a>(
             ..provider.direct(upstream_model)
         });
     }
-    targets.sort_by_key(|target| {
-        (Reverse(target.priority), Reverse(target.weight), target.provider_name.clone())
-    });
+    targets.sort_by_key(rank);
     targets
+}
+
+/// Best first: by priority, then by weight; the name decides between equals, so that the order is always the same.
+pub(super) fn rank(target: &Target) -> (Reverse<u32>, Reverse<u64>, Arc<str>) {
+    (Reverse(target.priority), Reverse(target.weight), Arc::clone(&target.provider_name))
 }
 
 fn direct_target(provider: &Provider, keys: Vec<TargetKey>, defaults: &config::Timeouts) -> Target {

@@ -1,35 +1,42 @@
 //! The immutable view of the catalog that a request takes once.
 //!
 //! It is built whole, away from the requests, and swapped in with one pointer: a request sees one state of the catalog from
-//! its beginning to its end, and reads it without a lock.
+//! its beginning to its end, and reads it without a lock. What providers list is part of that state.
+
+mod listing;
 
 use std::{
     cmp::Reverse,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use arc_swap::{ArcSwap, Guard};
 use orchestrator_base::config;
+use tokio::sync::watch;
 
+use self::listing::ListedModel;
 pub use super::build::Unseal;
 use super::{
     CatalogRows, Model, ModelProvider,
     build::{self, ReadyProvider},
     keys::KeyTable,
+    listed::ModelLists,
     route::{Resolution, Route, Target},
 };
 use crate::{call::ModelInfo, policy::glob};
 
-/// Attempts in all for `NAME/UPSTREAM`, which no model's `max_retry` speaks for: a model's default.
+/// Attempts in all for `NAME/UPSTREAM` and for listed models, which no model's `max_retry` speaks for: a model's default.
 const DIRECT_ATTEMPTS: u32 = super::defaults::MAX_RETRY + 1;
 /// How many near names are told.
 const NEAR_NAMES: usize = 3;
 /// Longer names are not compared: the work grows with the product of the lengths.
 const NEAR_LENGTH: usize = 128;
+/// How many listed names are compared at most; they are not the operator's to keep few.
+const NEAR_LISTED: usize = 500;
 
 /// What requests see of the catalog.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +47,10 @@ pub struct Catalog {
     patterns: Vec<(String, Entry)>,
     /// Enabled providers by name.
     providers: HashMap<String, ReadyProvider>,
+    /// Names and patterns of disabled models: no list brings them back.
+    disabled: Vec<String>,
+    /// What enabled providers list beyond all these names.
+    listed: BTreeMap<String, ListedModel>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,22 +84,34 @@ impl Catalog {
         let by_name = rows.providers.iter().filter_map(|provider| {
             providers.get(&provider.id).map(|ready| (provider.name.clone(), ready.clone()))
         });
-        Self { exact, patterns, providers: by_name.collect() }
+        let disabled = rows.models.iter().filter(|model| !model.enabled).map(|model| model.name.clone());
+        Self {
+            exact,
+            patterns,
+            providers: by_name.collect(),
+            disabled: disabled.collect(),
+            listed: BTreeMap::new(),
+        }
     }
 
     /// What a name means: a model's name, else the most specific pattern that it matches, else `NAME/UPSTREAM`, split at the
-    /// first slash, where NAME is an enabled provider.
+    /// first slash, where NAME is an enabled provider, else a model that enabled providers list.
     pub fn resolve(&self, name: &str) -> Resolution {
-        if let Some(entry) = self.exact.get(name) {
-            return Resolution::Found(entry.route.clone());
-        }
-        if let Some((_, entry)) = self.patterns.iter().find(|(pattern, _)| glob::matches(pattern, name)) {
-            return Resolution::Found(Arc::new(entry.asked_as(name)));
-        }
-        match self.direct(name) {
-            Some(route) => Resolution::Found(Arc::new(route)),
+        match self.own(name).or_else(|| self.listed(name)) {
+            Some(route) => Resolution::Found(route),
             None => Resolution::Unknown,
         }
+    }
+
+    /// The route that the catalog itself has for a name.
+    fn own(&self, name: &str) -> Option<Arc<Route>> {
+        if let Some(entry) = self.exact.get(name) {
+            return Some(entry.route.clone());
+        }
+        if let Some((_, entry)) = self.patterns.iter().find(|(pattern, _)| glob::matches(pattern, name)) {
+            return Some(Arc::new(entry.asked_as(name)));
+        }
+        self.direct(name).map(Arc::new)
     }
 
     /// The names that come near to one that is unknown, nearest first, at most three; only such as these patterns allow.
@@ -97,30 +120,44 @@ impl Catalog {
             return Vec::new();
         }
         // A third of the name may be wrong: typing errors, a missing date, another separator.
-        let furthest = (name.chars().count() / 3).max(2);
-        let known = self.exact.iter().filter(|(known, entry)| {
-            !entry.route.targets.is_empty() && known.len() <= NEAR_LENGTH && glob::allows(allowed, known)
-        });
+        let length = name.chars().count();
+        let furthest = (length / 3).max(2);
+        // The distance is never less than the difference of the lengths.
+        let comparable = |known: &&String| {
+            known.len() <= NEAR_LENGTH
+                && known.chars().count().abs_diff(length) <= furthest
+                && glob::allows(allowed, known)
+        };
+        let served = self.exact.iter().filter(|(_, entry)| !entry.route.targets.is_empty());
+        let kept = served.map(|(known, _)| known).filter(comparable);
+        let known = kept.chain(self.listed.keys().filter(comparable).take(NEAR_LISTED));
+        let name = name.to_lowercase();
         let mut near: Vec<(usize, &String)> = known
-            .map(|(known, _)| {
-                (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known)
-            })
+            .map(|known| (strsim::damerau_levenshtein(&name, &known.to_lowercase()), known))
             .filter(|(distance, _)| *distance <= furthest)
             .collect();
         near.sort();
         near.into_iter().take(NEAR_NAMES).map(|(_, known)| known.clone()).collect()
     }
 
-    /// The models that these patterns allow and that somebody enabled serves, by name. Patterns of the catalog itself are no
-    /// names to ask for, and are left out.
+    /// The models that these patterns allow and that somebody enabled serves: first the catalog's own, then those that
+    /// providers list, each by name. Patterns of the catalog itself are no names to ask for, and are left out.
     pub fn models_for(&self, allowed: &[String]) -> Vec<ModelInfo> {
         let served = self
             .exact
             .iter()
             .filter(|(name, entry)| !entry.route.targets.is_empty() && glob::allows(allowed, name));
-        let mut models: Vec<ModelInfo> = served.map(|(name, entry)| entry.info(name)).collect();
+        let mut models: Vec<ModelInfo> =
+            served.map(|(name, entry)| info(name, entry.created, &providers_of(&entry.route))).collect();
         models.sort_by(|a, b| a.id.cmp(&b.id));
+        let listed = self.listed.iter().filter(|(name, _)| glob::allows(allowed, name));
+        models.extend(listed.map(|(name, model)| info(name, model.created, &model.providers)));
         models
+    }
+
+    /// Every enabled provider, as a target without a model.
+    pub fn enabled_providers(&self) -> impl Iterator<Item = &Target> {
+        self.providers.values().map(ReadyProvider::bare)
     }
 
     fn direct(&self, name: &str) -> Option<Route> {
@@ -129,13 +166,29 @@ impl Catalog {
             return None;
         }
         let target = self.providers.get(provider)?.direct(upstream_model);
-        Some(Route {
-            model: name.to_owned(),
-            targets: vec![target],
-            max_attempts: DIRECT_ATTEMPTS,
-            fallbacks: Vec::new(),
-        })
+        Some(unkept_route(name, vec![target]))
     }
+}
+
+/// The route of a name that is no model of the catalog.
+fn unkept_route(name: &str, targets: Vec<Target>) -> Route {
+    Route { model: name.to_owned(), targets, max_attempts: DIRECT_ATTEMPTS, fallbacks: Vec::new() }
+}
+
+/// Each provider of a route once, best first.
+fn providers_of(route: &Route) -> Vec<Arc<str>> {
+    let mut providers: Vec<Arc<str>> = Vec::new();
+    for target in &route.targets {
+        if !providers.contains(&target.provider_name) {
+            providers.push(Arc::clone(&target.provider_name));
+        }
+    }
+    providers
+}
+
+fn info(name: &str, created: i64, providers: &[Arc<str>]) -> ModelInfo {
+    let providers = providers.iter().map(ToString::to_string).collect();
+    ModelInfo { id: name.to_owned(), created, providers }
 }
 
 fn entry(model: &Model, targets: Vec<Target>) -> Entry {
@@ -159,16 +212,6 @@ impl Entry {
             }
         }
         route
-    }
-
-    fn info(&self, name: &str) -> ModelInfo {
-        let mut providers: Vec<String> = Vec::new();
-        for target in &self.route.targets {
-            if !providers.iter().any(|known| **known == *target.provider_name) {
-                providers.push(target.provider_name.to_string());
-            }
-        }
-        ModelInfo { id: name.to_owned(), created: self.created, providers }
     }
 }
 
@@ -195,6 +238,9 @@ impl Snapshot {
 #[derive(Debug, Default)]
 pub struct SharedCatalog {
     current: ArcSwap<Snapshot>,
+    /// What providers list. Held while a state is put in place: of a new catalog and a new list at once neither is lost.
+    lists: Mutex<ModelLists>,
+    changes: watch::Sender<()>,
     ready: AtomicBool,
 }
 
@@ -209,10 +255,29 @@ impl SharedCatalog {
         self.current.load()
     }
 
-    /// Puts a new state in place; requests that run keep theirs.
-    pub fn swap(&self, snapshot: Snapshot) {
+    /// Puts a new state in place, with what providers list; requests that run keep theirs.
+    pub fn swap(&self, mut snapshot: Snapshot) {
+        let lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        snapshot.catalog.list(&lists);
         self.current.store(Arc::new(snapshot));
         self.ready.store(true, Ordering::Release);
+        drop(lists);
+        self.changes.send_replace(());
+    }
+
+    /// Changes what providers list. `change` says whether it did; then a new state is put in place.
+    pub fn change_lists(&self, change: impl FnOnce(&mut ModelLists) -> bool) {
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if change(&mut lists) {
+            let mut snapshot = Snapshot::clone(&self.current.load());
+            snapshot.catalog.list(&lists);
+            self.current.store(Arc::new(snapshot));
+        }
+    }
+
+    /// Tells of every new state of the catalog, but not of changed lists.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Whether there has been a state from the store yet.
@@ -221,5 +286,7 @@ impl SharedCatalog {
     }
 }
 
+#[cfg(test)]
+mod listed_tests;
 #[cfg(test)]
 mod tests;

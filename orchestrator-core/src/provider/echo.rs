@@ -35,6 +35,10 @@ impl ProviderKind for Echo {
         &[Dialect::OpenAiChat, Dialect::OpenAiEmbeddings]
     }
 
+    fn models_path(&self) -> Option<&'static str> {
+        None
+    }
+
     fn answer_locally(&self, dialect: Dialect, body: &Bytes) -> Option<Result<Answer>> {
         Some(match dialect {
             Dialect::OpenAiChat => chat(body),

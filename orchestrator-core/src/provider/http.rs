@@ -10,7 +10,7 @@ mod connect;
 
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
-use ::http::{HeaderMap, Method, Request, Uri};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
@@ -24,6 +24,10 @@ use connect::GuardedResolver;
 
 /// How long an unused connection is kept; below the 75 s after which common servers close theirs.
 const POOL_IDLE: Duration = Duration::from_mins(1);
+
+/// How the gateway introduces itself to providers: the value of `User-Agent`.
+pub const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("llm-orchestrator/", env!("CARGO_PKG_VERSION")));
 
 /// Connections to providers, as one request thread holds them.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ type Pool = Client<HttpsConnector<HttpConnector<GuardedResolver>>, Full<Bytes>>;
 /// A request for a provider, finished but for the way there.
 #[derive(Debug)]
 pub struct Ask {
+    /// `POST` for everything that callers ask.
+    pub method: Method,
     /// Where.
     pub uri: Uri,
     /// With what.
@@ -71,7 +77,7 @@ impl HttpClient {
         connect::check_literal(&ask.uri, self.deny_private)?;
         let pool = self.pool(ask.connect_timeout);
         let mut request = Request::new(Full::new(ask.body));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = ask.method;
         *request.uri_mut() = ask.uri;
         *request.headers_mut() = ask.headers;
         match pool.request(request).await {

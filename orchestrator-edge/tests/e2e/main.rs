@@ -8,3 +8,4 @@ mod gateway;
 
 mod api_docs;
 mod first_answer;
+mod model_lists;

@@ -37,7 +37,7 @@ enum Next {
 pub(super) async fn serve(mut stream: TcpStream, state: Arc<State>) {
     // Without it small pieces would travel together, and a cut would not be seen as one.
     let _ = stream.set_nodelay(true);
-    let guard = Open { number: state.connected(), state: &state };
+    let mut open = Open { number: None, state: &state };
     let (peer_closed, watcher) = watch::channel(false);
     let mut buffer = BytesMut::new();
     let mut next = Next::KeepAlive;
@@ -46,13 +46,13 @@ pub(super) async fn serve(mut stream: TcpStream, state: Arc<State>) {
         next = match next_request(&mut read, &mut write, &mut buffer).await {
             Ok(Some((head, body))) => {
                 let last = head.closes();
-                let (name, seen) = address(head, body, guard.number, &watcher);
-                let answer = state.answer(&name, &seen);
+                let answer = answer(head, body, &mut open, &watcher);
                 let next = play_while_peer_stays(&answer, &mut read, &mut write, &mut buffer).await;
                 if last && next == Next::KeepAlive { Next::Close } else { next }
             }
             Ok(None) => Next::PeerLeft,
             Err(complaint) => {
+                open.number();
                 state.complain(complaint);
                 let _ = write
                     .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
@@ -68,18 +68,26 @@ pub(super) async fn serve(mut stream: TcpStream, state: Arc<State>) {
     }
     // The socket is closed before the connection stops being counted as open.
     drop(stream);
-    drop(guard);
+    drop(open);
 }
 
-/// Counts the connection as open while it lives, also when its task is dropped.
+/// Counts the connection as open from its first request on while it lives, also when its task is dropped.
 struct Open<'a> {
-    number: usize,
+    number: Option<usize>,
     state: &'a State,
+}
+
+impl Open<'_> {
+    fn number(&mut self) -> usize {
+        *self.number.get_or_insert_with(|| self.state.connected())
+    }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.state.disconnected();
+        if self.number.is_some() {
+            self.state.disconnected();
+        }
     }
 }
 
@@ -116,29 +124,27 @@ async fn read_more(read: &mut ReadHalf<'_>, buffer: &mut BytesMut) -> bool {
     matches!(read.read_buf(buffer).await, Ok(1..))
 }
 
-/// The name of the virtual provider that is asked, and what it is asked.
-fn address(
-    head: Head,
-    body: Bytes,
-    connection: usize,
-    peer_closed: &watch::Receiver<bool>,
-) -> (String, Seen) {
+/// What the virtual provider that is asked answers.
+fn answer(head: Head, body: Bytes, open: &mut Open<'_>, peer_closed: &watch::Receiver<bool>) -> Answer {
     let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
     let (name, path) = match path.strip_prefix("/p/").and_then(|rest| rest.split_once('/')) {
         Some((name, rest)) => (name.to_owned(), format!("/{rest}")),
         None => (String::new(), path.to_owned()),
     };
+    if let Some(list) = open.state.unrouted_list(&name, &head.method, &path) {
+        return list;
+    }
     let seen = Seen {
         method: head.method,
         path,
         query: query.to_owned(),
         headers: head.headers,
         body,
-        connection,
+        connection: open.number(),
         at: Instant::now(),
         peer_closed: peer_closed.clone(),
     };
-    (name, seen)
+    open.state.answer(&name, &seen)
 }
 
 async fn play_while_peer_stays(

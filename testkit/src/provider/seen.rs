@@ -18,7 +18,7 @@ pub struct Seen {
     pub headers: Vec<(String, String)>,
     /// The body, un-chunked.
     pub body: Bytes,
-    /// Which connection it came over; the first is 1.
+    /// Which connection it came over; the first over which something was asked is 1.
     pub connection: usize,
     /// When it had been read whole.
     pub at: Instant,

@@ -10,6 +10,9 @@ use tokio::sync::watch;
 use super::{Answer, Script, Seen};
 use crate::judge::Judge;
 
+/// The last segment of the path at which a provider lists its models.
+const LIST: &str = "models";
+
 /// Shared by the connections and by the test that looks at them. The lock is held for moments, never over an `await`.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -74,7 +77,7 @@ impl State {
         (inner.opened, inner.open)
     }
 
-    /// Counts a new connection and gives its number.
+    /// Counts a connection, over which something is asked for the first time, and gives its number.
     pub(super) fn connected(&self) -> usize {
         let mut inner = self.lock();
         inner.opened += 1;
@@ -89,6 +92,19 @@ impl State {
     /// Keeps what is wrong with a request that could not even be read.
     pub(super) fn complain(&self, complaint: String) {
         self.lock().endpoints.entry(String::new()).or_default().complaints.push(complaint);
+    }
+
+    /// The answer to a request for the list of models where the test has no route for one.
+    pub(super) fn unrouted_list(&self, name: &str, method: &str, path: &str) -> Option<Answer> {
+        if method != "GET" || !ends_with(path, LIST) {
+            return None;
+        }
+        let inner = self.lock();
+        let routed = |route: &Route| ends_with(&route.path, LIST) && ends_with(path, &route.path);
+        if inner.endpoints.get(name).is_some_and(|memory| memory.routes.iter().any(routed)) {
+            return None;
+        }
+        Some(Answer::json(200, &serde_json::json!({"object": "list", "data": []})))
     }
 
     /// Judges a request, remembers it, and chooses its answer.

@@ -4,7 +4,7 @@ use crate::source::Source;
 
 /// From the top; what stands in one row is one layer. A module that is not here gets a violation: say where it stands.
 const LAYERS: [&[&str]; 6] = [
-    &["orchestrator", "admin", "prober", "refresher", "transfer", "backup"],
+    &["orchestrator", "admin", "prober", "refresher", "model_lists", "transfer", "backup"],
     &["admission", "attempt", "routing", "recording", "ledger"],
     &["provider", "dialect", "store", "shared_state"],
     &["policy", "health", "catalog"],
