@@ -195,8 +195,9 @@ impl Signals {
         }
     }
 
-    /// From here on fail-over is closed: there is content, or the answer is over without any.
+    /// From here on fail-over is closed: there is content, or the answer is over without any. An error behind content in the
+    /// same read changes nothing: how a provider's bytes were cut into reads must not decide what the caller sees.
     pub fn commits(&self) -> bool {
-        self.error.is_none() && (self.content || self.terminator || self.finish.is_some())
+        self.content || (self.error.is_none() && (self.terminator || self.finish.is_some()))
     }
 }

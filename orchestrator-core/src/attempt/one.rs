@@ -136,11 +136,11 @@ async fn hold_until_content(stream: &mut UpstreamStream, target: &Target, dialec
     loop {
         match stream.hold_next().await {
             Some(Ok(signals)) => {
-                if let Some(error) = signals.error {
-                    return Err(named(error, target, dialect));
-                }
                 if signals.commits() {
                     return Ok(());
+                }
+                if let Some(error) = signals.error {
+                    return Err(named(error, target, dialect));
                 }
             }
             Some(Err(failure)) => return Err(named(failure, target, dialect)),

@@ -9,3 +9,4 @@ mod gateway;
 mod api_docs;
 mod first_answer;
 mod model_lists;
+mod recordings;

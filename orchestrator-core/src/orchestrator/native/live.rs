@@ -20,6 +20,8 @@ pub(super) struct Live {
     wire: &'static dyn Wire,
     entry: Entry,
     request_id: String,
+    /// What the provider itself has said went wrong. What it says after that still passes to a caller of its dialect.
+    reported: Option<Error>,
     /// The answer is over and accounted for; the connection may still have to end.
     over: bool,
 }
@@ -27,7 +29,15 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(upstream: UpstreamStream, job: &Job, wire: &'static dyn Wire, entry: Entry) -> Self {
         let encoder = upstream.is_decoded().then(|| wire.stream_encoder(&job.facts));
-        Self { upstream, encoder, wire, entry, request_id: job.request_id.clone(), over: false }
+        Self {
+            upstream,
+            encoder,
+            wire,
+            entry,
+            request_id: job.request_id.clone(),
+            reported: None,
+            over: false,
+        }
     }
 
     /// The next bytes for the caller; `None` when nothing more comes.
@@ -54,35 +64,36 @@ impl Live {
             None => batch.raw,
             Some(encoder) => encoder.encode(&batch.events),
         };
-        if let Some(error) = error {
-            return self.end_with_providers_error(bytes, &error);
+        match error {
+            Some(error) if self.encoder.is_some() => joined(bytes, &self.end_badly(&error)),
+            error => {
+                self.reported = self.reported.take().or(error);
+                if terminator { self.end_well(bytes) } else { bytes }
+            }
         }
-        if terminator { self.end_well(bytes) } else { bytes }
     }
 
+    /// The provider has ended its answer by its own rules.
     fn end_well(&mut self, bytes: Bytes) -> Bytes {
         self.over = true;
-        self.entry.close(Outcome::Answered(200));
+        match &self.reported {
+            Some(error) => self.entry.close(Outcome::Truncated(error)),
+            None => self.entry.close(Outcome::Answered(200)),
+        }
         match &mut self.encoder {
             None => bytes,
             Some(encoder) => joined(bytes, &encoder.finish()),
         }
     }
 
-    /// The provider's own error event has passed if the caller speaks its dialect; else it is told in the caller's.
-    fn end_with_providers_error(&mut self, bytes: Bytes, error: &Error) -> Bytes {
-        self.over = true;
-        self.entry.close(Outcome::Truncated(error));
-        if self.encoder.is_none() {
-            return bytes;
-        }
-        joined(bytes, &self.wire.render_error_event(error, &self.request_id))
-    }
-
+    /// The answer will not be whole, and the caller is told so, unless the provider has told it itself.
     fn end_badly(&mut self, error: &Error) -> Bytes {
         self.over = true;
-        self.entry.close(Outcome::Truncated(error));
-        self.wire.render_error_event(error, &self.request_id)
+        self.entry.close(Outcome::Truncated(self.reported.as_ref().unwrap_or(error)));
+        match self.reported {
+            Some(_) => Bytes::new(),
+            None => self.wire.render_error_event(error, &self.request_id),
+        }
     }
 
     /// The connection has ended. That is the answer's end only if the provider has said why it stopped.
