@@ -79,9 +79,14 @@ fn places(config: &Config, grpc: SocketAddr, data_dir: &Path) -> String {
 
 /// How a shell finds the first caller's key.
 fn client_key(config: &Config, data_dir: &Path) -> String {
-    match &config.keys.client {
-        Some(_) => "$CLIENT_KEY".to_owned(),
-        None => format!("$(cat {}/client.key)", data_dir.display()),
+    let file = data_dir.join("client.key");
+    if config.keys.client.is_some() {
+        "$CLIENT_KEY".to_owned()
+    } else if file.is_file() {
+        format!("$(cat '{}')", file.display())
+    } else {
+        // Production makes no file, and neither does a database that has keys already.
+        "YOUR_API_KEY".to_owned()
     }
 }
 

@@ -1,6 +1,11 @@
 //! From rows to targets: what is disabled falls away, and every "or else" is decided once, not in each request.
 
-use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use orchestrator_base::config;
@@ -40,7 +45,7 @@ impl ReadyProvider {
     }
 }
 
-/// The enabled providers, by id.
+/// The enabled providers, by id, but for those that have keys of which none can be used.
 pub(super) fn providers(
     rows: &CatalogRows,
     unseal: Unseal<'_>,
@@ -59,14 +64,18 @@ pub(super) fn providers(
             Err(error) => tracing::error!(provider_key.id = key.id, %error, "a provider key is left out"),
         }
     }
-    let enabled = rows.providers.iter().filter(|provider| provider.enabled);
-    enabled
-        .map(|provider| {
-            let keys = keys.remove(provider.id.as_str()).unwrap_or_default();
-            let direct = direct_target(provider, keys, defaults);
-            (provider.id.clone(), ReadyProvider { row: provider.clone(), direct })
-        })
-        .collect()
+    let keyed: HashSet<&str> = rows.provider_keys.iter().map(|key| key.provider_id.as_str()).collect();
+    let mut ready = HashMap::new();
+    for provider in rows.providers.iter().filter(|provider| provider.enabled) {
+        let keys = keys.remove(provider.id.as_str()).unwrap_or_default();
+        // Only a provider that never had a key is asked without one: whoever disables the last key means to stop its use.
+        if keys.is_empty() && keyed.contains(provider.id.as_str()) {
+            continue;
+        }
+        let direct = direct_target(provider, keys, defaults);
+        ready.insert(provider.id.clone(), ReadyProvider { row: provider.clone(), direct });
+    }
+    ready
 }
 
 /// The targets of a model, best first.

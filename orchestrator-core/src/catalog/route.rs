@@ -55,7 +55,7 @@ pub struct Target {
     pub overrides: Arc<[(String, JsonText)]>,
     /// Whether usage may be asked for on a caller's behalf; `None`: as the kind says.
     pub include_usage: Option<bool>,
-    /// The enabled keys. Empty: it is asked without one, as local servers are.
+    /// The enabled keys. Empty: it has none at all, and is asked without one, as local servers are.
     pub keys: Arc<[TargetKey]>,
 }
 

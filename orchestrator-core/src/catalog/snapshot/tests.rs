@@ -242,3 +242,20 @@ fn a_snapshot_is_ready_once_it_was_loaded_and_running_requests_keep_theirs() {
     assert_eq!((before.revision, shared.load().revision), (0, 7));
     assert!(before.keys.is_empty() && shared.peek().keys.find("secret").is_some());
 }
+
+#[test]
+fn a_provider_whose_keys_are_all_off_is_not_asked_without_one() {
+    let mut rows = rows();
+    rows.provider_keys[0].enabled = false;
+    let catalog = build(&rows);
+    assert_eq!(resolved(&catalog, "gpt"), "beta>gpt", "beta never had a key and needs none");
+    assert_eq!(resolved(&catalog, "alpha/anything"), "unknown");
+
+    let unreadable = |_: &ProviderKey| Err(Error::internal("damaged"));
+    rows.provider_keys[0].enabled = true;
+    let catalog = Catalog::build(&rows, &unreadable, &config::Timeouts::default());
+    assert_eq!(resolved(&catalog, "gpt"), "beta>gpt");
+
+    rows.provider_keys.push(ProviderKey { enabled: false, ..samples::provider_key("k2", "p1", "secret-2") });
+    assert_eq!(resolved(&build(&rows), "gpt"), "alpha>gpt-upstream beta>gpt", "one key that works is enough");
+}

@@ -24,6 +24,11 @@ pub(crate) struct Needs {
 
 /// Reads the facts of a request.
 pub(crate) fn peek(body: &Bytes, max_depth: usize, needs: Needs) -> Result<Facts> {
+    // JSON is UTF-8 (RFC 8259, section 8.1). What is not would travel as it came, and each reader would see another text.
+    if let Err(error) = std::str::from_utf8(body) {
+        let message = format!("the body is not valid UTF-8, from byte {} on", error.valid_up_to());
+        return Err(Error::invalid(None, message));
+    }
     let object = Object::scan(body, max_depth)?;
     let facts = Facts {
         model: model(&object)?,
@@ -102,6 +107,13 @@ mod tests {
 
     const CHAT: Needs = Needs { field: "messages", array: true, streams: true };
     const EMBEDDINGS: Needs = Needs { field: "input", array: false, streams: false };
+
+    #[test]
+    fn a_body_that_is_not_utf8_is_refused() {
+        let body = Bytes::from_static(b"{\"model\":\"m\",\"messages\":[\"\xff\"]}");
+        let error = peek(&body, 128, CHAT).unwrap_err();
+        assert_eq!(error.message, "the body is not valid UTF-8, from byte 26 on");
+    }
 
     fn refusal(body: &str, needs: Needs) -> String {
         match peek(&Bytes::copy_from_slice(body.as_bytes()), 128, needs) {
