@@ -7,7 +7,10 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 /// How long a test waits for anything: long enough for a busy machine, short enough to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +45,19 @@ impl Client {
     /// The same gateway with another key, or none.
     pub(crate) fn with_key(&self, key: Option<&str>) -> Self {
         Self { authority: self.authority.clone(), key: key.map(str::to_owned) }
+    }
+
+    /// Writes these bytes on a connection of its own, and gives what comes back until the gateway closes it, which it must.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
+        let mut socket = TcpStream::connect(&self.authority).await.unwrap();
+        let mut answer = Vec::new();
+        let exchange = async {
+            // A gateway that has seen enough may close before all is written or read.
+            let _ = socket.write_all(bytes).await;
+            let _ = socket.read_to_end(&mut answer).await;
+        };
+        tokio::time::timeout(PATIENCE, exchange).await.expect("the connection closes in time");
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

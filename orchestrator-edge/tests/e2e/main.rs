@@ -6,7 +6,10 @@
 mod client;
 mod gateway;
 
+mod admin;
 mod api_docs;
+mod bad_input;
 mod first_answer;
 mod model_lists;
+mod process;
 mod recordings;
