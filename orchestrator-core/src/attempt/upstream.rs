@@ -128,7 +128,7 @@ impl UpstreamStream {
         matches!(self.reader, Reader::Decode(_))
     }
 
-    /// Ready when the connection has ended too, so that it can be used again; not later than [`LINGER`].
+    /// Ready when the connection has ended too, so that it can be used again; not later than `LINGER`.
     pub fn poll_drained<T>(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
         if !std::mem::replace(&mut self.lingering, true) {
             self.timer.as_mut().reset(Instant::now() + LINGER);
