@@ -25,4 +25,4 @@ clippy:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 docs: ## build the documentation; a broken link is an error
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --workspace --no-deps --document-private-items --locked

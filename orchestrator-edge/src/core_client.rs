@@ -1,6 +1,6 @@
 //! The way to the core: one type of channel, two constructors.
 //!
-//! [`embedded`] calls a core in this process without a socket; [`remote`] keeps a small pool of HTTP/2 connections to the
+//! [`embedded()`] calls a core in this process without a socket; [`remote`] keeps a small pool of HTTP/2 connections to the
 //! cores that some addresses resolve to. Everything else in the edge sees a [`CoreChannel`] and cannot tell which it is.
 //!
 //! A channel belongs to one runtime: each request thread makes its own, so that no request crosses threads.
