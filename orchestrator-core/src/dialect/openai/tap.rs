@@ -43,11 +43,10 @@ impl OpenAiTap {
 }
 
 impl Tap for OpenAiTap {
-    fn pass(&mut self, mut events: Bytes) -> Batch {
+    fn pass(&mut self, events: Bytes) -> Batch {
         let mut signals = Signals::default();
         let mut dropped: Vec<Range<usize>> = Vec::new();
         let first = std::mem::replace(&mut self.first, false);
-        let mut end = events.len();
         if self.content_seen && !may_signal(&events) {
             signals.output_bytes = estimated_length(&events);
         } else {
@@ -60,10 +59,6 @@ impl Tap for OpenAiTap {
                 let reading = Reading::of(&event, self.dialect);
                 signals.merge(reading.signals());
                 self.content_seen |= signals.content;
-                if signals.error.is_some() {
-                    end = event.range.end;
-                    break;
-                }
                 if let Reading::Chunk(chunk) = &reading
                     && self.drop_injected_usage
                     && chunk.is_usage_only()
@@ -72,8 +67,6 @@ impl Tap for OpenAiTap {
                 }
             }
         }
-        // Behind an error nothing passes: a `[DONE]` there would look like success.
-        events.truncate(end);
         Batch { raw: without(events, &dropped), events: Vec::new(), signals }
     }
 }
