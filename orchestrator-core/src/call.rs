@@ -171,23 +171,24 @@ pub struct Signals {
     pub error: Option<Error>,
     /// The model that answers, in the provider's words.
     pub model: Option<String>,
-    /// How many bytes of answer passed: what an estimate of its tokens starts from.
+    /// How many bytes of the answer's own text passed (text, reasoning, refusals, calls; no framing): what an estimate of its tokens
+    /// starts from. A tap may have estimated it.
     pub output_bytes: usize,
 }
 
 impl Signals {
-    /// Takes in what a later stretch says.
+    /// Takes in what a later stretch says. What a provider says behind an error is no answer any more.
     pub fn merge(&mut self, later: Self) {
-        self.content |= later.content;
         self.terminator |= later.terminator;
         self.output_bytes += later.output_bytes;
         if later.usage.is_some() {
             self.usage = later.usage;
         }
-        if later.finish.is_some() {
-            self.finish = later.finish;
-        }
-        if later.error.is_some() {
+        if self.error.is_none() {
+            self.content |= later.content;
+            if later.finish.is_some() {
+                self.finish = later.finish;
+            }
             self.error = later.error;
         }
         if self.model.is_none() {
@@ -198,6 +199,6 @@ impl Signals {
     /// From here on fail-over is closed: there is content, or the answer is over without any. An error behind content in the
     /// same read changes nothing: how a provider's bytes were cut into reads must not decide what the caller sees.
     pub fn commits(&self) -> bool {
-        self.content || (self.error.is_none() && (self.terminator || self.finish.is_some()))
+        self.content || self.finish.is_some() || (self.error.is_none() && self.terminator)
     }
 }

@@ -21,7 +21,7 @@ pub mod scan;
 pub mod splice;
 
 #[cfg(test)]
-mod recorded;
+mod tests;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
+use memchr::memmem;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -81,7 +83,7 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
         commit(asker, job, target, prepared, answer, total).await
     };
     match timeout_at(sooner(limit, job.deadline), asking).await {
-        Ok(result) => result,
+        Ok(result) => result.map_err(|error| without_secret(error, &target.provider_name, secret)),
         Err(_) => Err(too_late(job, target, dialect)),
     }
 }
@@ -215,6 +217,23 @@ fn named(mut error: Error, target: &Target, dialect: Dialect) -> Error {
     error
 }
 
+/// What a provider says of a key that it refuses reaches the caller. Vendors mask the key in it; where one does not, nothing of what
+/// it said is kept.
+fn without_secret(mut error: Error, provider: &str, secret: Option<&SecretString>) -> Error {
+    let Some(secret) = secret.map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty()) else {
+        return error;
+    };
+    let Some(upstream) = &mut error.upstream else { return error };
+    let quoted = memmem::find(&upstream.body, secret.as_bytes()).is_some();
+    if quoted || error.message.contains(secret) {
+        upstream.body = Bytes::new();
+        error.message = format!("the provider `{provider}` refused ({})", upstream.status);
+        error.param = None;
+        error.code = None;
+    }
+    error
+}
+
 /// The caller's own deadline is the caller's; a provider's time-out is the provider's.
 fn too_late(job: &Job, target: &Target, dialect: Dialect) -> Error {
     if job.time_left().is_some_and(|left| left.is_zero()) {
@@ -227,4 +246,27 @@ fn too_late(job: &Job, target: &Target, dialect: Dialect) -> Error {
         ..Upstream::default()
     };
     Error::new(ErrorKind::Timeout, message).with_upstream(upstream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_a_provider_quotes_goes_no_further() {
+        let said = |text: &str| {
+            let upstream =
+                Upstream { status: 401, body: Bytes::from(text.to_owned()), ..Upstream::default() };
+            let error = Error::new(ErrorKind::ProviderFailed, text).with_upstream(upstream);
+            without_secret(error, "acme", Some(&"sk-live-1234".into()))
+        };
+        let masked = said(r#"{"error":{"message":"wrong key: sk-l***1234"}}"#);
+        assert_eq!(
+            (masked.status(), &*masked.message),
+            (401, r#"{"error":{"message":"wrong key: sk-l***1234"}}"#)
+        );
+        let quoted = said(r#"{"error":{"message":"wrong key: sk-live-1234"}}"#);
+        assert_eq!(quoted.status(), 502);
+        assert!(!format!("{quoted:?}").contains("sk-live-1234"));
+    }
 }

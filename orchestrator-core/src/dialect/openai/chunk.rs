@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    content::{finish, pieces, signature, text},
+    content::{self, finish, pieces, signature, text},
     error::stream_error,
     events::Event,
     usage,
@@ -163,6 +163,7 @@ impl<'a> Reading<'a> {
                 usage: chunk.usage(),
                 finish: chunk.choices().iter().filter_map(ChunkChoice::finish).next_back(),
                 model: chunk.model(),
+                output_bytes: chunk.choices().iter().map(ChunkChoice::length).sum(),
                 ..Signals::default()
             },
         }
@@ -214,6 +215,11 @@ impl<'a> ChunkChoice<'a> {
         text(self.text).is_some() || self.said().is_some_and(Delta::has_content)
     }
 
+    /// How many bytes of answer it holds: what an estimate of its tokens starts from.
+    pub(crate) fn length(&self) -> usize {
+        content::length(self.text) + self.said().map_or(0, Delta::length)
+    }
+
     /// The delta of a chunk, or the message of a whole answer.
     pub(crate) fn said(&self) -> Option<&Delta<'a>> {
         self.delta.as_ref().or(self.message.as_ref())
@@ -236,9 +242,25 @@ impl Delta<'_> {
             || self.audio.is_some()
     }
 
+    /// How many bytes of text, reasoning, refusal and calls are in it.
+    pub(crate) fn length(&self) -> usize {
+        let pieces = pieces(self.content).iter().map(|piece| piece.text().len()).sum::<usize>();
+        let reasoning = self.reasoning_text().map_or(0, |text| text.len());
+        let called = self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref());
+        let functions = called.chain(&self.function_call).map(FunctionDelta::length).sum::<usize>();
+        pieces + reasoning + content::length(self.refusal) + functions
+    }
+
     /// Reasoning under either of its names: DeepSeek's and llama.cpp's, or Groq's and OpenRouter's. Some send both alike.
     pub(crate) fn reasoning_text(&self) -> Option<String> {
         text(self.reasoning_content).or_else(|| text(self.reasoning))
+    }
+}
+
+impl FunctionDelta<'_> {
+    /// A call costs its name and its arguments, which some servers send as an object.
+    fn length(&self) -> usize {
+        content::length(self.name) + content::arguments(self.arguments).len()
     }
 }
 

@@ -30,6 +30,15 @@ pub(crate) enum Piece {
     Reasoning(String),
 }
 
+impl Piece {
+    /// What it says.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Reasoning(text) => text,
+        }
+    }
+}
+
 /// What `content` holds: a string, or Mistral's array of `text` and `thinking` parts. Nothing empty.
 pub(crate) fn pieces(content: Option<&RawValue>) -> Vec<Piece> {
     #[derive(Deserialize)]
@@ -47,9 +56,7 @@ pub(crate) fn pieces(content: Option<&RawValue>) -> Vec<Piece> {
         pieces.extend(thoughts.into_iter().filter_map(|thought| thought.text).map(Piece::Reasoning));
         pieces.extend(part.text.map(Piece::Text));
     }
-    pieces.retain(|piece| match piece {
-        Piece::Text(text) | Piece::Reasoning(text) => !text.is_empty(),
-    });
+    pieces.retain(|piece| !piece.text().is_empty());
     pieces
 }
 
@@ -57,6 +64,11 @@ pub(crate) fn pieces(content: Option<&RawValue>) -> Vec<Piece> {
 pub(crate) fn text(json: Option<&RawValue>) -> Option<String> {
     let text = scan::string(json?.get().as_bytes())?;
     (!text.is_empty()).then(|| text.into_owned())
+}
+
+/// How many bytes a string has; 0 for what is none.
+pub(crate) fn length(json: Option<&RawValue>) -> usize {
+    json.and_then(|json| scan::string(json.get().as_bytes())).map_or(0, |text| text.len())
 }
 
 /// A tool call's arguments: a string; some servers send the object itself.

@@ -1,9 +1,10 @@
 //! Errors, both ways: what a provider of OpenAI's family says becomes one of the closed list of kinds, and an error of ours, or
 //! the provider's own body, becomes what OpenAI's SDKs expect.
 //!
-//! A provider's 401, 402 and 403 are about the gateway's key, not about the caller's: they count as the provider's failure, and what
-//! logs and the ledger say of them is our own text, for the provider's may show parts of that key. The caller, once nobody else is
-//! left to ask, gets the provider's own answer like any other.
+//! What a provider says in JSON reaches a caller of this family with its status, byte for byte; only an answer that is none (an HTML
+//! page, nothing) becomes a 502 of ours. Its 401, 402 and 403 are about the gateway's key, not about the caller's: they count as the
+//! provider's failure, and what logs and the ledger say of them is our own text, for the provider's may show parts of that key. The
+//! caller, once nobody else is left to ask, gets the provider's own answer like any other.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -29,6 +30,8 @@ struct Said {
     kind: Option<String>,
     code: Option<String>,
     param: Option<String>,
+    /// It is an object, or a list of them, that says something, in whatever words.
+    says_something: bool,
     /// It is `{"error":{…}}`: what a client of OpenAI's understands as it is.
     enveloped: bool,
 }
@@ -58,7 +61,7 @@ pub(crate) fn read_error(answer: &ErrorAnswer<'_>, dialect: Dialect) -> Error {
             format!("provider {} answered {status}{page}", answer.provider)
         }
     };
-    let keep_body = said.enveloped && answer.body.len() <= MAX_BODY;
+    let keep_body = said.says_something && answer.body.len() <= MAX_BODY;
     let upstream = Upstream {
         provider: answer.provider.to_owned(),
         dialect: dialect.name(),
@@ -118,6 +121,8 @@ fn envelope_of(data: &[u8]) -> Bytes {
 impl Said {
     fn read(body: &[u8]) -> Self {
         let Ok(mut json) = serde_json::from_slice::<Value>(body) else { return Self::default() };
+        let says = |json: &Value| json.as_object().is_some_and(|object| !object.is_empty());
+        let says_something = says(&json) || json.get(0).is_some_and(says);
         let mut wrapped = false;
         // Gemini's OpenAI-compatible endpoint wraps its errors in an array.
         if let Some(first) = json.as_array_mut().and_then(|list| list.first_mut()) {
@@ -130,6 +135,7 @@ impl Said {
             kind: word(inner.get("type")).or_else(|| word(inner.get("status"))),
             code: word(inner.get("code")),
             param: word(inner.get("param")),
+            says_something,
             enveloped: !wrapped && json.get("error").is_some_and(Value::is_object),
         }
     }

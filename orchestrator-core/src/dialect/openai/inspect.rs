@@ -24,7 +24,7 @@ pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => "choices",
         Dialect::OpenAiEmbeddings => "data",
     };
-    let mut signals = Signals { output_bytes: body.len(), ..Signals::default() };
+    let mut signals = Signals::default();
     let Ok(object) = Object::scan(body, usize::MAX) else {
         signals.error = Some(stream_error(body, dialect));
         return signals;
@@ -57,6 +57,8 @@ fn read_choices(json: &[u8], signals: &mut Signals) {
         // Perplexity's whole answers hold an empty delta beside the message.
         let said = choice.message.as_ref().is_some_and(Delta::has_content);
         signals.content |= said || content::text(choice.text).is_some();
+        signals.output_bytes +=
+            content::length(choice.text) + choice.message.as_ref().map_or(0, Delta::length);
         if let Some(finish) = choice.finish() {
             signals.finish = Some(finish);
         }
@@ -81,7 +83,7 @@ mod tests {
         assert_eq!(signals.model.as_deref(), Some("m"));
         assert_eq!(signals.finish.unwrap().native, "length");
         assert_eq!(signals.usage, Some(Usage { prompt: 1, completion: 2, ..Usage::default() }));
-        assert_eq!(signals.output_bytes, body.len());
+        assert_eq!(signals.output_bytes, "hi".len());
     }
 
     #[test]
@@ -91,6 +93,7 @@ mod tests {
         let signals = signals(body, Dialect::OpenAiEmbeddings);
         assert!(signals.content && signals.error.is_none());
         assert_eq!(signals.usage, Some(Usage { prompt: 3, ..Usage::default() }));
+        assert_eq!(signals.output_bytes, 0, "vectors are no tokens");
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl OpenAiDecoder {
 impl StreamDecoder for OpenAiDecoder {
     fn decode(&mut self, events: &Bytes) -> Batch {
         let first = std::mem::replace(&mut self.first, false);
-        let mut signals = Signals { output_bytes: events.len(), ..Signals::default() };
+        let mut signals = Signals::default();
         let mut out = Vec::new();
         for event in Events::new(events, first) {
             let reading = Reading::of(&event, self.dialect);
@@ -49,7 +49,11 @@ impl StreamDecoder for OpenAiDecoder {
             match reading {
                 Reading::Nothing => {}
                 Reading::Done => out.push(ChatEvent::Done),
-                Reading::Failed(failure) => out.extend(failure.usage.map(ChatEvent::Usage)),
+                Reading::Failed(failure) => {
+                    out.extend(failure.usage.map(ChatEvent::Usage));
+                    // What is said behind an error is no answer any more.
+                    break;
+                }
                 Reading::Chunk(chunk) => self.chunk(&chunk, &mut out),
             }
         }

@@ -1,13 +1,16 @@
 //! Watches a stream on its way through.
 //!
 //! Until the first content every event is parsed, for the commit point needs to be exact. After it an event is parsed only when
-//! a substring search says that it may carry a signal; most stretches are one text delta and cost five searches. A quote inside
+//! a substring search says that it may carry a signal; most stretches are one text delta and cost seven searches. A quote inside
 //! a JSON string is escaped, so `"usage"` as a key cannot be faked by what the model writes.
+//!
+//! How much of an answer passed is known of events that were parsed. Of the others the length of `"content"` is taken where it is a
+//! string, and any other event is taken for one token, as OpenAI sends arguments, refusals and legacy text.
 
 use std::{ops::Range, sync::LazyLock};
 
 use bytes::{Bytes, BytesMut};
-use memchr::memmem::Finder;
+use memchr::{memchr2, memmem::Finder};
 
 use super::{chunk::Reading, events::Events};
 use crate::{
@@ -18,6 +21,8 @@ use crate::{
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
 static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+static CONTENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"content\""));
+static DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("data:"));
 static NAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("event:"));
 static DONE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("[DONE]"));
 
@@ -39,12 +44,16 @@ impl OpenAiTap {
 
 impl Tap for OpenAiTap {
     fn pass(&mut self, events: Bytes) -> Batch {
-        let mut signals = Signals { output_bytes: events.len(), ..Signals::default() };
+        let mut signals = Signals::default();
         let mut dropped: Vec<Range<usize>> = Vec::new();
         let first = std::mem::replace(&mut self.first, false);
-        if !self.content_seen || may_signal(&events) {
+        if self.content_seen && !may_signal(&events) {
+            signals.output_bytes = estimated_length(&events);
+        } else {
             for event in Events::new(&events, first) {
-                if self.content_seen && !may_signal(&events[event.range.clone()]) {
+                let bytes = &events[event.range.clone()];
+                if self.content_seen && !may_signal(bytes) {
+                    signals.output_bytes += estimated_length(bytes);
                     continue;
                 }
                 let reading = Reading::of(&event, self.dialect);
@@ -79,6 +88,38 @@ fn has_member(name: &Finder<'_>, bytes: &[u8], begin: u8) -> bool {
     })
 }
 
+/// What one token is in text, roughly (OpenAI's help pages on tokens).
+const TOKEN_BYTES: usize = 4;
+
+/// How many bytes of answer are in events that nobody parses.
+fn estimated_length(events: &[u8]) -> usize {
+    let at_line_start = |at: &usize| *at == 0 || matches!(events[at - 1], b'\n' | b'\r');
+    let count = DATA.find_iter(events).filter(at_line_start).count();
+    let (mut known, mut bytes) = (0, 0);
+    for at in CONTENT.find_iter(events) {
+        let length = string_length(&events[at + CONTENT.needle().len()..]);
+        known += usize::from(length > 0);
+        bytes += length;
+    }
+    bytes + count.saturating_sub(known) * TOKEN_BYTES
+}
+
+/// The length of the string behind a key, escapes as they stand; 0 for any other value.
+fn string_length(behind_key: &[u8]) -> usize {
+    let value = behind_key.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+    let Some(text) = value.and_then(|value| value.strip_prefix(b"\"")) else { return 0 };
+    let mut at = 0;
+    while let Some(found) = memchr2(b'"', b'\\', &text[at..]) {
+        at += found;
+        if text[at] == b'"' {
+            return at;
+        }
+        // A backslash takes the next byte with it.
+        at = (at + 2).min(text.len());
+    }
+    0
+}
+
 /// The stretch less the dropped ranges; a slice of it wherever that is enough.
 fn without(stretch: Bytes, dropped: &[Range<usize>]) -> Bytes {
     if dropped.is_empty() {
@@ -102,5 +143,28 @@ fn without(stretch: Bytes, dropped: &[Range<usize>]) -> Bytes {
                 out
             })
             .freeze(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_parsed_is_measured_by_its_content_or_taken_for_a_token() {
+        let lengths = [
+            (r#"data: {"choices":[{"delta":{"content":"four"}}]}"#, 4),
+            (r#"data:{"choices": [{"delta": {"content" : "a \"b\" c"}}]}"#, 9),
+            (r#"data: {"choices":[{"delta":{"content":"","reasoning_content":"hm"}}]}"#, 4),
+            (r#"data: {"choices":[{"delta":{"content":null},"logprobs":{"content":[]}}]}"#, 4),
+            (r#"data: {"choices":[{"text":" data: more"}]}"#, 4),
+            (r#"data: {"choices":[{"delta":{"content":"cut"#, 4),
+            (": a comment", 0),
+        ];
+        for (event, length) in lengths {
+            assert_eq!(estimated_length(event.as_bytes()), length, "{event}");
+        }
+        let all = lengths.map(|(event, _)| event).join("\r\n\r\n");
+        assert_eq!(estimated_length(all.as_bytes()), lengths.iter().map(|(_, length)| length).sum::<usize>());
     }
 }
