@@ -1,6 +1,6 @@
 //! Everything that can be set, as plain structs with their defaults, and how it is read.
 //!
-//! Defaults < `orchestrator.toml` < `.env` < environment < command line. [`load`] is a function of its [`Sources`]: it reads
+//! Defaults < `orchestrator.toml` < `.env` < environment < command line. [`load()`] is a function of its [`Sources`]: it reads
 //! the files they name and nothing else, so that a test says what the environment is. All problems are reported at once.
 //!
 //! Adding a setting: a field in its section's struct whose doc names its variable and default, a row in the table of
