@@ -3,7 +3,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by ending")]
 
+mod attempts;
 mod client;
-mod gateway;
-
+mod crowd;
+mod failover;
 mod first_answer;
+mod gateway;
+mod leaving;
+mod outage;
+mod stage;
+mod streams;
+mod waiting;

@@ -1,8 +1,9 @@
 //! Errors, both ways: what a provider of OpenAI's family says becomes one of the closed list of kinds, and an error of ours, or
 //! the provider's own body, becomes what OpenAI's SDKs expect.
 //!
-//! A provider's 401, 402 and 403 are about the gateway's key, not about the caller's: their text may show parts of that key and
-//! their status would send the caller looking at its own. Both stay here; the caller gets a 502 that says which provider refused.
+//! A provider's 401, 402 and 403 are about the gateway's key, not about the caller's: they count as the provider's failure, and what
+//! logs and the ledger say of them is our own text, for the provider's may show parts of that key. The caller, once nobody else is
+//! left to ask, gets the provider's own answer like any other.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -57,7 +58,7 @@ pub(crate) fn read_error(answer: &ErrorAnswer<'_>, dialect: Dialect) -> Error {
             format!("provider {} answered {status}{page}", answer.provider)
         }
     };
-    let keep_body = said.enveloped && !about_our_key && answer.body.len() <= MAX_BODY;
+    let keep_body = said.enveloped && answer.body.len() <= MAX_BODY;
     let upstream = Upstream {
         provider: answer.provider.to_owned(),
         dialect: dialect.name(),
