@@ -327,12 +327,14 @@ fn recorded_errors_have_a_message_and_pass_as_they_are() {
         };
         let error = wire.read_error(&answer);
         let rendered = wire.render_error(&error, "");
-        if exchange.status == 401 {
-            assert_eq!(error.status(), 502, "{}", exchange.file);
-            assert!(!rendered.windows(3).any(|part| part == b"sk-"), "{}", exchange.file);
-        } else {
-            assert_eq!(u64::from(error.status()), exchange.status, "{}", exchange.file);
-            assert_eq!(rendered, exchange.answer, "{}", exchange.file);
-        }
+        assert_eq!(u64::from(error.status()), exchange.status, "{}", exchange.file);
+        assert_eq!(rendered, exchange.answer, "{}", exchange.file);
+        // What logs and the ledger keep of a rejected key is our own text.
+        let about_our_key = matches!(exchange.status, 401..=403);
+        assert!(
+            !about_our_key || error.message.contains("refused the gateway's access"),
+            "{}",
+            exchange.file
+        );
     }
 }

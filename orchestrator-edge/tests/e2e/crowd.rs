@@ -24,7 +24,7 @@ async fn a_hundred_clients_that_do_not_read_delay_nobody_else() {
     for channel in CHANNELS {
         let stage = Stage::of_one(channel, |_| {}, json!({})).await;
         // Far more than the sockets and the windows on its way hold, and no end: a stream that is not read stays open.
-        let endless = Answer::pieces([vec![Piece::Data(much()); 64], vec![Piece::Stall]].concat());
+        let endless = Answer::pieces([vec![Piece::Data(much()); 512], vec![Piece::Stall]].concat());
         stage.first_answers(Script::choose(move |_, seen| {
             if seen.json()["stream"] == true { endless.clone() } else { whole("Hello") }
         }));

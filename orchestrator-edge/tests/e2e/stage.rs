@@ -169,7 +169,7 @@ pub(crate) fn finish() -> String {
 
 /// Events as they stand in a stream.
 pub(crate) fn events(payloads: &[String]) -> String {
-    payloads.iter().map(|payload| format!("data: {payload}\n\n")).collect()
+    payloads.iter().flat_map(|payload| ["data: ", payload, "\n\n"]).collect()
 }
 
 fn chunk(delta: &Value, finish_reason: &Value) -> String {

@@ -33,7 +33,7 @@ async fn a_stream_that_breaks_after_content_ends_with_an_error_event_and_without
         ("an event that is too large", after_a_while(&events(&[large]))),
     ];
     for channel in CHANNELS {
-        let timeouts = json!({"timeouts": {"idle_ms": 300}});
+        let timeouts = json!({"timeouts": {"idle_ms": 500}});
         let stage =
             Stage::of_two(channel, |config| config.limits.max_event_bytes = MAX_EVENT, timeouts).await;
         for (fault, answer) in &faults {
@@ -49,7 +49,7 @@ async fn a_stream_that_breaks_after_content_ends_with_an_error_event_and_without
 #[tokio::test]
 async fn a_stream_that_takes_longer_than_its_time_is_cut_where_it_stands() {
     for channel in CHANNELS {
-        let timeouts = json!({"timeouts": {"total_ms": 400, "idle_ms": 60_000}});
+        let timeouts = json!({"timeouts": {"total_ms": 1000, "idle_ms": 60_000}});
         let stage = Stage::of_one(channel, |_| {}, timeouts).await;
         // It speaks all the time and never ends.
         let mut pieces = vec![Piece::Data(said().into())];

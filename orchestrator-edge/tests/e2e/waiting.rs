@@ -11,7 +11,7 @@ use crate::{
     stage::{Stage, content, events, only_an_error_event, role, streamed, whole},
 };
 
-const LIMIT: (&str, &str) = ("x-orchestrator-timeout-ms", "300");
+const LIMIT: (&str, &str) = ("x-orchestrator-timeout-ms", "1000");
 const IDLE: &str = ": idle\n\n";
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_first_token_that_is_late_is_the_next_providers_turn() {
 #[tokio::test]
 async fn a_whole_answer_that_is_late_is_the_next_providers_turn() {
     for channel in CHANNELS {
-        let stage = Stage::of_two(channel, |_| {}, json!({"timeouts": {"total_ms": 300}})).await;
+        let stage = Stage::of_two(channel, |_| {}, json!({"timeouts": {"total_ms": 1000}})).await;
         stage.first_answers(Answer::silence());
         stage.second_answers(whole("Hello"));
         let asked = stage.ask(false).await;
@@ -76,7 +76,7 @@ async fn a_silent_provider_gets_its_caller_a_head_and_idle_bytes() {
     for channel in CHANNELS {
         let stage = Stage::of_two(channel, impatient, json!({})).await;
         let good = streamed(&["Hello"]);
-        stage.first_answers(good.clone().after(Duration::from_millis(400)));
+        stage.first_answers(good.clone().after(Duration::from_secs(1)));
         let id = stage.next_id();
         let mut stream = stage.open("m", true, &id, &[]).await;
         assert_eq!(
@@ -113,7 +113,7 @@ async fn a_pause_inside_an_answer_is_filled_with_idle_bytes_between_events() {
 async fn when_all_fail_behind_an_early_head_the_stream_says_so() {
     for channel in CHANNELS {
         let stage = Stage::of_two(channel, impatient, json!({"max_retries": 0})).await;
-        stage.first_answers(Answer::error(503).after(Duration::from_millis(200)));
+        stage.first_answers(Answer::error(503).after(Duration::from_secs(1)));
         stage.second_answers(Answer::error(500));
         let asked = stage.ask(true).await;
         assert_eq!(asked.answer.status, 200, "{channel:?}");
