@@ -164,3 +164,6 @@ pub(crate) fn unknown_model(name: &str, near: &[String]) -> Error {
     }
     Error::new(ErrorKind::NotFound, message).with_param("model").with_code("model_not_found")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! A look into a gateway's SQLite file from outside, as an operator would take it.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 use sqlx::{
@@ -17,6 +20,50 @@ pub async fn rows(database: &Path, query: &'static str) -> Vec<Value> {
     let mut connection = options.connect().await.expect("the database opens");
     let rows = sqlx::query(query).fetch_all(&mut connection).await.expect("the query runs");
     rows.iter().map(object).collect()
+}
+
+/// A database that no statement of the gateway works on any more: its tables have other names until they are put back.
+#[derive(Debug)]
+pub struct Outage {
+    database: PathBuf,
+    tables: Vec<String>,
+}
+
+impl Outage {
+    /// Takes all tables away from whoever has the file open.
+    ///
+    /// # Panics
+    /// The file cannot be opened or changed: a test's own mistake.
+    pub async fn begin(database: &Path) -> Self {
+        let query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let names = rows(database, query).await;
+        let tables: Vec<String> =
+            names.iter().filter_map(|row| Some(row["name"].as_str()?.to_owned())).collect();
+        assert!(!tables.is_empty(), "the database has tables");
+        let renames = tables.iter().map(|table| format!("ALTER TABLE {table} RENAME TO away_{table};"));
+        change(database, renames.collect()).await;
+        Self { database: database.to_owned(), tables }
+    }
+
+    /// Puts the tables back as they were.
+    ///
+    /// # Panics
+    /// The file cannot be opened or changed: a test's own mistake.
+    pub async fn end(self) {
+        let renames = self.tables.iter().map(|table| format!("ALTER TABLE away_{table} RENAME TO {table};"));
+        change(&self.database, renames.collect()).await;
+    }
+}
+
+/// All of these statements at once, or none.
+async fn change(database: &Path, statements: String) {
+    let options = SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(10));
+    let mut connection = options.connect().await.expect("the database opens");
+    let transaction = format!("BEGIN IMMEDIATE; {statements} COMMIT;");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(transaction))
+        .execute(&mut connection)
+        .await
+        .expect("the change is made");
 }
 
 fn object(row: &SqliteRow) -> Value {

@@ -163,12 +163,25 @@ impl UpstreamStream {
                 None => {
                     self.ended = true;
                     let Some(rest) = self.framer.finish() else { break };
-                    rest
+                    return self.read_rest(rest);
                 }
             };
             return Poll::Ready(Some(Ok(self.reader.read(events))));
         }
         Poll::Ready(None)
+    }
+
+    /// What stood behind the last blank line. Some servers forget the blank line of their last event; anything else is half an
+    /// event, and passing it on would swallow the error that has to follow it.
+    fn read_rest(&mut self, rest: Bytes) -> Poll<Option<Result<Batch, Error>>> {
+        let batch = self.reader.read(rest);
+        let signals = &batch.signals;
+        let said_error = signals.error.as_ref().and_then(|error| error.upstream.as_ref());
+        let error_is_whole = said_error.is_some_and(|upstream| !upstream.body.is_empty());
+        if signals.terminator || signals.finish.is_some() || signals.usage.is_some() || error_is_whole {
+            return Poll::Ready(Some(Ok(batch)));
+        }
+        self.fail("the provider's answer was cut off inside an event")
     }
 
     fn fail(&mut self, what: &str) -> Poll<Option<Result<Batch, Error>>> {

@@ -38,6 +38,7 @@ impl Framer {
             return self.check_carry().map(|()| None);
         };
         let events = self.carry.split_to(end).freeze();
+        self.check_events(&events)?;
         self.check_carry()?;
         Ok(Some(events))
     }
@@ -58,7 +59,21 @@ impl Framer {
             self.carry.extend_from_slice(&rest);
             self.check_carry()?;
         }
+        self.check_events(&chunk)?;
         Ok(Some(chunk))
+    }
+
+    /// Looks for the events' sizes only where one could be too large: the limit must not depend on how reads were cut.
+    fn check_events(&self, events: &[u8]) -> Result<(), EventTooLarge> {
+        let mut end = events.len();
+        while end > self.max_event {
+            let start = last_border(&events[..end - 1], 0).unwrap_or(0);
+            if end - start > self.max_event {
+                return Err(EventTooLarge);
+            }
+            end = start;
+        }
+        Ok(())
     }
 
     fn check_carry(&self) -> Result<(), EventTooLarge> {
@@ -123,6 +138,19 @@ mod tests {
     fn an_endless_event_is_refused() {
         let mut framer = Framer::new(10);
         assert_eq!(framer.push(Bytes::from_static(b"data: 0123456789")), Err(EventTooLarge));
+    }
+
+    #[test]
+    fn the_limit_holds_for_each_event_of_a_read_and_not_for_the_read() {
+        for line_end in ["\n", "\r\n", "\r"] {
+            let events = |texts: [&str; 3]| {
+                Bytes::from(texts.map(|text| format!("data: {text}{line_end}{line_end}")).concat())
+            };
+            let within = events(["a", "0123456", "b"]);
+            assert_eq!(Framer::new(17).push(within.clone()), Ok(Some(within)), "{line_end:?}");
+            let beyond = events(["a", "0123456789abcdef", "b"]);
+            assert_eq!(Framer::new(17).push(beyond), Err(EventTooLarge), "{line_end:?}");
+        }
     }
 
     proptest! {

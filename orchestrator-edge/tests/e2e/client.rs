@@ -129,6 +129,17 @@ impl Streaming {
         }
     }
 
+    /// The body up to that many bytes, or more where a piece is not cut there.
+    pub(crate) async fn read_until(&mut self, length: usize) -> String {
+        let mut read = BytesMut::new();
+        while read.len() < length {
+            read.extend_from_slice(
+                &self.piece().await.expect("more of the body").expect("a body that is not cut"),
+            );
+        }
+        String::from_utf8_lossy(&read).into_owned()
+    }
+
     /// The rest of the body, which must not be cut.
     pub(crate) async fn read_all(mut self) -> Answer {
         let mut body = BytesMut::new();

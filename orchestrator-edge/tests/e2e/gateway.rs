@@ -1,6 +1,11 @@
 //! A gateway in this test's own runtime: an edge and a core on free ports, with a database of their own in a temporary folder.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use orchestrator_base::{
     config::{AppEnv, Config},
@@ -42,6 +47,8 @@ pub(crate) struct Gateway {
     pub(crate) admin: Client,
     /// `http://127.0.0.1:PORT` of the core's gRPC listener.
     pub(crate) grpc: String,
+    /// Where the edge listens.
+    pub(crate) rest: SocketAddr,
     /// The database's file.
     pub(crate) database: PathBuf,
     core: EmbeddedCore,
@@ -57,8 +64,16 @@ impl Gateway {
 
     /// With settings of its own.
     pub(crate) async fn start_with(channel: Channel, set: impl FnOnce(&mut Config)) -> Self {
+        Self::start_on(channel, tempfile::tempdir().unwrap(), set).await
+    }
+
+    /// With the files of an earlier gateway.
+    pub(crate) async fn start_on(
+        channel: Channel,
+        data: tempfile::TempDir,
+        set: impl FnOnce(&mut Config),
+    ) -> Self {
         tls::install_crypto();
-        let data = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.app.env = AppEnv::Development;
         config.data.dir = data.path().to_owned();
@@ -70,7 +85,8 @@ impl Gateway {
 
         let any = "127.0.0.1:0".parse().unwrap();
         let (rest, grpc) = (runtime::listen(any).unwrap(), runtime::listen(any).unwrap());
-        let base = format!("http://{}", rest.local_addr().unwrap());
+        let rest_address = rest.local_addr().unwrap();
+        let base = format!("http://{rest_address}");
         let grpc_base = format!("http://{}", grpc.local_addr().unwrap());
         let thread = core.for_thread();
         let channel = match channel {
@@ -86,6 +102,7 @@ impl Gateway {
             client: Client::new(&base, CLIENT_KEY),
             admin: Client::new(&base, ADMIN_KEY),
             grpc: grpc_base,
+            rest: rest_address,
             database: data.path().join("llm_orchestrator.db"),
             core,
             stop,
@@ -128,6 +145,34 @@ impl Gateway {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the ledger did not get {count} records");
+    }
+
+    /// The row of the one record with that request id, once it is there.
+    pub(crate) async fn record(&self, request_id: &str) -> Value {
+        for _ in 0..500 {
+            let mut rows = self.logs(0).await;
+            rows.retain(|row| row["request_id"] == request_id);
+            assert!(rows.len() < 2, "two records of {request_id}: {rows:?}");
+            if let Some(row) = rows.pop() {
+                return row;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the ledger did not get a record of {request_id}");
+    }
+
+    /// Copies its files as they are now, for a gateway that finds what this one would leave if it were killed.
+    pub(crate) fn copy_files(&self, to: &Path) {
+        let from = self.database.parent().unwrap();
+        // The database comes first: a journal may be ahead of it, as after a crash, and never behind it.
+        for folder in ["", "journal/core"] {
+            fs::create_dir_all(to.join(folder)).unwrap();
+            for entry in fs::read_dir(from.join(folder)).unwrap().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_file() {
+                    fs::copy(entry.path(), to.join(folder).join(entry.file_name())).unwrap();
+                }
+            }
+        }
     }
 
     /// Stops accepting, lets what runs end, stores what is in the journal.

@@ -5,11 +5,19 @@
 
 mod client;
 mod gateway;
+mod stage;
 
 mod admin;
 mod api_docs;
+mod attempts;
 mod bad_input;
+mod crowd;
+mod failover;
 mod first_answer;
+mod leaving;
 mod model_lists;
+mod outage;
 mod process;
 mod recordings;
+mod streams;
+mod waiting;
