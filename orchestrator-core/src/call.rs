@@ -171,6 +171,8 @@ pub struct Signals {
     pub error: Option<Error>,
     /// The model that answers, in the provider's words.
     pub model: Option<String>,
+    /// The service tier that the provider says it used. Only decoders read it: on the lossless path it passes with the bytes.
+    pub service_tier: Option<String>,
     /// How many bytes of answer passed: what an estimate of its tokens starts from.
     pub output_bytes: usize,
 }
@@ -189,6 +191,9 @@ impl Signals {
         }
         if later.error.is_some() {
             self.error = later.error;
+        }
+        if later.service_tier.is_some() {
+            self.service_tier = later.service_tier;
         }
         if self.model.is_none() {
             self.model = later.model;

@@ -8,7 +8,7 @@ use orchestrator_base::{
 };
 use orchestrator_edge::{
     App,
-    core_client::{self, embedded::EmbeddedCore},
+    core_client::{self, CoreChannel, embedded::EmbeddedCore},
     listener,
 };
 use serde_json::{Value, json};
@@ -128,6 +128,11 @@ impl Gateway {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the ledger did not get {count} records");
+    }
+
+    /// The embedded core's own services, called without a socket.
+    pub(crate) fn in_process(&self) -> CoreChannel {
+        self.core.for_thread().channel()
     }
 
     /// Stops accepting, lets what runs end, stores what is in the journal.

@@ -7,3 +7,4 @@ mod client;
 mod gateway;
 
 mod first_answer;
+mod typed;
