@@ -43,8 +43,13 @@ pub struct Asker {
 
 /// Asks candidate after candidate until one answers, or none may be asked any more.
 ///
-/// Errors: the caller's own fault at once; else the most telling of the failures.
+/// Errors: the caller's own fault at once; else the most telling of the failures. Each says how many attempts were made.
 pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
+    let driven = ask_in_turn(asker, job, plan, entry).await;
+    driven.map_err(|error| Error { attempts: entry.attempts(), ..error })
+}
+
+async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
     let max_attempts = plan.max_attempts;
     let mut waiting = VecDeque::from(plan.candidates);
     let Some(mut current) = waiting.pop_front() else {

@@ -171,6 +171,8 @@ pub struct Signals {
     pub error: Option<Error>,
     /// The model that answers, in the provider's words.
     pub model: Option<String>,
+    /// The service tier that the provider says it used. Only decoders read it: on the lossless path it passes with the bytes.
+    pub service_tier: Option<String>,
     /// How many bytes of the answer's own text passed (text, reasoning, refusals, calls; no framing): what an estimate of its tokens
     /// starts from. A tap may have estimated it.
     pub output_bytes: usize,
@@ -190,6 +192,9 @@ impl Signals {
                 self.finish = later.finish;
             }
             self.error = later.error;
+        }
+        if later.service_tier.is_some() {
+            self.service_tier = later.service_tier;
         }
         if self.model.is_none() {
             self.model = later.model;

@@ -98,6 +98,8 @@ pub struct Error {
     pub code: Option<String>,
     /// When it is worth trying again.
     pub retry_after: Option<Duration>,
+    /// How often a provider had been asked when it came to this; 0 when none was.
+    pub attempts: u32,
     /// What the provider itself said, where a provider is the cause. Boxed: most errors have none.
     pub upstream: Option<Box<Upstream>>,
 }
@@ -120,7 +122,15 @@ pub struct Upstream {
 impl Error {
     /// An error of `kind` with a message for the caller.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), param: None, code: None, retry_after: None, upstream: None }
+        Self {
+            kind,
+            message: message.into(),
+            param: None,
+            code: None,
+            retry_after: None,
+            attempts: 0,
+            upstream: None,
+        }
     }
 
     /// A malformed request: names the field where one is known.

@@ -22,8 +22,8 @@ const REASON_PREFIX: &str = "ERROR_REASON_";
 /// The status that the caller of an RPC gets for `error`.
 ///
 /// Details: `ErrorInfo` and `RequestInfo` always; `BadRequest` when a field is to blame; `RetryInfo` when it is known when to
-/// try again; `QuotaFailure` when a limit was met. Metadata: `x-request-id`, and `x-orchestrator-provider` where a provider
-/// is the cause.
+/// try again; `QuotaFailure` when a limit was met. Metadata: `x-request-id`, `x-orchestrator-attempts` once a provider was
+/// asked, and `x-orchestrator-provider` where a provider is the cause.
 pub fn to_status(error: &Error, request_id: &str) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(reason_name(error.kind), ERROR_DOMAIN, info_metadata(error, request_id));
@@ -93,6 +93,9 @@ fn info_metadata(error: &Error, request_id: &str) -> HashMap<String, String> {
     if let Some(code) = &error.code {
         metadata.insert("code".to_owned(), code.clone());
     }
+    if error.attempts > 0 {
+        metadata.insert("attempts".to_owned(), error.attempts.to_string());
+    }
     if let Some(upstream) = &error.upstream {
         metadata.insert("provider".to_owned(), upstream.provider.clone());
         if upstream.status > 0 {
@@ -114,6 +117,9 @@ fn status_metadata(error: &Error, request_id: &str) -> MetadataMap {
     let mut metadata = MetadataMap::new();
     if let Ok(value) = AsciiMetadataValue::try_from(request_id) {
         metadata.insert("x-request-id", value);
+    }
+    if error.attempts > 0 {
+        metadata.insert("x-orchestrator-attempts", error.attempts.into());
     }
     // A provider's name that is not ASCII stands in ErrorInfo alone: metadata cannot hold it.
     let provider = error.upstream.as_ref().map(|upstream| upstream.provider.as_str());

@@ -135,7 +135,7 @@ fn recorded_streams_pass_unchanged_and_say_what_they_say() {
         }
         let mut decoder = wire.stream_decoder();
         let decoded = merged(events.iter().map(|event| decoder.decode(event)));
-        assert_eq!(but_for_lengths(&decoded.signals), but_for_lengths(&tapped), "{file}");
+        assert_eq!(what_both_read(&decoded.signals), what_both_read(&tapped), "{file}");
         let whole = wire.stream_decoder().decode(&exchange.body);
         assert_eq!(whole.events, decoded.events, "{file}");
         assert_eq!(
@@ -147,9 +147,9 @@ fn recorded_streams_pass_unchanged_and_say_what_they_say() {
     }
 }
 
-/// The tap estimates how much of an answer passed, the decoder knows.
-fn but_for_lengths(signals: &Signals) -> String {
-    format!("{:?}", Signals { output_bytes: 0, ..signals.clone() })
+/// The tap estimates how much of an answer passed, the decoder knows; the tier is the decoder's alone.
+fn what_both_read(signals: &Signals) -> String {
+    format!("{:?}", Signals { output_bytes: 0, service_tier: None, ..signals.clone() })
 }
 
 #[test]

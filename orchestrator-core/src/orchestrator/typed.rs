@@ -114,6 +114,8 @@ pub enum TypedEvent {
         usage: Usage,
         /// Who counted.
         usage_source: UsageSource,
+        /// The provider's service tier.
+        service_tier: Option<String>,
     },
 }
 
@@ -135,12 +137,19 @@ impl ChatStream {
         self.over = true;
         self.entry.close(Outcome::Answered(200));
         let (usage, usage_source) = self.entry.usage();
-        TypedEvent::Finished { usage, usage_source }
+        let service_tier = self.entry.signals().service_tier.clone();
+        TypedEvent::Finished { usage, usage_source, service_tier }
     }
 
-    fn end_badly(&mut self, error: Error) -> Error {
+    /// A stream belongs to one provider by now: its caller is told which, and how many attempts there were.
+    fn end_badly(&mut self, mut error: Error) -> Error {
         self.over = true;
         self.entry.close(Outcome::Truncated(&error));
+        error.attempts = self.served.attempts;
+        let upstream = error.upstream.get_or_insert_with(Box::default);
+        if upstream.provider.is_empty() {
+            upstream.provider.clone_from(&self.served.provider);
+        }
         error
     }
 

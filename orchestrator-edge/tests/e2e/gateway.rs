@@ -13,7 +13,7 @@ use orchestrator_base::{
 };
 use orchestrator_edge::{
     App,
-    core_client::{self, embedded::EmbeddedCore},
+    core_client::{self, CoreChannel, embedded::EmbeddedCore},
     listener,
 };
 use serde_json::{Value, json};
@@ -173,6 +173,11 @@ impl Gateway {
                 }
             }
         }
+    }
+
+    /// The embedded core's own services, called without a socket.
+    pub(crate) fn in_process(&self) -> CoreChannel {
+        self.core.for_thread().channel()
     }
 
     /// Stops accepting, lets what runs end, stores what is in the journal.

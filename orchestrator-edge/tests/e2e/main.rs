@@ -20,4 +20,5 @@ mod outage;
 mod process;
 mod recordings;
 mod streams;
+mod typed;
 mod waiting;

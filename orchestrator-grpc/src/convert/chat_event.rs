@@ -1,10 +1,6 @@
 //! The typed plane's streamed chat answer, out of the hub's words.
 
-use orchestrator_core::{
-    call::{Served, UsageSource},
-    chat::{ChatEvent, Usage},
-    orchestrator::TypedEvent,
-};
+use orchestrator_core::{call::Served, chat::ChatEvent, orchestrator::TypedEvent};
 use orchestrator_proto::v1;
 use v1::chat_event::Kind;
 
@@ -82,12 +78,10 @@ fn encode_later(said: TypedEvent) -> Option<v1::ChatEvent> {
                 native_reason: finish.native,
             })
         }
-        TypedEvent::Finished { usage, usage_source } => Kind::Finished(finished(usage, usage_source)),
+        TypedEvent::Finished { usage, usage_source, service_tier } => {
+            let usage = Some(encode_usage(usage, usage_source));
+            Kind::Finished(v1::ChatFinished { usage, service_tier })
+        }
     };
     Some(v1::ChatEvent { kind: Some(kind) })
-}
-
-fn finished(usage: Usage, source: UsageSource) -> v1::ChatFinished {
-    // The hub's events carry no service tier; it comes with whole answers alone.
-    v1::ChatFinished { usage: Some(encode_usage(usage, source)), service_tier: None }
 }

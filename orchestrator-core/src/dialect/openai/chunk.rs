@@ -54,6 +54,8 @@ pub(crate) struct Chunk<'a> {
     #[serde(borrow)]
     object: Option<&'a RawValue>,
     #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
+    #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
@@ -184,6 +186,11 @@ impl<'a> Chunk<'a> {
     /// The model that answers.
     pub(crate) fn model(&self) -> Option<String> {
         text(self.model)
+    }
+
+    /// The service tier that was used.
+    pub(crate) fn service_tier(&self) -> Option<String> {
+        text(self.service_tier)
     }
 
     /// Unix seconds; 0 when unknown.

@@ -70,12 +70,11 @@ pub(crate) fn read_error(answer: &ErrorAnswer<'_>, dialect: Dialect) -> Error {
         kind: said.kind,
     };
     Error {
-        kind,
-        message,
         param: said.param,
         code: said.code,
         retry_after: retry_after::read(answer.headers, answer.now),
         upstream: Some(Box::new(upstream)),
+        ..Error::new(kind, message)
     }
 }
 

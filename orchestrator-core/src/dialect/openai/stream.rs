@@ -20,6 +20,8 @@ pub(crate) struct OpenAiDecoder {
     first: bool,
     started: bool,
     calls: Vec<OpenCall>,
+    /// Choices that have ended.
+    finished: Vec<u32>,
 }
 
 /// A tool call that has begun.
@@ -34,7 +36,7 @@ struct OpenCall {
 impl OpenAiDecoder {
     /// A decoder at the beginning of a stream.
     pub(crate) fn new(dialect: Dialect) -> Self {
-        Self { dialect, first: true, started: false, calls: Vec::new() }
+        Self { dialect, first: true, started: false, calls: Vec::new(), finished: Vec::new() }
     }
 }
 
@@ -54,7 +56,10 @@ impl StreamDecoder for OpenAiDecoder {
                     // What is said behind an error is no answer any more.
                     break;
                 }
-                Reading::Chunk(chunk) => self.chunk(&chunk, &mut out),
+                Reading::Chunk(chunk) => {
+                    signals.service_tier = chunk.service_tier().or(signals.service_tier);
+                    self.chunk(&chunk, &mut out);
+                }
             }
         }
         Batch { raw: Bytes::new(), events: out, signals }
@@ -80,16 +85,21 @@ impl OpenAiDecoder {
     }
 
     fn choice(&mut self, piece: &ChunkChoice<'_>, choice: u32, out: &mut Vec<ChatEvent>) {
-        if let Some(text) = content::text(piece.text) {
-            out.push(ChatEvent::Text { choice, text });
-        }
-        if let Some(delta) = piece.said() {
-            self.delta(delta, choice, out);
+        // Together's chat chunks say the same twice: in the delta, and in legacy Completions' field.
+        match piece.said().filter(|delta| delta.has_content()) {
+            Some(delta) => self.delta(delta, choice, out),
+            None => {
+                out.extend(content::text(piece.text).map(|text| ChatEvent::Text { choice, text }));
+            }
         }
         if let Some(json) = piece.logprobs {
             out.push(ChatEvent::Logprobs { choice, json: json.get().to_owned() });
         }
-        if let Some(finish) = piece.finish() {
+        // OpenRouter says it again in the chunk that has the usage.
+        if let Some(finish) = piece.finish()
+            && !self.finished.contains(&choice)
+        {
+            self.finished.push(choice);
             out.push(ChatEvent::Finished { choice, finish });
         }
     }
@@ -110,9 +120,9 @@ impl OpenAiDecoder {
         for (position, call) in delta.tool_calls.iter().flatten().enumerate() {
             out.push(ChatEvent::ToolCall(self.call(call, position as u32, choice)));
         }
-        // The deprecated form has one call and no id.
+        // The deprecated form has one call and no id. It gets one, as in whole answers: its result must be able to name it.
         if let Some(function) = &delta.function_call {
-            let call = self.call_piece(function, String::new(), 0, choice);
+            let call = self.call_piece(function, "call_0".to_owned(), 0, choice);
             out.push(ChatEvent::ToolCall(call));
         }
     }

@@ -69,6 +69,26 @@ fn a_stream_becomes_the_hubs_events() {
     insta::assert_debug_snapshot!("stream_signals", batch.signals);
 }
 
+/// Together and OpenRouter, as recorded.
+#[test]
+fn what_a_provider_says_twice_is_heard_once() {
+    let batch = decoded(
+        &[
+            "data: {\"id\":\"c\",\"service_tier\":\"flex\",\"choices\":[{\"index\":0,\"text\":\"1\",\"delta\":{\"role\":\"assistant\",\"content\":\"1\"}}]}\n\n",
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"stop\"}]}\n\n",
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1}}\n\n",
+        ],
+        &[1, 2],
+    );
+    let lines: Vec<String> = batch.events.iter().skip(1).map(|event| format!("{event:?}")).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    Text { choice: 0, text: "1" }
+    Finished { choice: 0, finish: Finish { reason: Some(Stop), native: "stop" } }
+    Usage(Usage { prompt: 1, completion: 0, cached_read: 0, cache_write: 0, reasoning: 0, prompt_audio: 0, completion_audio: 0 })
+    "#);
+    assert_eq!(batch.signals.service_tier.as_deref(), Some("flex"));
+}
+
 #[test]
 fn role_filters_and_empty_deltas_are_not_content() {
     for count in 1..=3 {

@@ -15,6 +15,7 @@ pub(super) struct Naive {
     pub(super) refusal: String,
     pub(super) arguments: String,
     pub(super) calls: Vec<String>,
+    /// What was seen before, and is not counted again.
     pub(super) ids: Vec<String>,
     pub(super) finish: Vec<String>,
     pub(super) error: bool,
@@ -33,7 +34,10 @@ impl Naive {
             } else {
                 &choice["delta"]
             };
-            self.text.push_str(choice["text"].as_str().unwrap_or_default());
+            // Together says the same in both.
+            if said["content"].as_str().unwrap_or_default().is_empty() {
+                self.text.push_str(choice["text"].as_str().unwrap_or_default());
+            }
             self.content(&said["content"]);
             let reasoning = [&said["reasoning_content"], &said["reasoning"]];
             self.reasoning.push_str(reasoning.iter().find_map(|text| text.as_str()).unwrap_or_default());
@@ -46,9 +50,18 @@ impl Naive {
                 self.call(&call["function"], repeated);
             }
             self.call(&said["function_call"], false);
-            self.finish.extend(choice["finish_reason"].as_str().map(str::to_owned));
+            self.finish(choice);
         }
         self.usage = usage(&json["usage"]).or_else(|| usage(&json["x_groq"]["usage"])).or(self.usage);
+    }
+
+    /// OpenRouter ends a choice twice.
+    fn finish(&mut self, choice: &Value) {
+        let ending = format!("{} ends", choice["index"]);
+        if let Some(reason) = choice["finish_reason"].as_str().filter(|_| !self.ids.contains(&ending)) {
+            self.finish.push(reason.to_owned());
+            self.ids.push(ending);
+        }
     }
 
     fn call(&mut self, function: &Value, repeated: bool) {

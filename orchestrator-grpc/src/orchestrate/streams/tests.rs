@@ -25,7 +25,7 @@ fn text(text: &str) -> TypedEvent {
 
 fn finished() -> TypedEvent {
     let usage = Usage { prompt: 3, completion: 2, ..Usage::default() };
-    TypedEvent::Finished { usage, usage_source: UsageSource::Provider }
+    TypedEvent::Finished { usage, usage_source: UsageSource::Provider, service_tier: None }
 }
 
 /// What a client reads of a core's stream.
