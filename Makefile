@@ -1,8 +1,9 @@
 # Two commands matter: `make run` and `make test`. All others are parts of `make ci`.
 
 CARGO ?= cargo
+PYTHON ?= python3
 
-.PHONY: run test ci fmt fmt-check clippy docs help
+.PHONY: run test test-clients ci fmt fmt-check clippy docs help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -13,7 +14,11 @@ run: ## build and start the gateway on embedded defaults: REST on 127.0.0.1:8000
 test: ## run all tests; recorded traffic beside the project is used when it is there
 	$(CARGO) test --workspace --locked
 
-ci: fmt-check clippy docs test ## what CI runs
+test-clients: ## drive the gateway with clients from PyPI, npm and Go, and gRPC tools (needs python3; npm and go where they are)
+	@command -v $(PYTHON) >/dev/null || { echo "make test-clients needs Python 3.11 or newer with its venv: install python3 and python3-venv" >&2; exit 1; }
+	CARGO=$(CARGO) $(PYTHON) testkit/clients/run.py $(SUITES)
+
+ci: fmt-check clippy docs test test-clients ## what CI runs
 
 fmt: ## format the code
 	$(CARGO) fmt --all

@@ -58,6 +58,7 @@ async fn invoke_with_id(
     message.body = body.bytes;
     let mut call = tonic::Request::new(message);
     request::present_keys(&head.headers, call.metadata_mut());
+    request::present_id(&head, call.metadata_mut());
 
     let mut core = OrchestrateClient::new(edge.core.clone()).max_decoding_message_size(edge.max_answer_bytes);
     let mut parts = core.stream_invoke(call).await.map_err(|status| lost(&status))?.into_inner();

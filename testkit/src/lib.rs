@@ -5,6 +5,7 @@
 //! * [`judge`]: reads what a provider is asked as strictly as a vendor would, and refuses what is wrong.
 //! * [`recorded`]: real provider traffic, where its folder is there, and the project's own [`fixtures`] in the same form,
 //!   so that one suite runs over both.
+//! * [`scenes`]: providers with one behaviour each for clients that nobody here wrote; `testkit-provider` is the program.
 //!
 //! The repository's own rules (import walls, sizes, purity) are the test `tests/tidy`.
 
@@ -14,4 +15,5 @@ pub mod judge;
 
 pub mod fixtures;
 pub mod recorded;
+pub mod scenes;
 pub mod sqlite;
