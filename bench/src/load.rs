@@ -8,3 +8,6 @@
 
 pub(crate) mod client;
 pub(crate) mod closed;
+pub(crate) mod open;
+pub(crate) mod streams;
+pub(crate) mod times;

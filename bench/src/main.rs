@@ -1,20 +1,31 @@
 //! `orchestrator-bench`: what the gateway costs, measured beside the floor. `docs/BENCHMARKS.md` says how and what it means.
 
-mod hop;
-mod load;
 mod script;
 mod serve;
-mod target;
+
+mod hop;
+mod pair;
 mod upstream;
+
+mod load;
+mod target;
 mod usage;
 
-use std::{process::ExitCode, time::Duration};
+mod measure;
+mod results;
+mod stats;
 
-use clap::{Parser, Subcommand};
-use load::closed::Closed;
-use orchestrator_base::process;
-use script::{Script, request::Bodies};
-use target::Kind;
+mod compare;
+mod run;
+mod table;
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use measure::Stop;
+use orchestrator_base::{process, signals::Shutdown};
+use serve::AnyError;
+use target::{Kind, gateway::Settings};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -22,16 +33,51 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Measures the gateway beside bare hops.
 #[derive(Parser)]
 #[command(name = "orchestrator-bench", version)]
-struct Args {
+struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// A scripted upstream.
+    /// Measure every target and print the table.
+    Run {
+        /// Two minutes rather than ten.
+        #[arg(long)]
+        quick: bool,
+        /// How many rounds; 3, or 1 for a quick run.
+        #[arg(long)]
+        rounds: Option<u32>,
+        /// So many idle streams besides; as many as the limit of file descriptors lets be.
+        #[arg(long, default_value_t = 0)]
+        idle_streams: usize,
+        #[command(flatten)]
+        gateway: GatewayArguments,
+    },
+    /// Compare two values of one setting of the gateway.
+    Compare {
+        /// NAME=A,B, or NAME for false and true; a variable or a setting's own name.
+        comparison: compare::Comparison,
+        /// Compare edge and core rather than one process.
+        #[arg(long)]
+        split: bool,
+        /// How many rounds.
+        #[arg(long, default_value_t = 12)]
+        rounds: u32,
+        /// Shorter measurements.
+        #[arg(long)]
+        quick: bool,
+        #[command(flatten)]
+        gateway: GatewayArguments,
+    },
+    /// Print the table of a file of raw results.
+    Table {
+        /// A file below `target/bench`.
+        file: PathBuf,
+    },
+    /// Serve as a scripted upstream.
     Upstream,
-    /// A bare reverse proxy.
+    /// Serve as a bare reverse proxy.
     Hop {
         /// HOST:PORT of the next one.
         #[arg(long)]
@@ -40,18 +86,46 @@ enum Command {
         #[arg(long)]
         key: Option<String>,
     },
-    /// CPU per request, quickly.
-    Cpu,
+    /// Serve as the tonic pair in one process.
+    Pair {
+        /// HOST:PORT of the upstream.
+        #[arg(long)]
+        to: String,
+    },
+    /// Serve as the tonic pair's edge.
+    PairEdge {
+        /// HOST:PORT of its core.
+        #[arg(long)]
+        core: String,
+    },
+    /// Serve as the tonic pair's core.
+    PairCore {
+        /// HOST:PORT of the upstream.
+        #[arg(long)]
+        to: String,
+    },
+}
+
+#[derive(Args)]
+struct GatewayArguments {
+    /// NAME=VALUE to set at the gateway; repeatable.
+    #[arg(long = "set", value_parser = name_and_value)]
+    settings: Vec<(String, String)>,
+}
+
+impl GatewayArguments {
+    fn settings(self) -> Settings {
+        self.settings.into_iter().collect()
+    }
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("wanted: NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn main() -> ExitCode {
-    let result = match Args::parse().command {
-        Command::Upstream => upstream::run(),
-        Command::Hop { to, key: None } => hop::run(to),
-        Command::Hop { to, key: Some(key) } => hop::run_gateway(to, key),
-        Command::Cpu => cpu(),
-    };
-    match result {
+    match perform(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             process::complain(&error.to_string());
@@ -60,26 +134,43 @@ fn main() -> ExitCode {
     }
 }
 
-fn cpu() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let upstream = target::Upstream::start().map_err(std::io::Error::other)?;
-    for kind in [Kind::Hop, Kind::HopTwice, Kind::HopGateway, Kind::Embedded, Kind::Split] {
-        let running = runtime
-            .block_on(target::start(kind, upstream.address(), &Default::default()))
-            .map_err(std::io::Error::other)?;
-        let script = Script { seq: 0, answer_bytes: 1024, chunks: 0, chunk_bytes: 0, pace_us: 0 };
-        let load = Closed::start(&running.target, &Bodies::new(script, 1024), 32)?;
-        std::thread::sleep(Duration::from_secs(1));
-        let (cpu, answered) = (running.cpu_ns()?, load.answered());
-        std::thread::sleep(Duration::from_secs(3));
-        let (cpu, answered) = (running.cpu_ns()? - cpu, load.answered() - answered);
-        let errors = load.stop();
-        process::print(format!(
-            "{kind:22} {:7.1} µs/request {:8.0}/s {:?}\n",
-            cpu as f64 / 1000.0 / answered as f64,
-            answered as f64 / 3.0,
-            errors.list()
-        ));
+fn perform(command: Command) -> Result<(), AnyError> {
+    match command {
+        Command::Run { quick, rounds, idle_streams, gateway } => {
+            let options = run::Options { quick, rounds, idle_streams, settings: gateway.settings() };
+            until_stopped(move |stop| run::run(&options, stop))
+        }
+        Command::Compare { comparison, split, rounds, quick, gateway } => {
+            let kind = if split { Kind::Split } else { Kind::Embedded };
+            let settings = gateway.settings();
+            let options = compare::Options { comparison, kind, rounds, quick, settings };
+            until_stopped(move |stop| compare::run(&options, stop))
+        }
+        Command::Table { file } => {
+            process::print(table::render(&results::Run::read(&file)?));
+            Ok(())
+        }
+        Command::Upstream => Ok(upstream::run()?),
+        Command::Hop { to, key: None } => Ok(hop::run(to)?),
+        Command::Hop { to, key: Some(key) } => Ok(hop::run_gateway(to, key)?),
+        Command::Pair { to } => Ok(pair::run(to)?),
+        Command::PairEdge { core } => Ok(pair::run_edge(core)?),
+        Command::PairCore { to } => Ok(pair::run_core(to)?),
     }
-    Ok(())
+}
+
+/// Runs a driver on this thread. A signal makes it end at its next step, and with it the processes that it started.
+fn until_stopped(driver: impl FnOnce(&Stop) -> Result<(), AnyError>) -> Result<(), AnyError> {
+    let stop = Stop::default();
+    let background = orchestrator_base::runtime::Background::start()?;
+    let shutdown = Shutdown::new();
+    background.block_on(async { shutdown.watch_signals() }).map_err(io::Error::other)?;
+    let (asked, flag) = (shutdown.drain().clone(), stop.clone());
+    background.spawn("stop", async move {
+        asked.cancelled().await;
+        flag.set();
+    });
+    let result = driver(&stop);
+    background.stop();
+    result
 }

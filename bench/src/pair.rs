@@ -8,9 +8,7 @@ mod edge;
 
 use std::io;
 
-use orchestrator_proto::v1::{
-    orchestrate_client::OrchestrateClient, orchestrate_server::OrchestrateServer,
-};
+use orchestrator_proto::v1::{orchestrate_client::OrchestrateClient, orchestrate_server::OrchestrateServer};
 
 use self::core::PairCore;
 

@@ -9,7 +9,7 @@ use std::{fmt, net::SocketAddr};
 use process::Process;
 use serde::{Deserialize, Serialize};
 
-use crate::{load::client::Target, usage};
+use crate::{load::client::Target, serve::AnyError, usage};
 
 /// The key that every load carries and every target with keys knows.
 pub(crate) const KEY: &str = "bench-client-key-0123456789abcdef";
@@ -57,10 +57,10 @@ impl fmt::Display for Kind {
             Self::Hop => "hop",
             Self::HopTwice => "hop ×2",
             Self::HopGateway => "hop-gw",
-            Self::PairEmbedded => "pair, one process",
-            Self::Pair => "pair",
-            Self::Embedded => "gateway, one process",
-            Self::Split => "gateway, edge + core",
+            Self::PairEmbedded => "pair 1p",
+            Self::Pair => "pair 2p",
+            Self::Embedded => "gateway 1p",
+            Self::Split => "gateway 2p",
         })
     }
 }
@@ -87,15 +87,7 @@ impl Running {
     pub(crate) fn memory_kib(&self) -> std::io::Result<u64> {
         self.processes.iter().map(|process| usage::memory_kib(process.pid())).sum()
     }
-
-    /// The ids of its processes, for a profiler.
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        self.processes.iter().map(Process::pid).collect()
-    }
 }
-
-/// Why a target did not start.
-pub(crate) type StartFailure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The servers of a run: an upstream, and what stands before it.
 #[derive(Debug)]
@@ -103,7 +95,7 @@ pub(crate) struct Upstream(Process);
 
 impl Upstream {
     /// Starts it.
-    pub(crate) fn start() -> Result<Self, StartFailure> {
+    pub(crate) fn start() -> Result<Self, AnyError> {
         Ok(Self(Process::own(&["upstream"])?))
     }
 
@@ -114,11 +106,11 @@ impl Upstream {
 }
 
 /// Starts a target before the upstream.
-pub(crate) async fn start(
+pub(crate) fn start(
     kind: Kind,
     upstream: SocketAddr,
     settings: &gateway::Settings,
-) -> Result<Running, StartFailure> {
+) -> Result<Running, AnyError> {
     let to = upstream.to_string();
     let (address, processes) = match kind {
         Kind::Direct => (upstream, Vec::new()),
@@ -136,7 +128,7 @@ pub(crate) async fn start(
             last_of(vec![core, edge])
         }
         Kind::Embedded | Kind::Split => {
-            let gateway = gateway::start(kind == Kind::Split, upstream, settings).await?;
+            let gateway = gateway::start(kind == Kind::Split, upstream, settings)?;
             let target = Target::new(gateway.rest, KEY);
             return Ok(Running { kind, target, processes: gateway.processes, _files: Some(gateway.files) });
         }

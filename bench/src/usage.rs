@@ -16,10 +16,10 @@ pub(crate) fn cpu_ns(pid: u32) -> io::Result<u64> {
     Ok(sum)
 }
 
-/// Memory of a process in KiB, its share of what it has in common with others: what adds up over processes (Pss).
+/// Resident memory of a process in KiB (VmRSS). Pages that processes share count in each of them.
 pub(crate) fn memory_kib(pid: u32) -> io::Result<u64> {
-    let text = fs::read_to_string(proc(pid, "smaps_rollup"))?;
-    field(&text, "Pss:").ok_or_else(unreadable)
+    let text = fs::read_to_string(proc(pid, "status"))?;
+    field(&text, "VmRSS:").ok_or_else(unreadable)
 }
 
 /// The file descriptors that this process may have open.

@@ -14,7 +14,6 @@ use orchestrator_base::task;
 use tokio::net::TcpStream;
 
 use crate::script::{
-    Script,
     check::{self, Fault, StreamCheck},
     request::{Bodies, Body},
 };

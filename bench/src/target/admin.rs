@@ -11,7 +11,7 @@ use orchestrator_base::task;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::StartFailure;
+use crate::serve::AnyError;
 
 /// Where Admin is.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Admin {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<(u16, Value), StartFailure> {
+    ) -> Result<(u16, Value), AnyError> {
         let stream = TcpStream::connect(self.address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         task::spawn("admin", async move {
@@ -53,7 +53,7 @@ impl Admin {
     }
 
     /// Makes a resource and gives its id.
-    pub(crate) async fn create(&self, path: &str, body: &Value) -> Result<String, StartFailure> {
+    pub(crate) async fn create(&self, path: &str, body: &Value) -> Result<String, AnyError> {
         let (status, answer) = self.call(Method::POST, path, Some(body)).await?;
         match answer["id"].as_str() {
             Some(id) if status == 201 => Ok(id.to_owned()),

@@ -14,11 +14,11 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    KEY, StartFailure,
+    KEY,
     admin::Admin,
     process::{Process, sibling},
 };
-use crate::script::request::MODEL;
+use crate::{script::request::MODEL, serve::AnyError};
 
 const ADMIN_KEY: &str = "bench-admin-key-0123456789abcdef";
 const MASTER_KEY: &str = "bench-master-key-0123456789abcdefghijkl";
@@ -39,11 +39,16 @@ pub(crate) struct Gateway {
 }
 
 /// Starts it, as one process or as edge and core, before the upstream.
-pub(crate) async fn start(
+pub(crate) fn start(split: bool, upstream: SocketAddr, settings: &Settings) -> Result<Gateway, AnyError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(start_and_configure(split, upstream, settings))
+}
+
+async fn start_and_configure(
     split: bool,
     upstream: SocketAddr,
     settings: &Settings,
-) -> Result<Gateway, StartFailure> {
+) -> Result<Gateway, AnyError> {
     let files = tempfile::tempdir()?;
     let (rest, grpc) = (free_address()?, free_address()?);
     let command = |program: &str| command(program, files.path(), (rest, grpc), settings);
@@ -115,7 +120,7 @@ async fn ready(admin: &Admin, processes: &mut [Process]) -> Result<(), String> {
     }
 }
 
-async fn configure(admin: &Admin, upstream: SocketAddr) -> Result<(), StartFailure> {
+async fn configure(admin: &Admin, upstream: SocketAddr) -> Result<(), AnyError> {
     let provider = json!({
         "name": "upstream", "kind": "openai_compatible", "api_key": "sk-bench",
         "base_url": format!("http://{upstream}/v1"),

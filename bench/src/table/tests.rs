@@ -1,0 +1,1 @@
+//! A table from a saved raw result.
