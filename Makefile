@@ -1,8 +1,9 @@
-# Two commands matter: `make run` and `make test`. All others are parts of `make ci`.
+# Two commands matter: `make run` and `make test`. `make bench` measures; all others are parts of `make ci`.
 
 CARGO ?= cargo
+BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test ci fmt fmt-check clippy docs help
+.PHONY: run test bench ci fmt fmt-check clippy docs help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -12,6 +13,11 @@ run: ## build and start the gateway on embedded defaults: REST on 127.0.0.1:8000
 
 test: ## run all tests; recorded traffic beside the project is used when it is there
 	$(CARGO) test --workspace --locked
+
+bench: ## measure beside bare hops (10 minutes; QUICK=1: 2). COMPARE=NAME=A,B: what a setting costs. docs/BENCHMARKS.md
+	$(CARGO) build --release --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-bench
+	$(BENCH) $(if $(COMPARE),compare '$(COMPARE)' $(if $(SPLIT),--split),run $(if $(IDLE_STREAMS),--idle-streams $(IDLE_STREAMS))) \
+	  $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH_ARGS)
 
 ci: fmt-check clippy docs test ## what CI runs
 

@@ -51,6 +51,12 @@ enum Command {
         /// So many idle streams besides; as many as the limit of file descriptors lets be.
         #[arg(long, default_value_t = 0)]
         idle_streams: usize,
+        /// Only these targets, comma-separated; ratios need what they refer to.
+        #[arg(long, value_delimiter = ',')]
+        targets: Vec<Kind>,
+        /// Only these measurements, comma-separated.
+        #[arg(long, value_delimiter = ',')]
+        measures: Vec<results::Measure>,
         #[command(flatten)]
         gateway: GatewayArguments,
     },
@@ -136,8 +142,10 @@ fn main() -> ExitCode {
 
 fn perform(command: Command) -> Result<(), AnyError> {
     match command {
-        Command::Run { quick, rounds, idle_streams, gateway } => {
-            let options = run::Options { quick, rounds, idle_streams, settings: gateway.settings() };
+        Command::Run { quick, rounds, idle_streams, targets, measures, gateway } => {
+            let targets = if targets.is_empty() { Kind::ALL.to_vec() } else { targets };
+            let settings = gateway.settings();
+            let options = run::Options { quick, rounds, idle_streams, targets, measures, settings };
             until_stopped(move |stop| run::run(&options, stop))
         }
         Command::Compare { comparison, split, rounds, quick, gateway } => {

@@ -145,24 +145,35 @@ pub(crate) struct StreamPlan {
     pub(crate) window: Duration,
 }
 
+impl StreamPlan {
+    /// How many chunks should have come in all, `after` the first stream was opened. Counted from the beginning and not in the
+    /// window alone: an upstream that catches up would make up there for what was lost before.
+    fn due(&self, after: Duration) -> f64 {
+        // The average stream was opened in the middle of the ramp, and its first chunk came at once.
+        let age = after.saturating_sub(self.ramp / 2);
+        self.count as f64 * (age.as_secs_f64() / CHUNK_PACE.as_secs_f64() + 0.5)
+    }
+}
+
 /// CPU per chunk, delivery, transit and memory of streams with a chunk every 20 ms.
 pub(crate) fn streams(running: &Running, plan: StreamPlan, stop: &Stop) -> io::Result<Numbers> {
     let length = plan.ramp + plan.settle + plan.window + MARGIN;
     let chunks = length.as_millis() / CHUNK_PACE.as_millis();
     let bodies = Bodies::new(script(chunks as u64, CHUNK_PACE), REQUEST_BYTES);
     let memory_before = running.memory_kib()?;
+    let begin = Instant::now();
     let load = Streams::start(&running.target, &bodies, plan.count, plan.ramp)?;
     let mut numbers = Numbers::default();
     let watched = (|| {
         stop.wait(plan.ramp + plan.settle)?;
         load.record(true);
-        let (from, cpu, chunks) = (Instant::now(), running.cpu_ns()?, load.chunks());
+        let (cpu, chunks) = (running.cpu_ns()?, load.chunks());
         stop.wait(plan.window)?;
-        let (time, cpu, chunks) = (from.elapsed(), running.cpu_ns()? - cpu, load.chunks() - chunks);
+        let delivered = load.chunks();
+        let cpu = running.cpu_ns()? - cpu;
         load.record(false);
-        let due = plan.count as f64 * time.as_secs_f64() / CHUNK_PACE.as_secs_f64();
-        numbers.set("cpu_us", per(cpu, chunks));
-        numbers.set("delivered", chunks as f64 / due);
+        numbers.set("cpu_us", per(cpu, delivered - chunks));
+        numbers.set("delivered", (delivered as f64 / plan.due(begin.elapsed())).min(1.0));
         memory(running, &mut numbers, memory_before, plan.count)
     })();
     if watched.is_err() {

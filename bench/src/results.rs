@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::target::{Kind, gateway::Settings};
 
 /// What is measured at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Measure {
     /// Just started: `memory_mib`.

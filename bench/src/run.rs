@@ -27,6 +27,10 @@ pub(crate) struct Options {
     pub(crate) rounds: Option<u32>,
     /// So many idle streams besides; 0: none.
     pub(crate) idle_streams: usize,
+    /// Which targets.
+    pub(crate) targets: Vec<Kind>,
+    /// Which measurements; none: all.
+    pub(crate) measures: Vec<Measure>,
     /// What is set at the gateway besides its defaults.
     pub(crate) settings: Settings,
 }
@@ -142,11 +146,13 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<(), AnyError> {
 fn one_round(run: &mut Run, round: u32, plan: &Plan, options: &Options, stop: &Stop) -> Result<(), AnyError> {
     let upstream = Upstream::start()?;
     let mut targets = Vec::new();
-    for kind in Kind::ALL {
-        targets.push(target::start(kind, upstream.address(), &options.settings)?);
+    for kind in &options.targets {
+        targets.push(target::start(*kind, upstream.address(), &options.settings)?);
     }
     let count = targets.len();
-    for (turn, measure) in plan.measures().into_iter().enumerate() {
+    let mut measures = plan.measures();
+    measures.retain(|measure| options.measures.is_empty() || options.measures.contains(measure));
+    for (turn, measure) in measures.into_iter().enumerate() {
         process::complain(&format!("round {round}: {measure:?}"));
         // Begins with another target each time, and goes backwards in every second round.
         let mut order: Vec<&Running> = targets.iter().collect();

@@ -15,7 +15,7 @@ use crate::{load::client::Target, serve::AnyError, usage};
 pub(crate) const KEY: &str = "bench-client-key-0123456789abcdef";
 
 /// The kinds of targets, from the floor up. As text they are the names of the table's columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// The upstream itself: what there is without anything between.

@@ -11,7 +11,10 @@ use std::{
 
 use http::Method;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep},
+};
 
 use super::{
     KEY,
@@ -55,6 +58,8 @@ async fn start_and_configure(
     let mut processes = Vec::new();
     if split {
         processes.push(Process::other(command("orchestrator-grpc")?, grpc)?);
+        // An edge that finds no core leaves it alone for a second, and each of its threads finds out by itself.
+        listens(grpc, &mut processes).await?;
         let mut edge = command("orchestrator-edge")?;
         edge.args(["--core", &format!("http://{grpc}")]);
         processes.push(Process::other(edge, rest)?);
@@ -104,20 +109,34 @@ fn command(
     Ok(command)
 }
 
+async fn listens(address: SocketAddr, processes: &mut [Process]) -> Result<(), String> {
+    let deadline = Instant::now() + READY_WITHIN;
+    while TcpStream::connect(address).await.is_err() {
+        still_starting(processes, deadline)?;
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
 async fn ready(admin: &Admin, processes: &mut [Process]) -> Result<(), String> {
     let deadline = Instant::now() + READY_WITHIN;
     loop {
         if let Ok((200, _)) = admin.call(Method::GET, "/health/ready", None).await {
             return Ok(());
         }
-        if processes.iter_mut().any(Process::has_ended) {
-            return Err("a process ended".to_owned());
-        }
-        if Instant::now() > deadline {
-            return Err(format!("not ready within {} s", READY_WITHIN.as_secs()));
-        }
+        still_starting(processes, deadline)?;
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+fn still_starting(processes: &mut [Process], deadline: Instant) -> Result<(), String> {
+    if processes.iter_mut().any(Process::has_ended) {
+        return Err("a process ended".to_owned());
+    }
+    if Instant::now() > deadline {
+        return Err(format!("not ready within {} s", READY_WITHIN.as_secs()));
+    }
+    Ok(())
 }
 
 async fn configure(admin: &Admin, upstream: SocketAddr) -> Result<(), AnyError> {
