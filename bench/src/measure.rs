@@ -193,7 +193,7 @@ pub(crate) fn streams(running: &Running, plan: StreamPlan, stop: &Stop) -> io::R
 
 /// Memory of `count` streams that have begun and say nothing more.
 pub(crate) fn idle_streams(running: &Running, count: usize, stop: &Stop) -> io::Result<Numbers> {
-    const WITHIN: Duration = Duration::from_secs(60);
+    const WITHIN: Duration = Duration::from_mins(1);
     let bodies = Bodies::new(script(2, WITHIN * 10), REQUEST_BYTES);
     let memory_before = running.memory_kib()?;
     let ramp = Duration::from_millis(count as u64 / 2);

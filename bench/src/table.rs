@@ -2,6 +2,8 @@
 
 mod targets;
 
+use std::fmt::Write as _;
+
 use crate::{
     results::{Measure, Run},
     stats::{self, Summary},
@@ -67,7 +69,7 @@ pub(crate) fn render(run: &Run) -> String {
         run.started, run.machine, run.load_before
     );
     if !run.settings.is_empty() {
-        text.push_str(&format!("settings of the gateway besides its defaults: {:?}\n", run.settings));
+        let _ = writeln!(text, "settings of the gateway besides its defaults: {:?}", run.settings);
     }
     text.push('\n');
     text.push_str(&aligned(&cells(run)));
@@ -153,16 +155,17 @@ fn aligned(lines: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
-        for (column, cell) in line.iter().enumerate() {
-            let pad = " ".repeat(widths[column] - cell.chars().count());
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let pad = " ".repeat(width - cell.chars().count());
             // Names to the left, numbers to the right.
-            text.push_str(&if column == 0 { format!("| {cell}{pad} ") } else { format!("| {pad}{cell} ") });
+            let (before, after) = if column == 0 { ("", pad.as_str()) } else { (pad.as_str(), "") };
+            let _ = write!(text, "| {before}{cell}{after} ");
         }
         text.push_str("|\n");
         if number == 0 {
             for (column, width) in widths.iter().enumerate() {
-                let dashes = "-".repeat(width + 1);
-                text.push_str(&if column == 0 { format!("|{dashes}-") } else { format!("|{dashes}:") });
+                let side = if column == 0 { '-' } else { ':' };
+                let _ = write!(text, "|{}{side}", "-".repeat(width + 1));
             }
             text.push_str("|\n");
         }

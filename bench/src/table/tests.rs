@@ -29,5 +29,27 @@ const SAVED: &str = r#"{
 fn a_saved_run_becomes_a_table_with_ranges_ratios_and_verdicts() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(SAVED.as_bytes()).unwrap();
-    insta::assert_snapshot!(render(&Run::read(file.path()).unwrap()), @"");
+    insta::assert_snapshot!(render(&Run::read(file.path()).unwrap()), @r#"
+    run of 2026-11-21T03:02:08.000001Z, 2 rounds, on 2 cores; load average before: 0.2
+    settings of the gateway besides its defaults: {"log.level": "debug"}
+
+    | median (range)                   | direct | hop | hop ×2 |           hop-gw | pair 1p |          pair 2p |       gateway 1p |       gateway 2p | 1p ÷ hop-gw | 1p ÷ pair | 2p ÷ hop ×2 | 2p ÷ pair |
+    |----------------------------------|-------:|----:|-------:|-----------------:|--------:|-----------------:|-----------------:|-----------------:|------------:|----------:|------------:|----------:|
+    | CPU µs/request, 1 KB, saturated  |      – |   – |      – | 30.0 (20.0–40.0) |       – | 45.0 (30.0–60.0) | 43.5 (29.0–58.0) | 60.0 (60.0–60.0) |        1.45 |           |             |      2.00 |
+    | requests/s, 1 KB, 32 connections |      – |   – |      – |   750 (500–1000) |       – |    375 (250–500) |    375 (250–500) |      200 (0–400) |        0.50 |           |             |      0.40 |
+    | CPU µs/request at 200/s          |      – |   – |      – |                – |       – |                – |                – |    300 (200–400) |             |           |             |           |
+    | added p50 at 200/s, ms           | [0.22] |   – |      – |                – |       – |                – |                – | 0.45 (0.30–0.60) |             |           |             |           |
+    | added p99 at 200/s, ms           |      – |   – |      – |                – |       – |                – |                – |                – |             |           |             |           |
+    | errors                           |      0 |   0 |      0 |                0 |       0 |                0 |                0 |                3 |             |           |             |           |
+
+    Targets:
+
+    * NOT MET: CPU/request, edge + core: 60.0 µs = 2.00 × pair 2p, wanted ≤ 1.5 ×
+    * NOT MET: CPU/request, edge + core, then: 60.0 µs = 2.00 × pair 2p, wanted ≤ 1.25 ×
+    * met: CPU/request, one process: 43.5 µs = 1.45 × hop-gw, wanted ≤ 1.5 ×
+    * NOT MET: CPU/request, one process, then: 43.5 µs = 1.45 × hop-gw, wanted ≤ 1.25 ×
+    * NOT MET: added p50 at 200/s, ms, edge + core: 0.45, wanted ≤ 0.4
+    * NOT MET: every answer of gateway 2p was whole and unaltered; errors: 3
+    * met: every answer of gateway 1p was whole and unaltered; errors: 0
+    "#);
 }
