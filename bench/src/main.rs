@@ -16,6 +16,7 @@ mod results;
 mod stats;
 
 mod compare;
+mod profile;
 mod run;
 mod table;
 
@@ -73,6 +74,22 @@ enum Command {
         /// Shorter measurements.
         #[arg(long)]
         quick: bool,
+        #[command(flatten)]
+        gateway: GatewayArguments,
+    },
+    /// Put one load on one target for a while, for a profiler.
+    Load {
+        /// Which target.
+        target: Kind,
+        /// For so many seconds.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// So many streams with a chunk every 20 ms, rather than 32 connections that ask without a pause.
+        #[arg(long, default_value_t = 0)]
+        streams: usize,
+        /// How large a request is.
+        #[arg(long, default_value_t = 1024)]
+        request_bytes: usize,
         #[command(flatten)]
         gateway: GatewayArguments,
     },
@@ -153,6 +170,11 @@ fn perform(command: Command) -> Result<(), AnyError> {
             let settings = gateway.settings();
             let options = compare::Options { comparison, kind, rounds, quick, settings };
             until_stopped(move |stop| compare::run(&options, stop))
+        }
+        Command::Load { target, seconds, streams, request_bytes, gateway } => {
+            let (time, settings) = (std::time::Duration::from_secs(seconds), gateway.settings());
+            let options = profile::Options { kind: target, time, streams, request_bytes, settings };
+            until_stopped(move |stop| profile::run(&options, stop))
         }
         Command::Table { file } => {
             process::print(table::render(&results::Run::read(&file)?));

@@ -221,10 +221,14 @@ fn memory(running: &Running, numbers: &mut Numbers, before: u64, streams: usize)
     Ok(())
 }
 
-/// Memory of a target that has done nothing yet.
-pub(crate) fn idle(running: &Running) -> io::Result<Numbers> {
+/// Memory and CPU of a target that has nothing to do.
+pub(crate) fn idle(running: &Running, window: Duration, stop: &Stop) -> io::Result<Numbers> {
     let mut numbers = Numbers::default();
     numbers.set("memory_mib", running.memory_kib()? as f64 / 1024.0);
+    let (from, cpu) = (Instant::now(), running.cpu_ns()?);
+    stop.wait(window)?;
+    let cpu = running.cpu_ns()? - cpu;
+    numbers.set("cpu_ms_per_s", cpu as f64 / 1e6 / from.elapsed().as_secs_f64());
     Ok(numbers)
 }
 

@@ -14,7 +14,7 @@ use crate::target::{Kind, gateway::Settings};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Measure {
-    /// Just started: `memory_mib`.
+    /// Just started, with nothing to do: `memory_mib`, `cpu_ms_per_s`.
     Idle,
     /// 200 requests a second: `cpu_us` a request, `p50_us`, `p99_us`, `max_us`.
     Paced,

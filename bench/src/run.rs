@@ -40,6 +40,7 @@ const DESCRIPTORS_BESIDES: u64 = 500;
 
 /// How long each measurement takes.
 struct Plan {
+    idle: Duration,
     paced: (Duration, u64),
     first_token: (Duration, u64),
     chunks: StreamPlan,
@@ -54,6 +55,7 @@ impl Plan {
         let small = (ms(500, 300), ms(2500, 1000));
         let large = (ms(300, 200), ms(1500, 600));
         Self {
+            idle: ms(1000, 300),
             // 200 and 100 a second.
             paced: (Duration::from_millis(5), if quick { 400 } else { 1000 }),
             first_token: (Duration::from_millis(10), if quick { 100 } else { 300 }),
@@ -91,7 +93,7 @@ impl Plan {
 
     fn measure(&self, measure: Measure, running: &Running, stop: &Stop) -> std::io::Result<Numbers> {
         match measure {
-            Measure::Idle => measure::idle(running),
+            Measure::Idle => measure::idle(running, self.idle, stop),
             Measure::Paced => measure::paced(running, self.paced, Ask::Whole, stop),
             Measure::FirstToken => measure::paced(running, self.first_token, Ask::FirstToken, stop),
             Measure::Chunks => measure::streams(running, self.chunks, stop),

@@ -25,7 +25,7 @@ struct Row {
 const MS: f64 = 1000.0;
 
 #[rustfmt::skip]
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 17] = [
     row("CPU µs/request, 1 KB, saturated",        Measure::Saturated1k,  "cpu_us",         1.0, 1),
     row("CPU µs/request, 50 KB",                  Measure::Saturated50k, "cpu_us",         1.0, 1),
     row("CPU µs/request, 1 MB",                   Measure::Saturated1m,  "cpu_us",         1.0, 0),
@@ -40,6 +40,7 @@ const ROWS: [Row; 16] = [
     row("1,000 streams: transit p50, ms",         Measure::Crowd,        "transit_p50_us", MS, 2),
     row("1,000 streams: between chunks p99, ms",  Measure::Crowd,        "gap_p99_us",     MS, 1),
     row("memory idle, MiB",                       Measure::Idle,         "memory_mib",     1.0, 1),
+    row("CPU idle, ms/s",                         Measure::Idle,         "cpu_ms_per_s",   1.0, 1),
     row("memory a stream, 1,000 streams, KiB",    Measure::Crowd,        "stream_kib",     1.0, 1),
     row("memory a stream, idle streams, KiB",     Measure::IdleStreams,  "stream_kib",     1.0, 1),
 ];
@@ -114,7 +115,7 @@ impl Row {
     fn cell(&self, run: &Run, kind: Kind) -> String {
         let digits = self.digits;
         // Without processes of its own there is nothing to tell of CPU and memory.
-        let own = !(kind == Kind::Direct && (self.name == "cpu_us" || self.name.ends_with("ib")));
+        let own = !(kind == Kind::Direct && (self.name.starts_with("cpu") || self.name.ends_with("ib")));
         match summary(&self.values(run, kind)).filter(|_| own) {
             None => "–".to_owned(),
             Some(Summary { median, .. }) if self.added && kind == Kind::Direct => {

@@ -83,6 +83,11 @@ impl Running {
         self.processes.iter().map(|process| usage::cpu_ns(process.pid())).sum()
     }
 
+    /// The ids of its processes; for a gateway in two the core's comes first.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::pid).collect()
+    }
+
     /// Memory of its processes, in KiB.
     pub(crate) fn memory_kib(&self) -> std::io::Result<u64> {
         self.processes.iter().map(|process| usage::memory_kib(process.pid())).sum()
