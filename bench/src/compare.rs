@@ -1,10 +1,11 @@
 //! One build, one setting, two values: what does it cost?
 //!
 //! A gateway with each value runs beside the other, before one upstream, started anew in each round so that no accident of one
-//! process's memory lasts. Load goes to the first, the second, the second, the first: what drifts evenly hits both alike. A round
-//! gives one ratio; the median of the rounds has an interval that assumes nothing about their distribution.
+//! process's memory lasts. Requests go to the first, the second, the second, the first, in short windows: what drifts hits both
+//! alike. Streams run on both side by side. A round gives one ratio; the median of the rounds has an interval that assumes
+//! nothing about their distribution.
 
-use std::{fmt::Write as _, str::FromStr, time::Duration};
+use std::{fmt::Write as _, str::FromStr, thread, time::Duration};
 
 use orchestrator_base::{clock::Clock, process};
 use serde::Serialize;
@@ -58,11 +59,11 @@ pub(crate) struct Options {
     pub(crate) settings: Settings,
 }
 
-/// What a round gave: CPU microseconds in the order of measuring, which is first, second, second, first.
-#[derive(Debug, Serialize)]
+/// What a round gave: CPU microseconds of each window, for the first value and for the second.
+#[derive(Debug, Default, Serialize)]
 struct Round {
-    request_us: [f64; 4],
-    chunk_us: [f64; 4],
+    request_us: [Vec<f64>; 2],
+    chunk_us: [Vec<f64>; 2],
     errors: u64,
 }
 
@@ -91,7 +92,7 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<(), AnyError> {
     };
     for number in 1..=options.rounds {
         let round = one_round(options, stop)?;
-        let ratios = (of_pairs(&round.request_us), of_pairs(&round.chunk_us));
+        let ratios = (ratio(&round.request_us), ratio(&round.chunk_us));
         process::complain(&format!("round {number}: request {:.3}, chunk {:.3}", ratios.0, ratios.1));
         compared.rounds.push(round);
     }
@@ -108,38 +109,64 @@ fn one_round(options: &Options, stop: &Stop) -> Result<Round, AnyError> {
         target::start(options.kind, upstream.address(), &settings)
     };
     let [first, second] = &options.comparison.values;
-    let (first, second) = (start(first)?, start(second)?);
-    let mut round = Round { request_us: [0.0; 4], chunk_us: [0.0; 4], errors: 0 };
-    for (turn, running) in [&first, &second, &second, &first].into_iter().enumerate() {
-        (round.request_us[turn], round.chunk_us[turn]) =
-            costs(running, options.quick, &mut round.errors, stop)?;
-    }
+    let both = [start(first)?, start(second)?];
+    let mut round = Round::default();
+    requests(&both, options.quick, &mut round, stop)?;
+    chunks(&both, options.quick, &mut round, stop)?;
     Ok(round)
 }
 
-/// CPU microseconds a request and a chunk.
-fn costs(running: &Running, quick: bool, errors: &mut u64, stop: &Stop) -> Result<(f64, f64), AnyError> {
-    let ms = |full, quickly| Duration::from_millis(if quick { quickly } else { full });
-    let requests = measure::saturated(running, 1024, (ms(500, 200), ms(2000, 500)), stop)?;
-    let plan = StreamPlan { count: 100, ramp: ms(200, 100), settle: ms(300, 200), window: ms(1500, 500) };
-    let chunks = measure::streams(running, plan, stop)?;
-    *errors += requests.errors.values().chain(chunks.errors.values()).sum::<u64>();
-    let cpu = |numbers: &measure::Numbers| numbers.values.get("cpu_us").copied();
-    cpu(&requests).zip(cpu(&chunks)).ok_or_else(|| "nothing was answered".into())
+/// Short windows by turns: the first, the second, the second, the first, and again.
+fn requests(both: &[Running; 2], quick: bool, round: &mut Round, stop: &Stop) -> Result<(), AnyError> {
+    const WARM_UP: Duration = Duration::from_millis(50);
+    const WINDOW: Duration = Duration::from_millis(300);
+    for which in [0, 1, 1, 0].repeat(if quick { 2 } else { 5 }) {
+        let numbers = measure::saturated(&both[which], 1024, (WARM_UP, WINDOW), stop)?;
+        round.request_us[which].push(cost(&numbers)?);
+        round.errors += numbers.errors.values().sum::<u64>();
+    }
+    Ok(())
 }
 
-/// The second value's cost as a multiple of the first's.
-fn of_pairs(costs: &[f64; 4]) -> f64 {
-    let [first, second, again, last] = costs;
-    (second + again) / (first + last)
+/// Streams of both side by side: in the same window the machine is the same. They leave room for each other.
+fn chunks(both: &[Running; 2], quick: bool, round: &mut Round, stop: &Stop) -> Result<(), AnyError> {
+    let window = Duration::from_millis(if quick { 500 } else { 1500 });
+    let settle = Duration::from_millis(300);
+    let plan = StreamPlan { count: 50, ramp: Duration::from_millis(200), settle, window };
+    // The one that begins first is the other one the next time.
+    for order in [[0, 1], [1, 0]] {
+        let measured = thread::scope(|scope| {
+            let side_by_side =
+                order.map(|which| scope.spawn(move || measure::streams(&both[which], plan, stop)));
+            side_by_side.map(thread::ScopedJoinHandle::join)
+        });
+        for (which, numbers) in order.into_iter().zip(measured) {
+            let numbers = numbers.map_err(|_| "a measurement panicked")??;
+            round.chunk_us[which].push(cost(&numbers)?);
+            round.errors += numbers.errors.values().sum::<u64>();
+        }
+    }
+    Ok(())
+}
+
+fn cost(numbers: &measure::Numbers) -> Result<f64, AnyError> {
+    numbers.values.get("cpu_us").copied().ok_or_else(|| "nothing was answered".into())
+}
+
+/// The second value's cost as a multiple of the first's: of the windows' medians, so that one window in which the machine did
+/// something else does not count.
+fn ratio(costs: &[Vec<f64>; 2]) -> f64 {
+    let [first, second] =
+        costs.each_ref().map(|costs| stats::summary(costs).map_or(f64::NAN, |costs| costs.median));
+    second / first
 }
 
 fn render(compared: &Compared) -> String {
     let Comparison { name, values: [first, second] } = &compared.comparison;
     let (kind, rounds) = (compared.gateway, compared.rounds.len());
     let mut text = format!("{kind}, {name}: {second} as a multiple of {first}, {rounds} rounds\n\n");
-    let requests: Vec<f64> = compared.rounds.iter().map(|round| of_pairs(&round.request_us)).collect();
-    let chunks: Vec<f64> = compared.rounds.iter().map(|round| of_pairs(&round.chunk_us)).collect();
+    let requests: Vec<f64> = compared.rounds.iter().map(|round| ratio(&round.request_us)).collect();
+    let chunks: Vec<f64> = compared.rounds.iter().map(|round| ratio(&round.chunk_us)).collect();
     for (what, ratios) in [("CPU per request", requests), ("CPU per chunk", chunks)] {
         let _ = writeln!(text, "* {what}: {}", verdict(&ratios));
     }
@@ -198,8 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn drift_that_is_even_leaves_a_round_of_equals_at_one() {
-        assert!((of_pairs(&[10.0, 11.0, 12.0, 13.0]) - 1.0).abs() < 1e-9);
-        assert!((of_pairs(&[10.0, 22.0, 24.0, 13.0]) - 2.0).abs() < 1e-9);
+    fn a_window_that_was_disturbed_leaves_a_rounds_ratio_as_it_is() {
+        let costs = |second: [f64; 3]| [vec![10.0, 10.2, 9.8], second.to_vec()];
+        assert!((ratio(&costs([20.0, 20.4, 19.6])) - 2.0).abs() < 1e-9);
+        assert!((ratio(&costs([20.0, 20.4, 95.0])) - 2.04).abs() < 1e-9);
+        assert!(ratio(&[vec![1.0], Vec::new()]).is_nan());
     }
 }
