@@ -5,40 +5,46 @@
 //! outermost object stands. What lies deeper is checked for depth and for brackets that match, no more: the provider complains
 //! about the rest in its own words. It never recurses, so that depth costs memory of the scanner, not its stack.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
-use crate::error::{Error, Result};
+use crate::{
+    call::{Member, Outline},
+    error::{Error, Result},
+};
 
 /// The most members an object may have at its top level. Real requests have a few dozen; a body of nothing but tiny members
 /// would otherwise cost many times its size in memory.
 const MAX_MEMBERS: usize = 4096;
 
-/// One member of the outermost object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member<'a> {
-    /// The key, unescaped: `"mo\u0064el"` is `model`.
-    pub key: Cow<'a, str>,
-    /// Where the key begins, at its quote.
-    pub start: usize,
-    /// Where the value stands.
-    pub value: Range<usize>,
-}
-
 /// A JSON object whose members' places are known.
 #[derive(Clone, Debug)]
 pub struct Object<'a> {
     body: &'a [u8],
-    /// Just behind the opening brace.
-    inside: usize,
-    members: Vec<Member<'a>>,
+    outline: Cow<'a, Outline>,
 }
 
 impl<'a> Object<'a> {
     /// Scans `body`. The outermost object is at depth 1; anything deeper than `max_depth` is refused.
     pub fn scan(body: &'a [u8], max_depth: usize) -> Result<Self> {
-        Scanner { body, at: 0, max_depth }.object()
+        let outline = Scanner { body, at: 0, max_depth, closers: Vec::new() }.object()?;
+        Ok(Self { body, outline: Cow::Owned(outline) })
+    }
+
+    /// The object of a body that was scanned before. An outline that cannot be this body's is not used: the body is scanned.
+    pub fn outlined(body: &'a [u8], outline: Option<&'a Outline>) -> Result<Self> {
+        match outline {
+            Some(outline) if outline.length == body.len() => {
+                Ok(Self { body, outline: Cow::Borrowed(outline) })
+            }
+            _ => Self::scan(body, usize::MAX),
+        }
+    }
+
+    /// What the scan has found.
+    pub fn into_outline(self) -> Outline {
+        self.outline.into_owned()
     }
 
     /// The text that was scanned.
@@ -47,18 +53,26 @@ impl<'a> Object<'a> {
     }
 
     /// Every member in its order, repeated keys included.
-    pub fn members(&self) -> &[Member<'a>] {
-        &self.members
+    pub fn members(&self) -> &[Member] {
+        &self.outline.members
     }
 
     /// Just behind the opening brace.
     pub fn inside(&self) -> usize {
-        self.inside
+        self.outline.inside
+    }
+
+    /// A member's key, unescaped, as UTF-8.
+    pub fn key<'b>(&'b self, member: &'b Member) -> &'b [u8] {
+        match &member.escaped {
+            Some(key) => key.as_bytes(),
+            None => &self.body[member.key.clone()],
+        }
     }
 
     /// The text of a member's value. Where a key is repeated its last value counts, as it does for most parsers.
     pub fn get(&self, key: &str) -> Option<&'a [u8]> {
-        let member = self.members.iter().rev().find(|member| member.key == key)?;
+        let member = self.members().iter().rev().find(|member| self.key(member) == key.as_bytes())?;
         self.body.get(member.value.clone())
     }
 
@@ -71,11 +85,15 @@ impl<'a> Object<'a> {
 /// The text of a JSON string, unescaped; `None` when `json` is no valid string.
 pub fn string(json: &[u8]) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let plain = memchr(b'\\', inner).is_none() && !inner.iter().any(|byte| *byte < 0x20 || *byte == b'"');
-    if plain {
+    if is_plain(inner) {
         return std::str::from_utf8(inner).ok().map(Cow::Borrowed);
     }
     serde_json::from_slice::<String>(json).ok().map(Cow::Owned)
+}
+
+/// Whether a string's inside needs no unescaping. Looks at every byte, so that the compiler can look at many at once.
+fn is_plain(inner: &[u8]) -> bool {
+    !inner.iter().fold(false, |special, &byte| special | (byte < 0x20) | (byte == b'"') | (byte == b'\\'))
 }
 
 /// Walks the body from left to right.
@@ -83,10 +101,12 @@ struct Scanner<'a> {
     body: &'a [u8],
     at: usize,
     max_depth: usize,
+    /// What closes the brackets that are open inside a value.
+    closers: Vec<u8>,
 }
 
-impl<'a> Scanner<'a> {
-    fn object(mut self) -> Result<Object<'a>> {
+impl Scanner<'_> {
+    fn object(mut self) -> Result<Outline> {
         self.skip_space();
         if self.peek() != Some(b'{') {
             return Err(Error::invalid(None, "the body must be a JSON object"));
@@ -104,11 +124,11 @@ impl<'a> Scanner<'a> {
         if self.at < self.body.len() {
             return Err(self.wrong("something follows the object"));
         }
-        Ok(Object { body: self.body, inside, members })
+        Ok(Outline { length: self.body.len(), inside, members })
     }
 
     /// From the first key to behind the closing brace.
-    fn members(&mut self, members: &mut Vec<Member<'a>>) -> Result<()> {
+    fn members(&mut self, members: &mut Vec<Member>) -> Result<()> {
         loop {
             if members.len() == MAX_MEMBERS {
                 return Err(Error::invalid(None, format!("the body has more than {MAX_MEMBERS} fields")));
@@ -128,14 +148,17 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn member(&mut self) -> Result<Member<'a>> {
+    fn member(&mut self) -> Result<Member> {
         let start = self.at;
         if self.peek() != Some(b'"') {
             return Err(self.wrong("a field's name is expected"));
         }
         self.skip_string()?;
-        let Some(key) = string(&self.body[start..self.at]) else {
-            return Err(self.wrong("a field's name is not a valid string"));
+        let key = start + 1..self.at - 1;
+        let escaped = match string(&self.body[start..self.at]) {
+            Some(Cow::Borrowed(_)) => None,
+            Some(Cow::Owned(unescaped)) => Some(unescaped.into_boxed_str()),
+            None => return Err(self.wrong("a field's name is not a valid string")),
         };
         self.skip_space();
         if self.peek() != Some(b':') {
@@ -149,45 +172,46 @@ impl<'a> Scanner<'a> {
             Some(b'{' | b'[') => self.skip_nested()?,
             _ => self.skip_scalar()?,
         }
-        Ok(Member { key, start, value: value..self.at })
+        Ok(Member { key, escaped, value: value..self.at })
     }
 
-    /// From an opening quote to behind the closing one.
+    /// From an opening quote to behind the closing one. It jumps from quote to quote, not from backslash to backslash: text has
+    /// far more line breaks than quotes.
     fn skip_string(&mut self) -> Result<()> {
-        let mut at = self.at + 1;
-        loop {
-            let rest = self.body.get(at..).unwrap_or_default();
-            let Some(offset) = memchr2(b'"', b'\\', rest) else {
-                self.at = self.body.len();
-                return Err(self.wrong("a string does not end"));
-            };
-            if rest[offset] == b'"' {
-                self.at = at + offset + 1;
+        let inside = self.at + 1;
+        let mut at = inside;
+        while let Some(offset) = memchr(b'"', &self.body[at..]) {
+            let quote = at + offset;
+            at = quote + 1;
+            if !escapes_next(&self.body[inside..quote]) {
+                self.at = at;
                 return Ok(());
             }
-            at += offset + 2;
         }
+        self.at = self.body.len();
+        Err(self.wrong("a string does not end"))
     }
 
     /// From an opening bracket to behind the one that closes it.
     fn skip_nested(&mut self) -> Result<()> {
-        let mut closers: Vec<u8> = Vec::new();
         while let Some(byte) = self.peek() {
             match byte {
                 b'"' => {
                     self.skip_string()?;
                     continue;
                 }
-                b'{' => closers.push(b'}'),
-                b'[' => closers.push(b']'),
-                b'}' | b']' if closers.pop() != Some(byte) => return Err(self.wrong("brackets do not match")),
+                b'{' => self.closers.push(b'}'),
+                b'[' => self.closers.push(b']'),
+                b'}' | b']' if self.closers.pop() != Some(byte) => {
+                    return Err(self.wrong("brackets do not match"));
+                }
                 _ => {}
             }
             self.at += 1;
-            if closers.is_empty() {
+            if self.closers.is_empty() {
                 return Ok(());
             }
-            if closers.len() >= self.max_depth {
+            if self.closers.len() >= self.max_depth {
                 let message = format!("the body is nested deeper than {} levels", self.max_depth);
                 return Err(Error::invalid(None, message));
             }
@@ -220,6 +244,11 @@ impl<'a> Scanner<'a> {
     fn wrong(&self, what: &str) -> Error {
         Error::invalid(None, format!("the body is not valid JSON: {what} (byte {})", self.at))
     }
+}
+
+/// Whether a string's text, up to here, makes an escape of the next byte: it ends in an odd number of backslashes.
+fn escapes_next(text: &[u8]) -> bool {
+    text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// Whether `token` is a number as JSON writes it: `-1.5e+3`, not `01`, `.5` or `1.`.
@@ -258,6 +287,10 @@ mod tests {
 
     use super::*;
 
+    fn key(object: &Object<'_>, member: &Member) -> String {
+        String::from_utf8(object.key(member).to_vec()).unwrap()
+    }
+
     fn message(body: &str) -> String {
         Object::scan(body.as_bytes(), 128).map_or_else(|error| error.message, |_| "accepted".to_owned())
     }
@@ -269,7 +302,7 @@ mod tests {
         let seen: Vec<(String, &str)> = object
             .members()
             .iter()
-            .map(|member| (member.key.to_string(), std::str::from_utf8(&body[member.value.clone()]).unwrap()))
+            .map(|member| (key(&object, member), std::str::from_utf8(&body[member.value.clone()]).unwrap()))
             .collect();
         insta::assert_debug_snapshot!(seen, @r#"
         [
@@ -390,7 +423,7 @@ mod tests {
                 .iter()
                 .map(|member| {
                     let value = serde_json::from_str(&text[member.value.clone()]).unwrap();
-                    (member.key.to_string(), value)
+                    (key(&object, member), value)
                 })
                 .collect();
             prop_assert_eq!(Value::Object(seen), expected);
