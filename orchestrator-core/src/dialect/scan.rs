@@ -91,9 +91,24 @@ pub fn string(json: &[u8]) -> Option<Cow<'_, str>> {
     serde_json::from_slice::<String>(json).ok().map(Cow::Owned)
 }
 
-/// Whether a string's inside needs no unescaping. Looks at every byte, so that the compiler can look at many at once.
+/// Whether a string's inside needs no unescaping. It does not stop at the first byte that does, so that many are looked at at once.
 fn is_plain(inner: &[u8]) -> bool {
-    !inner.iter().fold(false, |special, &byte| special | (byte < 0x20) | (byte == b'"') | (byte == b'\\'))
+    let special = |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    inner.iter().fold(0, |seen, byte| seen | special(*byte)) == 0
+}
+
+/// Where the string ends whose inside begins here. Goes from quote to quote, not from backslash to backslash: text has far more
+/// line breaks than quotes.
+pub(super) fn closing_quote(inside: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let quote = at + memchr(b'"', &inside[at..])?;
+        let backslashes = inside[at..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if backslashes % 2 == 0 {
+            return Some(quote);
+        }
+        at = quote + 1;
+    }
 }
 
 /// Walks the body from left to right.
@@ -175,21 +190,15 @@ impl Scanner<'_> {
         Ok(Member { key, escaped, value: value..self.at })
     }
 
-    /// From an opening quote to behind the closing one. It jumps from quote to quote, not from backslash to backslash: text has
-    /// far more line breaks than quotes.
+    /// From an opening quote to behind the closing one.
     fn skip_string(&mut self) -> Result<()> {
         let inside = self.at + 1;
-        let mut at = inside;
-        while let Some(offset) = memchr(b'"', &self.body[at..]) {
-            let quote = at + offset;
-            at = quote + 1;
-            if !escapes_next(&self.body[inside..quote]) {
-                self.at = at;
-                return Ok(());
-            }
-        }
-        self.at = self.body.len();
-        Err(self.wrong("a string does not end"))
+        let Some(length) = closing_quote(&self.body[inside..]) else {
+            self.at = self.body.len();
+            return Err(self.wrong("a string does not end"));
+        };
+        self.at = inside + length + 1;
+        Ok(())
     }
 
     /// From an opening bracket to behind the one that closes it.
@@ -244,11 +253,6 @@ impl Scanner<'_> {
     fn wrong(&self, what: &str) -> Error {
         Error::invalid(None, format!("the body is not valid JSON: {what} (byte {})", self.at))
     }
-}
-
-/// Whether a string's text, up to here, makes an escape of the next byte: it ends in an odd number of backslashes.
-fn escapes_next(text: &[u8]) -> bool {
-    text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// Whether `token` is a number as JSON writes it: `-1.5e+3`, not `01`, `.5` or `1.`.
