@@ -97,19 +97,19 @@ fn spliced(body: &Bytes, facts: &Facts) -> Bytes {
 }
 
 #[library_benchmark]
-#[bench::text_1_kib(args = (KIB), setup = text_of, config = budget(12_500))]
-#[bench::text_50_kib(args = (50 * KIB), setup = text_of, config = budget(150_000))]
-#[bench::text_1_mib(args = (KIB * KIB), setup = text_of, config = budget(2_900_000))]
-#[bench::image_1_mib(args = (KIB * KIB), setup = image_of, config = budget(770_000))]
+#[bench::text_1_kib(args = (KIB), setup = text_of, config = budget(10_100))]
+#[bench::text_50_kib(args = (50 * KIB), setup = text_of, config = budget(104_000))]
+#[bench::text_1_mib(args = (KIB * KIB), setup = text_of, config = budget(1_990_000))]
+#[bench::image_1_mib(args = (KIB * KIB), setup = image_of, config = budget(370_000))]
 fn peek(body: Bytes) -> (Facts, Bytes) {
     (peek_at(black_box(&body)), body)
 }
 
 #[library_benchmark]
-#[bench::text_1_kib(args = (KIB), setup = peeked_text_of, config = budget(15_400))]
-#[bench::text_50_kib(args = (50 * KIB), setup = peeked_text_of, config = budget(162_000))]
-#[bench::text_1_mib(args = (KIB * KIB), setup = peeked_text_of, config = budget(3_100_000))]
-#[bench::image_1_mib(args = (KIB * KIB), setup = peeked_image_of, config = budget(1_410_000))]
+#[bench::text_1_kib(args = (KIB), setup = peeked_text_of, config = budget(5_900))]
+#[bench::text_50_kib(args = (50 * KIB), setup = peeked_text_of, config = budget(64_000))]
+#[bench::text_1_mib(args = (KIB * KIB), setup = peeked_text_of, config = budget(1_140_000))]
+#[bench::image_1_mib(args = (KIB * KIB), setup = peeked_image_of, config = budget(1_140_000))]
 fn splice(request: (Bytes, Facts)) -> (Bytes, (Bytes, Facts)) {
     (spliced(black_box(&request.0), &request.1), request)
 }
@@ -122,7 +122,7 @@ fn whole_answer() -> Bytes {
 }
 
 #[library_benchmark]
-#[bench::whole_answer(args = (), setup = whole_answer, config = budget(41_000))]
+#[bench::whole_answer(args = (), setup = whole_answer, config = budget(23_400))]
 fn inspect(body: Bytes) -> (Signals, Bytes) {
     (Dialect::OpenAiChat.wire().inspect(black_box(&body)), body)
 }
@@ -137,9 +137,9 @@ fn tap_at(next: fn() -> Bytes) -> (Box<dyn Tap>, Bytes) {
 }
 
 #[library_benchmark]
-#[bench::chunk(args = (answers::chunk), setup = tap_at, config = budget(3_200))]
-#[bench::ten_chunks(args = (answers::ten_chunks), setup = tap_at, config = budget(20_100))]
-#[bench::finish(args = (answers::finish), setup = tap_at, config = budget(35_000))]
+#[bench::chunk(args = (answers::chunk), setup = tap_at, config = budget(850))]
+#[bench::ten_chunks(args = (answers::ten_chunks), setup = tap_at, config = budget(6_000))]
+#[bench::finish(args = (answers::finish), setup = tap_at, config = budget(23_800))]
 fn tap(stream: (Box<dyn Tap>, Bytes)) -> (Batch, Box<dyn Tap>) {
     let (mut tap, events) = stream;
     (tap.pass(black_box(events)), tap)
@@ -175,8 +175,8 @@ fn admitted(presented: &[SecretString], table: &KeyTable) {
 }
 
 #[library_benchmark]
-#[bench::of_1_key(args = (1), setup = keys, config = budget(8_300))]
-#[bench::of_1000_keys(args = (1000), setup = keys, config = budget(8_300))]
+#[bench::of_1_key(args = (1), setup = keys, config = budget(4_600))]
+#[bench::of_1000_keys(args = (1000), setup = keys, config = budget(4_600))]
 fn admit(caller: (Snapshot, Vec<SecretString>)) -> (Snapshot, Vec<SecretString>) {
     admitted(black_box(&caller.1), &caller.0.keys);
     caller
@@ -237,7 +237,7 @@ fn keep_account(account: &Account) {
 }
 
 #[library_benchmark]
-#[bench::of_a_stream(args = (), setup = account, config = budget(25_400))]
+#[bench::of_a_stream(args = (), setup = account, config = budget(21_600))]
 fn ledger(account: Account) -> Account {
     keep_account(black_box(&account));
     account

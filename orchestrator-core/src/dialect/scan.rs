@@ -5,7 +5,7 @@
 //! outermost object stands. What lies deeper is checked for depth and for brackets that match, no more: the provider complains
 //! about the rest in its own words. It never recurses, so that depth costs memory of the scanner, not its stack.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use memchr::memchr;
 
@@ -170,11 +170,7 @@ impl Scanner<'_> {
         }
         self.skip_string()?;
         let key = start + 1..self.at - 1;
-        let escaped = match string(&self.body[start..self.at]) {
-            Some(Cow::Borrowed(_)) => None,
-            Some(Cow::Owned(unescaped)) => Some(unescaped.into_boxed_str()),
-            None => return Err(self.wrong("a field's name is not a valid string")),
-        };
+        let escaped = self.unescaped(start..self.at)?;
         self.skip_space();
         if self.peek() != Some(b':') {
             return Err(self.wrong("`:` is expected"));
@@ -188,6 +184,20 @@ impl Scanner<'_> {
             _ => self.skip_scalar()?,
         }
         Ok(Member { key, escaped, value: value..self.at })
+    }
+
+    /// The key whose quotes are the ends of `range`, if it is written with escapes.
+    fn unescaped(&self, range: Range<usize>) -> Result<Option<Box<str>>> {
+        let key = &self.body[range.start + 1..range.end - 1];
+        // Nearly every key, and cheaper than to read it as a string.
+        if key.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\') {
+            return Ok(None);
+        }
+        match string(&self.body[range]) {
+            Some(Cow::Borrowed(_)) => Ok(None),
+            Some(Cow::Owned(key)) => Ok(Some(key.into_boxed_str())),
+            None => Err(self.wrong("a field's name is not a valid string")),
+        }
     }
 
     /// From an opening quote to behind the closing one.

@@ -41,12 +41,12 @@ fn edited(object: &Object<'_>, edits: &[Edit]) -> Bytes {
     let edits = last_of_each(edits);
     let mut removed = shadowed(object);
     let mut changes: Vec<(Range<usize>, String)> = Vec::new();
-    let mut added: Vec<String> = Vec::new();
+    let mut added = String::new();
     for edit in edits {
         let last = members.iter().rposition(|member| object.key(member) == edit.key().as_bytes());
         match (edit, last) {
             (Edit::Set(_, json), Some(index)) => changes.push((members[index].value.clone(), json.clone())),
-            (Edit::Set(key, json), None) => added.push(format!("{}:{json}", quoted(key))),
+            (Edit::Set(key, json), None) => added.extend([",", quoted(key).as_str(), ":", json.as_str()]),
             (Edit::Remove(_), Some(index)) => removed[index] = true,
             (Edit::Remove(_), None) => {}
         }
@@ -55,8 +55,10 @@ fn edited(object: &Object<'_>, edits: &[Edit]) -> Bytes {
     changes.sort_by_key(|(range, _)| (range.start, range.end));
     if !added.is_empty() {
         let end = members.last().map_or(object.inside(), |member| member.value.end);
-        let separator = if removed.iter().all(|gone| *gone) { "" } else { "," };
-        changes.push((end..end, format!("{separator}{}", added.join(","))));
+        if removed.iter().all(|gone| *gone) {
+            added.remove(0);
+        }
+        changes.push((end..end, added));
     }
     apply(object.body(), &changes)
 }
