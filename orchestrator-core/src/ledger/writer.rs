@@ -17,6 +17,9 @@ use crate::store::{JournalOffset, LogStore, StoreError};
 
 /// The most records in one transaction.
 const BATCH: usize = 500;
+/// A pause after a transaction that was not full, so that more records gather: under load a transaction for each record would cost
+/// more than all the rest of a request.
+const GATHER: Duration = Duration::from_millis(100);
 /// The writer looks for itself this often, though an append wakes it.
 const LOOK: Duration = Duration::from_millis(200);
 /// A pause after a failure of the database, so that it is not hammered.
@@ -59,9 +62,15 @@ impl Writer {
         loop {
             let stopping = stop.is_cancelled();
             match self.step().await {
-                Ok(false) if stopping => return,
-                Ok(false) => self.wait(LOOK, &stop).await,
-                Ok(true) => {}
+                Ok(None) if stopping => return,
+                Ok(None) => self.wait(LOOK, &stop).await,
+                Ok(Some(lines)) if lines < BATCH => {
+                    tokio::select! {
+                        () = tokio::time::sleep(GATHER) => {}
+                        () = stop.cancelled() => {}
+                    }
+                }
+                Ok(Some(_)) => {}
                 Err(error) => {
                     self.complain(&error);
                     if stopping {
@@ -73,8 +82,8 @@ impl Writer {
         }
     }
 
-    /// Stores the next stretch; answers whether there was one.
-    pub async fn step(&mut self) -> Result<bool, WriterError> {
+    /// Stores the next stretch; answers how many lines of the journal it had, and `None` when there was none.
+    pub async fn step(&mut self) -> Result<Option<usize>, WriterError> {
         let mut next = self.at;
         let stretch = self.read_from(&mut next).await?;
         if stretch.damaged > 0 {
@@ -85,6 +94,7 @@ impl Writer {
             );
         }
         next.position = stretch.end;
+        let lines = stretch.lines.len() + stretch.damaged;
         let records = self.take_in(stretch.lines, next.segment);
         let advanced = next > self.at;
         if advanced {
@@ -96,7 +106,7 @@ impl Writer {
             }
         }
         self.delete_stored()?;
-        Ok(advanced)
+        Ok(advanced.then_some(lines))
     }
 
     /// Reads on from `next`, which moves over the end of a finished segment to the following one.
@@ -252,7 +262,7 @@ mod tests {
     }
 
     async fn drain(writer: &mut Writer) {
-        while writer.step().await.unwrap() {}
+        while writer.step().await.unwrap().is_some() {}
     }
 
     #[tokio::test]

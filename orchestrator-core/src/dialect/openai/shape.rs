@@ -18,6 +18,9 @@ const VARYING: [&[u8]; 7] =
 /// How many events a stream may teach. One whose events are all different (log probabilities) learns in vain.
 const LESSONS: u32 = 16;
 
+/// The largest event whose shape is kept, for every stream keeps one. Pictures and sound come in larger ones.
+const LARGEST: usize = 4096;
+
 /// The shape of one event.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
@@ -44,7 +47,7 @@ impl Shape {
 
     /// Takes the shape of an event that carries no signal.
     pub(crate) fn learn(&mut self, data: &[u8]) {
-        if self.lessons == LESSONS {
+        if self.lessons == LESSONS || data.len() > LARGEST {
             return;
         }
         self.lessons += 1;
