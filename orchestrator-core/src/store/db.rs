@@ -29,8 +29,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections for reading.
 const READERS: u32 = 4;
-/// Statements with more values than this are not kept prepared: each length of a batch would be another one.
-const PREPARED_UP_TO: usize = 100;
+/// Statements with more values than this are not kept prepared. The ledger's longest has 1,024.
+const PREPARED_UP_TO: usize = 1024;
 
 /// The connections to one database.
 #[derive(Clone, Debug)]

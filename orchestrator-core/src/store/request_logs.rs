@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{call::UsageSource, ledger::RequestRecord};
 
-/// Rows a statement: 500 times 32 columns stays below SQLite's 32,766 placeholders.
-const ROWS_A_STATEMENT: usize = 500;
+/// Rows a statement. Few lengths, so that each is prepared once and kept: to prepare a row's placeholders costs more than to store
+/// the row.
+const ROWS_A_STATEMENT: [usize; 3] = [32, 4, 1];
 
 const COLUMNS: [&str; 32] = [
     "id",
@@ -65,19 +66,30 @@ impl LogStore for Database {
         if stored.is_some_and(|stored| upto <= stored) {
             return Ok(());
         }
-        for chunk in records.chunks(ROWS_A_STATEMENT) {
-            let rows = vec![placeholders(COLUMNS.len()); chunk.len()].join(", ");
-            let columns = COLUMNS.join(", ");
-            let ending = self.db.unless_exists("id");
-            let sql = format!("INSERT INTO request_logs ({columns}) VALUES {rows}{ending}");
-            let mut values = Vec::with_capacity(chunk.len() * COLUMNS.len());
-            for record in chunk {
-                values.extend(row(record)?);
+        let mut left = records;
+        for rows in ROWS_A_STATEMENT {
+            while let Some((chunk, rest)) = left.split_at_checked(rows) {
+                self.insert(&mut tx, chunk).await?;
+                left = rest;
             }
-            tx.execute(sql, values).await.map_err(unavailable)?;
         }
         store_offset(&mut tx, journal, upto, stored.is_some()).await?;
         tx.commit().await
+    }
+}
+
+impl Database {
+    async fn insert(&self, tx: &mut Tx, records: &[RequestRecord]) -> Result<(), StoreError> {
+        let rows = vec![placeholders(COLUMNS.len()); records.len()].join(", ");
+        let columns = COLUMNS.join(", ");
+        let ending = self.db.unless_exists("id");
+        let sql = format!("INSERT INTO request_logs ({columns}) VALUES {rows}{ending}");
+        let mut values = Vec::with_capacity(records.len() * COLUMNS.len());
+        for record in records {
+            values.extend(row(record)?);
+        }
+        tx.execute(sql, values).await.map_err(unavailable)?;
+        Ok(())
     }
 }
 
