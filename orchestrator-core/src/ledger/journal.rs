@@ -22,10 +22,10 @@ use std::{
 
 use orchestrator_base::config;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::RequestRecord;
+use crate::store::JournalOffset;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,8 +54,6 @@ pub struct Journal {
     /// Every record is forced to the disk by itself.
     sync_each: bool,
     current: Mutex<Segment>,
-    /// The writer waits here for something to store.
-    pub(super) appended: Notify,
     unsynced: AtomicBool,
     lost: AtomicU64,
     /// Held for as long as the process lives: two cores on one folder would tear each other's lines.
@@ -92,7 +90,6 @@ impl Journal {
             segment_bytes: settings.segment_bytes,
             sync_each: settings.fsync_ms == 0,
             current,
-            appended: Notify::new(),
             unsynced: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             _lock: lock,
@@ -117,7 +114,6 @@ impl Journal {
     /// Writes that a request is over.
     pub fn close_record(&self, record: &RequestRecord) {
         self.append(&LineRef::Close(record));
-        self.appended.notify_one();
     }
 
     /// Forces what was written to the disk, if anything was since the last time. Blocks.
@@ -143,6 +139,12 @@ impl Journal {
     /// The segment that is being written.
     pub fn current_segment(&self) -> u64 {
         self.segment().number
+    }
+
+    /// Where the next line will stand.
+    pub fn end(&self) -> JournalOffset {
+        let segment = self.segment();
+        JournalOffset { segment: segment.number, position: segment.length }
     }
 
     fn append(&self, line: &LineRef<'_>) {

@@ -17,11 +17,9 @@ use crate::store::{JournalOffset, LogStore, StoreError};
 
 /// The most records in one transaction.
 const BATCH: usize = 500;
-/// A pause after a transaction that was not full, so that more records gather: under load a transaction for each record would cost
-/// more than all the rest of a request.
+/// Records are gathered for this long and stored together: a transaction costs as much as dozens of rows, and being woken for
+/// every request would cost as much again.
 const GATHER: Duration = Duration::from_millis(100);
-/// The writer looks for itself this often, though an append wakes it.
-const LOOK: Duration = Duration::from_millis(200);
 /// A pause after a failure of the database, so that it is not hammered.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -33,6 +31,17 @@ pub struct Writer {
     open: HashMap<String, u64>,
     at: JournalOffset,
     failing: bool,
+}
+
+/// What one step of the writer found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing that is not stored.
+    Nothing,
+    /// Less than a transaction holds.
+    Some,
+    /// As much as a transaction holds: more may be waiting.
+    Full,
 }
 
 /// Why a stretch could not be stored.
@@ -62,28 +71,26 @@ impl Writer {
         loop {
             let stopping = stop.is_cancelled();
             match self.step().await {
-                Ok(None) if stopping => return,
-                Ok(None) => self.wait(LOOK, &stop).await,
-                Ok(Some(lines)) if lines < BATCH => {
-                    tokio::select! {
-                        () = tokio::time::sleep(GATHER) => {}
-                        () = stop.cancelled() => {}
-                    }
-                }
-                Ok(Some(_)) => {}
+                Ok(Step::Full) => {}
+                Ok(Step::Nothing) if stopping => return,
+                Ok(Step::Some) if stopping => {}
+                Ok(Step::Nothing | Step::Some) => wait(GATHER, &stop).await,
                 Err(error) => {
                     self.complain(&error);
                     if stopping {
                         return; // The journal keeps it for the next start.
                     }
-                    self.wait(PAUSE, &stop).await;
+                    wait(PAUSE, &stop).await;
                 }
             }
         }
     }
 
-    /// Stores the next stretch; answers how many lines of the journal it had, and `None` when there was none.
-    pub async fn step(&mut self) -> Result<Option<usize>, WriterError> {
+    /// Stores the next stretch.
+    pub async fn step(&mut self) -> Result<Step, WriterError> {
+        if self.at == self.journal.end() {
+            return Ok(Step::Nothing);
+        }
         let mut next = self.at;
         let stretch = self.read_from(&mut next).await?;
         if stretch.damaged > 0 {
@@ -94,7 +101,7 @@ impl Writer {
             );
         }
         next.position = stretch.end;
-        let lines = stretch.lines.len() + stretch.damaged;
+        let full = stretch.lines.len() == BATCH;
         let records = self.take_in(stretch.lines, next.segment);
         let advanced = next > self.at;
         if advanced {
@@ -106,7 +113,11 @@ impl Writer {
             }
         }
         self.delete_stored()?;
-        Ok(advanced.then_some(lines))
+        Ok(match (advanced, full) {
+            (false, _) => Step::Nothing,
+            (true, false) => Step::Some,
+            (true, true) => Step::Full,
+        })
     }
 
     /// Reads on from `next`, which moves over the end of a finished segment to the following one.
@@ -158,20 +169,19 @@ impl Writer {
         Ok(())
     }
 
-    async fn wait(&self, at_most: Duration, stop: &CancellationToken) {
-        tokio::select! {
-            () = self.journal.appended.notified() => {}
-            () = tokio::time::sleep(at_most) => {}
-            () = stop.cancelled() => {}
-        }
-    }
-
     fn complain(&mut self, error: &WriterError) {
         // Once per outage: the writer comes back every second.
         if !self.failing {
             self.failing = true;
             tracing::error!(error = %error, "the ledger's records cannot be stored; they wait in the journal");
         }
+    }
+}
+
+async fn wait(pause: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = stop.cancelled() => {}
     }
 }
 
@@ -262,7 +272,7 @@ mod tests {
     }
 
     async fn drain(writer: &mut Writer) {
-        while writer.step().await.unwrap().is_some() {}
+        while writer.step().await.unwrap() != Step::Nothing {}
     }
 
     #[tokio::test]

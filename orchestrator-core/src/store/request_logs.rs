@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{call::UsageSource, ledger::RequestRecord};
 
-/// Rows a statement. Few lengths, so that each is prepared once and kept: to prepare a row's placeholders costs more than to store
-/// the row.
-const ROWS_A_STATEMENT: [usize; 3] = [32, 4, 1];
+/// The most rows a statement. Statements hold a power of two of rows, so that the few that there are stay prepared: parsing one
+/// costs more than running it.
+const ROWS_A_STATEMENT: usize = 64;
 
 const COLUMNS: [&str; 32] = [
     "id",
@@ -66,30 +66,22 @@ impl LogStore for Database {
         if stored.is_some_and(|stored| upto <= stored) {
             return Ok(());
         }
-        let mut left = records;
-        for rows in ROWS_A_STATEMENT {
-            while let Some((chunk, rest)) = left.split_at_checked(rows) {
-                self.insert(&mut tx, chunk).await?;
-                left = rest;
+        let mut rest = records;
+        while let Some(power) = rest.len().checked_ilog2() {
+            let (chunk, later) = rest.split_at((1 << power).min(ROWS_A_STATEMENT));
+            rest = later;
+            let rows = vec![placeholders(COLUMNS.len()); chunk.len()].join(", ");
+            let columns = COLUMNS.join(", ");
+            let ending = self.db.unless_exists("id");
+            let sql = format!("INSERT INTO request_logs ({columns}) VALUES {rows}{ending}");
+            let mut values = Vec::with_capacity(chunk.len() * COLUMNS.len());
+            for record in chunk {
+                values.extend(row(record)?);
             }
+            tx.execute(sql, values).await.map_err(unavailable)?;
         }
         store_offset(&mut tx, journal, upto, stored.is_some()).await?;
         tx.commit().await
-    }
-}
-
-impl Database {
-    async fn insert(&self, tx: &mut Tx, records: &[RequestRecord]) -> Result<(), StoreError> {
-        let rows = vec![placeholders(COLUMNS.len()); records.len()].join(", ");
-        let columns = COLUMNS.join(", ");
-        let ending = self.db.unless_exists("id");
-        let sql = format!("INSERT INTO request_logs ({columns}) VALUES {rows}{ending}");
-        let mut values = Vec::with_capacity(records.len() * COLUMNS.len());
-        for record in records {
-            values.extend(row(record)?);
-        }
-        tx.execute(sql, values).await.map_err(unavailable)?;
-        Ok(())
     }
 }
 
