@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test test-clients bench ci fmt fmt-check clippy docs help
+.PHONY: run test test-clients bench ci fmt fmt-check clippy docs budgets help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -24,7 +24,7 @@ bench: ## measure beside bare hops (10 minutes; QUICK=1: 2). COMPARE=NAME=A,B: w
 	$(BENCH) $(if $(COMPARE),compare '$(COMPARE)' $(if $(SPLIT),--split),run $(if $(IDLE_STREAMS),--idle-streams $(IDLE_STREAMS))) \
 	  $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH_ARGS)
 
-ci: fmt-check clippy docs test test-clients ## what CI runs
+ci: fmt-check clippy docs test test-clients budgets ## what CI runs
 
 fmt: ## format the code
 	$(CARGO) fmt --all
@@ -37,3 +37,17 @@ clippy:
 
 docs: ## build the documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+TOOLS = $(CURDIR)/target/tools
+# The benchmarks' library and its runner must have one version: the lock file's.
+GUNGRAUN = $(shell sed -n '/^name = "gungraun-runner"/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
+# Why the budgets cannot be checked here; empty where they can.
+NO_BUDGETS = $(if $(filter x86_64,$(shell uname -m)),$(if $(shell command -v valgrind),,there is no valgrind),this is no x86-64)
+
+budgets: ## check how many instructions the hot functions take; needs valgrind, on x86-64
+ifneq ($(NO_BUDGETS),)
+	@echo '******** SKIPPED: the instruction budgets were NOT checked, for $(NO_BUDGETS) here' >&2
+else
+	$(CARGO) install --quiet --debug --locked --root $(TOOLS) --version $(GUNGRAUN) gungraun-runner
+	GUNGRAUN_RUNNER=$(TOOLS)/bin/gungraun-runner $(CARGO) bench --package orchestrator-core --bench budgets --locked
+endif

@@ -163,6 +163,7 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         end_user: request.end_user.clone(),
         session_id: None,
         body_bytes: text_bytes + tool_bytes,
+        outline: None,
     })
 }
 

@@ -4,12 +4,7 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::{
-    chunk::{ChunkChoice, Delta},
-    content,
-    error::stream_error,
-    usage,
-};
+use super::{chunk::ChunkChoice, error::stream_error, usage};
 use crate::{
     call::Signals,
     dialect::{
@@ -50,18 +45,16 @@ pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
 }
 
 fn read_choices(json: &[u8], signals: &mut Signals) {
-    // Choices are read one by one: one that looks strange does not hide the others.
-    let choices: Vec<&RawValue> = serde_json::from_slice(json).unwrap_or_default();
-    for json in choices {
-        let Ok(choice) = serde_json::from_str::<ChunkChoice<'_>>(json.get()) else { continue };
+    // As text: the parser would check each string for itself.
+    let json = std::str::from_utf8(json).unwrap_or_default();
+    let choices = serde_json::from_str::<Vec<ChunkChoice<'_>>>(json).unwrap_or_else(|_| {
+        // One that looks strange does not hide the others.
+        let choices: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
+        choices.into_iter().filter_map(|json| serde_json::from_str(json.get()).ok()).collect()
+    });
+    for choice in choices {
         // Perplexity's whole answers hold an empty delta beside the message.
-        let said = choice.message.as_ref().is_some_and(Delta::has_content);
-        signals.content |= said || content::text(choice.text).is_some();
-        signals.output_bytes +=
-            content::length(choice.text) + choice.message.as_ref().map_or(0, Delta::length);
-        if let Some(finish) = choice.finish() {
-            signals.finish = Some(finish);
-        }
+        choice.tell(choice.message.as_ref(), signals);
     }
 }
 
