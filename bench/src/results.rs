@@ -68,7 +68,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Reads a file that [`write`] wrote.
+    /// Reads a file that [`write()`] wrote.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
         Ok(serde_json::from_slice(&fs::read(path)?)?)
     }

@@ -64,7 +64,7 @@ const RATIOS: [(&str, Kind, Kind); 4] = [
 /// The table and the targets, as Markdown.
 pub(crate) fn render(run: &Run) -> String {
     let rounds = run.rounds().len();
-    let kind = if run.quick { "quick run" } else { "run" };
+    let kind = if run.quick { "quick run (a look, not a result)" } else { "run" };
     let mut text = format!(
         "{kind} of {}, {rounds} rounds, on {}; load average before: {:.1}\n",
         run.started, run.machine, run.load_before
