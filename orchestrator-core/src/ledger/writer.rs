@@ -1,9 +1,9 @@
 //! Carries the journal's records into the database, at its own pace.
 //!
-//! The journal's files are the queue: the writer reads them from the offset that the database remembers, so that live traffic and
-//! the replay after a crash are one path, and a database that is away for an hour costs disk, not memory. Records and the new
-//! offset go into one transaction: exactly once. A segment is deleted when all of it is stored and no stream that it opened
-//! is still running.
+//! The journal's files are the queue: the writer goes through them from the offset that the database remembers, so that live
+//! traffic and the replay after a crash are one path, and a database that is away for an hour costs disk, not memory. What this
+//! process has just written is taken from memory instead of the file. Records and the new offset go into one transaction: exactly
+//! once. A segment is deleted when all of it is stored and no stream that it opened is still running.
 
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
@@ -122,6 +122,9 @@ impl Writer {
 
     /// Reads on from `next`, which moves over the end of a finished segment to the following one.
     async fn read_from(&self, next: &mut JournalOffset) -> io::Result<Stretch> {
+        if let Some(stretch) = self.journal.fresh(*next, BATCH) {
+            return Ok(stretch);
+        }
         let segments = self.journal.segments()?;
         // The segment of the offset may be gone: it was stored wholly before a crash could say so.
         let Some(&first) = segments.iter().find(|&&number| number >= next.segment) else {

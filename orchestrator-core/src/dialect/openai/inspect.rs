@@ -1,15 +1,18 @@
 //! A whole answer's signals. The top level is scanned and only the small members are parsed, so that a megabyte of embeddings
-//! costs one pass over its bytes.
+//! costs one pass over its bytes. The choices are parsed only where the provider has not counted tokens: then their length is
+//! what an estimate starts from.
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::value::RawValue;
 
-use super::{chunk::ChunkChoice, error::stream_error, usage};
+use super::{chunk::ChunkChoice, content, error::stream_error, usage};
 use crate::{
     call::Signals,
+    chat::Finish,
     dialect::{
         Dialect,
-        scan::{self, Object},
+        scan::{self, Object, closing_quote},
     },
 };
 
@@ -34,14 +37,35 @@ pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
     }
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
-            read_choices(answer.unwrap_or_default(), &mut signals);
+            let choices = answer.unwrap_or_default();
+            if signals.usage.is_some() {
+                signals.content = begins_with_object(choices);
+                signals.finish = last_finish(choices);
+            } else {
+                read_choices(choices, &mut signals);
+            }
         }
         Dialect::OpenAiEmbeddings => {
-            let inner = answer.unwrap_or_default().strip_prefix(b"[").unwrap_or_default();
-            signals.content = inner.trim_ascii_start().first() == Some(&b'{');
+            signals.content = begins_with_object(answer.unwrap_or_default());
         }
     }
     signals
+}
+
+/// Whether an array holds something.
+fn begins_with_object(array: &[u8]) -> bool {
+    let inner = array.strip_prefix(b"[").unwrap_or_default();
+    inner.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// Why the last choice ended. Inside a string the name's quotes would be escaped, so what is found is a member.
+fn last_finish(choices: &[u8]) -> Option<Finish> {
+    let name: &[u8] = b"\"finish_reason\"";
+    let value =
+        choices[memmem::rfind(choices, name)? + name.len()..].trim_ascii_start().strip_prefix(b":")?;
+    let value = value.trim_ascii_start();
+    let end = closing_quote(value.strip_prefix(b"\"")?)? + 2;
+    scan::string(&value[..end]).map(|native| content::finish(native.into_owned()))
 }
 
 fn read_choices(json: &[u8], signals: &mut Signals) {
@@ -76,7 +100,28 @@ mod tests {
         assert_eq!(signals.model.as_deref(), Some("m"));
         assert_eq!(signals.finish.unwrap().native, "length");
         assert_eq!(signals.usage, Some(Usage { prompt: 1, completion: 2, ..Usage::default() }));
+    }
+
+    #[test]
+    fn an_answer_whose_tokens_are_not_counted_is_measured() {
+        let body = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"length"}]}"#;
+        let signals = signals(body, Dialect::OpenAiChat);
+        assert!(signals.content && signals.usage.is_none());
+        assert_eq!(signals.finish.unwrap().native, "length");
         assert_eq!(signals.output_bytes, "hi".len());
+    }
+
+    #[test]
+    fn what_an_answer_says_of_endings_is_no_ending() {
+        let end = |choices: &str| {
+            let body = format!(r#"{{"choices":[{choices}],"usage":{{"total_tokens":1}}}}"#);
+            signals(&body, Dialect::OpenAiChat).finish.map(|finish| finish.native)
+        };
+        let quoting = r#"{"finish_reason" : "a\"b","message":{"content":"\"finish_reason\":\"no\""}}"#;
+        assert_eq!(end(quoting).as_deref(), Some("a\"b"));
+        assert_eq!(end(r#"{"finish_reason":"one"},{"finish_reason":"two"}"#).as_deref(), Some("two"));
+        assert_eq!(end(r#"{"finish_reason":null}"#), None);
+        assert_eq!(end(r#"{"message":{}}"#), None);
     }
 
     #[test]
