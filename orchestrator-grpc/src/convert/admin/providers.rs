@@ -70,11 +70,7 @@ pub(crate) fn message(provider: Provider) -> v1::Provider {
         timeouts: timeouts_message(provider.timeouts),
         rate_limit: None,
         headers: provider.headers,
-        options: Some(v1::ProviderOptions {
-            dialects,
-            body_overrides_json: body_overrides,
-            include_usage,
-        }),
+        options: Some(v1::ProviderOptions { dialects, body_overrides_json: body_overrides, include_usage }),
         managed_by: provider.managed_by.name().to_owned(),
         created_at: timestamp(provider.created_at),
         updated_at: timestamp(provider.updated_at),
