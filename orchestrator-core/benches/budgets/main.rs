@@ -122,7 +122,7 @@ fn whole_answer() -> Bytes {
 }
 
 #[library_benchmark]
-#[bench::whole_answer(args = (), setup = whole_answer, config = budget(23_400))]
+#[bench::whole_answer(args = (), setup = whole_answer, config = budget(16_800))]
 fn inspect(body: Bytes) -> (Signals, Bytes) {
     (Dialect::OpenAiChat.wire().inspect(black_box(&body)), body)
 }
@@ -237,7 +237,7 @@ fn keep_account(account: &Account) {
 }
 
 #[library_benchmark]
-#[bench::of_a_stream(args = (), setup = account, config = budget(21_600))]
+#[bench::of_a_stream(args = (), setup = account, config = budget(24_900))]
 fn ledger(account: Account) -> Account {
     keep_account(black_box(&account));
     account
