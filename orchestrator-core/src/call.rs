@@ -43,6 +43,8 @@ pub enum Input {
         dialect: Dialect,
         /// The body as it came.
         body: Bytes,
+        /// What the path said.
+        path: PathFacts,
     },
     /// The typed plane's chat. Its `stream` says whether it streams.
     Chat(Box<ChatRequest>),
@@ -55,6 +57,15 @@ pub enum Input {
         /// Only this one.
         id: Option<String>,
     },
+}
+
+/// What a request's path says of it, in dialects whose bodies do not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathFacts {
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The answer is to be streamed.
+    pub stream: bool,
 }
 
 /// A model as callers see it.
@@ -130,6 +141,8 @@ pub struct Facts {
     pub end_user: Option<String>,
     /// A session id that the body itself carries (`prompt_cache_key`).
     pub session_id: Option<String>,
+    /// The body holds another vendor's [sealed](crate::dialect::seal) reasoning: it cannot travel as it is.
+    pub sealed: bool,
     /// The body's length: what an estimate of its tokens starts from.
     pub body_bytes: usize,
 }

@@ -13,11 +13,15 @@
 //! 3. A row in `edge/router.rs` for each public path.
 //! 4. Fixtures: golden files for every shape, and the recordings of `testkit`.
 
+pub(crate) mod events;
+pub(crate) mod json;
 mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
+pub(crate) mod retry_after;
 pub mod scan;
+pub mod seal;
 pub mod splice;
 
 #[cfg(test)]

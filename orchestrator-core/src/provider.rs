@@ -13,6 +13,8 @@ pub mod echo;
 pub mod openai;
 pub mod openai_compatible;
 
+use std::borrow::Cow;
+
 use ::http::{HeaderMap, HeaderValue};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -36,6 +38,17 @@ pub fn kind(name: &str) -> Option<&'static dyn ProviderKind> {
     }
 }
 
+/// What a path may depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The dialect of the request.
+    pub dialect: Dialect,
+    /// The model's name at the provider.
+    pub model: &'a str,
+    /// A stream is asked for.
+    pub stream: bool,
+}
+
 /// What differs between vendors once the dialect is known.
 #[async_trait]
 pub trait ProviderKind: Send + Sync {
@@ -55,13 +68,18 @@ pub trait ProviderKind: Send + Sync {
         false
     }
 
-    /// The path behind the base URL for a request in `dialect`.
-    fn path(&self, dialect: Dialect) -> &'static str {
-        match dialect {
+    /// The path behind the base URL, and the query if there is one.
+    fn path(&self, asked: &Asked<'_>) -> Cow<'static, str> {
+        Cow::Borrowed(match asked.dialect {
             Dialect::OpenAiChat => "/chat/completions",
             Dialect::OpenAiCompletions => "/completions",
             Dialect::OpenAiEmbeddings => "/embeddings",
-        }
+        })
+    }
+
+    /// Headers that every request in `dialect` needs beside its credential. What callers and providers' options set wins.
+    fn headers(&self, _dialect: Dialect) -> &'static [(&'static str, &'static str)] {
+        &[]
     }
 
     /// The path behind the base URL where it lists its models, if it does.

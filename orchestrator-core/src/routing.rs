@@ -89,12 +89,13 @@ pub fn dialect_for(target: &Target, operation: Operation, own: Option<Dialect>) 
         None => provider::kind(&target.kind)?.dialects(),
     };
     let speaks = |dialect: &Dialect| spoken.contains(dialect);
-    let through_hub = match operation {
-        Operation::Chat | Operation::Completions => Dialect::OpenAiChat,
-        Operation::Embeddings => Dialect::OpenAiEmbeddings,
+    // What the hub translates into, the one that can say most to most providers first.
+    let through_hub: &[Dialect] = match operation {
+        Operation::Chat | Operation::Completions => &[Dialect::OpenAiChat],
+        Operation::Embeddings => &[Dialect::OpenAiEmbeddings],
         Operation::Models => return None,
     };
-    own.filter(speaks).or_else(|| Some(through_hub).filter(speaks))
+    own.filter(speaks).or_else(|| through_hub.iter().copied().find(speaks))
 }
 
 /// What the targets that were left out lack, for the error when all were.

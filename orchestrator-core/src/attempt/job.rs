@@ -2,6 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
 
@@ -60,12 +61,25 @@ impl Job {
     /// Errors: 400 that names the path of the wrong field.
     pub fn hub(&self) -> Result<&HubRequest> {
         let decoded = self.hub.get_or_init(|| match &self.input {
-            Input::Native { dialect, body } => dialect.wire().decode_request(body),
+            Input::Native { dialect, body, .. } => self.decoded(*dialect, body),
             Input::Chat(request) => Ok(HubRequest::Chat(request.clone())),
             Input::Embed(request) => Ok(HubRequest::Embed(request.clone())),
             Input::Models { .. } => Err(Error::internal("a list of models is no request for a provider")),
         });
         decoded.as_ref().map_err(Clone::clone)
+    }
+
+    /// A body in the hub's words, with what its path said.
+    fn decoded(&self, dialect: Dialect, body: &Bytes) -> Result<HubRequest> {
+        let mut request = dialect.wire().decode_request(body)?;
+        match &mut request {
+            HubRequest::Chat(chat) => {
+                chat.model.clone_from(&self.facts.model);
+                chat.stream = self.facts.stream;
+            }
+            HubRequest::Embed(embed) => embed.model.clone_from(&self.facts.model),
+        }
+        Ok(request)
     }
 
     /// How long the caller still waits; `None`: no limit.

@@ -1,12 +1,10 @@
 //! What the dialects of OpenAI's family share: Chat Completions, legacy Completions and Embeddings have one envelope for errors,
 //! one shape of usage, one framing of streams, and differ in what stands inside.
 
-pub(crate) mod json;
 pub(crate) mod peek;
 
 pub(crate) mod chunk;
 pub(crate) mod content;
-pub(crate) mod events;
 pub(crate) mod inspect;
 pub(crate) mod stream;
 pub(crate) mod tap;
@@ -15,4 +13,3 @@ pub(crate) mod write;
 
 pub(crate) mod error;
 pub(crate) mod models;
-pub(crate) mod retry_after;

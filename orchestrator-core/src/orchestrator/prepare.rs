@@ -136,7 +136,11 @@ fn dialect_name(input: &Input) -> &'static str {
 /// What one look at the input tells.
 pub(super) fn facts(input: &Input, max_depth: usize) -> Result<Facts> {
     match input {
-        Input::Native { dialect, body } => dialect.wire().peek(body, max_depth),
+        Input::Native { dialect, body, path } => {
+            let facts = dialect.wire().peek(body, max_depth)?;
+            let model = path.model.clone().unwrap_or(facts.model);
+            Ok(Facts { model, stream: facts.stream || path.stream, ..facts })
+        }
         Input::Chat(request) => chat_facts(request),
         Input::Embed(request) => embed_facts(request),
         Input::Models { .. } => Err(Error::internal("a list of models has no facts")),
@@ -162,6 +166,7 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         images: parts().any(|part| matches!(part.kind, PartKind::Image(_))),
         end_user: request.end_user.clone(),
         session_id: None,
+        sealed: false,
         body_bytes: text_bytes + tool_bytes,
     })
 }

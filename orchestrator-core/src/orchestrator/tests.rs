@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     admin::secrets::Vault,
-    call::About,
+    call::{About, PathFacts},
     catalog::{CatalogRows, samples},
     dialect::Dialect,
     ledger::journal::{self, Journal, Line},
@@ -51,7 +51,11 @@ fn call(stream: bool) -> Call {
     Call {
         request_id: "r1".into(),
         keys: vec!["secret".into()],
-        input: Input::Native { dialect: Dialect::OpenAiChat, body: Bytes::from(body) },
+        input: Input::Native {
+            dialect: Dialect::OpenAiChat,
+            body: Bytes::from(body),
+            path: PathFacts::default(),
+        },
         received: Instant::now(),
         timeout: None,
         about: About::default(),

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use orchestrator_base::config::Limits;
 use orchestrator_core::{
-    call::{About, Call, Head, Input},
+    call::{About, Call, Head, Input, PathFacts},
     dialect::Dialect,
     error::{Error, ErrorKind, Result},
 };
@@ -110,7 +110,9 @@ fn decode_input(
             required("path_args[\"id\"]", id)?;
             Ok(Input::Models { dialect, id: Some(id.to_owned()) })
         }
-        own if own.is_empty() || own == dialect.operation().name() => Ok(Input::Native { dialect, body }),
+        own if own.is_empty() || own == dialect.operation().name() => {
+            Ok(Input::Native { dialect, body, path: PathFacts::default() })
+        }
         _ => {
             let (own, name) = (dialect.operation().name(), dialect.name());
             Err(Wrong::new(

@@ -9,13 +9,12 @@ use serde_json::value::RawValue;
 use super::{
     content::{self, finish, pieces, signature, text},
     error::stream_error,
-    events::Event,
     usage,
 };
 use crate::{
     call::Signals,
     chat::{Finish, Usage},
-    dialect::Dialect,
+    dialect::{Dialect, events::Event},
     error::Error,
 };
 

@@ -11,9 +11,8 @@ use http::StatusCode;
 use memchr::memmem;
 use serde_json::Value;
 
-use super::{json::ObjectWriter, retry_after};
 use crate::{
-    dialect::{Dialect, ErrorAnswer, scan::Object},
+    dialect::{Dialect, ErrorAnswer, json::ObjectWriter, retry_after, scan::Object},
     error::{Error, ErrorKind, Upstream},
 };
 

@@ -4,10 +4,13 @@
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::json::must_be;
+use crate::dialect::json::must_be;
 use crate::{
     call::Facts,
-    dialect::scan::{self, Object},
+    dialect::{
+        scan::{self, Object},
+        seal,
+    },
     error::{Error, Result},
 };
 
@@ -39,6 +42,7 @@ pub(crate) fn peek(body: &Bytes, max_depth: usize, needs: Needs) -> Result<Facts
         images: memmem::find(body, b"\"image_url\"").is_some(),
         end_user: text(&object, "user")?,
         session_id: text(&object, "prompt_cache_key")?,
+        sealed: seal::is_in(body),
         body_bytes: body.len(),
     };
     if facts.stream && !needs.streams {
@@ -137,6 +141,7 @@ mod tests {
             images: true,
             end_user: Some("u".into()),
             session_id: Some("s".into()),
+            sealed: false,
             body_bytes: body.len(),
         };
         assert_eq!(facts, expected);

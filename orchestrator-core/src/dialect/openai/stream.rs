@@ -5,12 +5,11 @@ use bytes::Bytes;
 use super::{
     chunk::{CallDelta, Chunk, ChunkChoice, Delta, FunctionDelta, Reading},
     content::{self, Piece},
-    events::Events,
 };
 use crate::{
     call::{Batch, Signals},
     chat::{ChatEvent, ToolCallDelta},
-    dialect::{Dialect, StreamDecoder},
+    dialect::{Dialect, StreamDecoder, events::Events},
 };
 
 /// The decoder of Chat Completions and of legacy Completions.

@@ -12,10 +12,10 @@ use std::{ops::Range, sync::LazyLock};
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr2, memmem::Finder};
 
-use super::{chunk::Reading, events::Events};
+use super::chunk::Reading;
 use crate::{
     call::{Batch, Signals},
-    dialect::{Dialect, Tap},
+    dialect::{Dialect, Tap, events::Events},
 };
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));

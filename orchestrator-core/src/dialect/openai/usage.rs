@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::json::ObjectWriter;
 use crate::chat::Usage;
+use crate::dialect::json::ObjectWriter;
 
 /// Counts are read leniently: some servers write floats or `null`.
 #[derive(Debug, Default, Deserialize)]

@@ -4,7 +4,7 @@ use super::{EXTRA, decode_messages};
 use crate::{
     chat::{ChatRequest, Reasoning, ResponseFormat, Tool, ToolChoice},
     dialect::{
-        openai::json::{Fields, array, array_at, must_be, string_at},
+        json::{Fields, array, array_at, must_be, string_at},
         splice::{Edit, splice},
     },
     error::Result,

@@ -6,9 +6,9 @@
 use super::{OPAQUE_CALL, OPAQUE_MESSAGE, OPAQUE_PART, media};
 use crate::{
     chat::{Message, Part, PartKind, ReasoningPart, Role, ToolCall, ToolResult},
-    dialect::openai::{
-        content as wire,
+    dialect::{
         json::{Fields, ObjectWriter, array_at, must_be, string_at},
+        openai::content as wire,
     },
     error::{Error, Result},
 };
@@ -193,7 +193,7 @@ fn part(json: &str, path: &str) -> Result<Part> {
         "thinking" => PartKind::Reasoning(thinking(&mut fields)?),
         _ => return Ok(opaque(json)),
     };
-    Ok(Part { kind, cache_control })
+    Ok(Part { cache_control, ..Part::from(kind) })
 }
 
 /// A part that is passed on as it is, with its cache mark inside.

@@ -10,7 +10,7 @@ use crate::{
     chat::{ChatRequest, ResponseFormat, Tool, ToolChoice},
     dialect::{
         EncodeTarget, Encoded,
-        openai::json::{ObjectWriter, array, array_at, checked},
+        json::{ObjectWriter, array, array_at, checked},
         splice::{Edit, quoted, splice, with_include_usage},
     },
     error::{Error, Result},

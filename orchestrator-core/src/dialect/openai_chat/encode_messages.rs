@@ -4,7 +4,7 @@ use super::{OPAQUE_CALL, OPAQUE_MESSAGE, OPAQUE_PART, media};
 use crate::{
     chat::{ChatRequest, Message, Part, PartKind, Role, ToolCall, ToolResult},
     dialect::{
-        openai::json::{ObjectWriter, array, checked},
+        json::{ObjectWriter, array, checked},
         scan::Object,
         splice::quoted,
     },

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     chat::{Media, MediaSource},
-    dialect::openai::json::{Fields, ObjectWriter, must_be, string_at},
+    dialect::json::{Fields, ObjectWriter, must_be, string_at},
     error::Result,
 };
 

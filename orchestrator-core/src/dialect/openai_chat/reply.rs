@@ -7,10 +7,10 @@ use crate::{
     chat::{ChatReply, Choice},
     dialect::Dialect,
     dialect::{
+        json::{Fields, ObjectWriter, array, checked},
         openai::{
             content,
             error::stream_error,
-            json::{Fields, ObjectWriter, array, checked},
             usage,
             write::{Head, finish_reason, logprobs_with},
         },

@@ -12,8 +12,8 @@ use crate::{
     chat::{ChatEvent, ToolCallDelta, Usage},
     dialect::{
         StreamEncoder,
+        json::ObjectWriter,
         openai::{
-            json::ObjectWriter,
             usage,
             write::{DONE, Head, event, finish_reason, logprobs_with},
         },
@@ -63,7 +63,7 @@ impl ChatEncoder {
                 self.chunk(*choice, ObjectWriter::new(), None, finish_reason(finish), out);
             }
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
-            ChatEvent::ReasoningBlock { .. } | ChatEvent::Done => {}
+            ChatEvent::ReasoningBlock { .. } | ChatEvent::Citation { .. } | ChatEvent::Done => {}
         }
     }
 
@@ -149,6 +149,7 @@ fn choice_of(event: &ChatEvent) -> Option<u32> {
         ChatEvent::ToolCall(call) => Some(call.choice),
         ChatEvent::Started { .. }
         | ChatEvent::ReasoningBlock { .. }
+        | ChatEvent::Citation { .. }
         | ChatEvent::Logprobs { .. }
         | ChatEvent::Finished { .. }
         | ChatEvent::Usage(_)

@@ -6,7 +6,7 @@ use crate::{
     chat::{ChatRequest, Message, Part, PartKind, Role},
     dialect::{
         EncodeTarget, Encoded,
-        openai::json::{Fields, ObjectWriter, array_at, checked, must_be, string_at},
+        json::{Fields, ObjectWriter, array_at, checked, must_be, string_at},
         openai_chat::{decode, encode},
         splice::{Edit, splice},
     },
