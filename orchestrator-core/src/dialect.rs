@@ -216,6 +216,48 @@ pub struct EncodeTarget<'a> {
     pub overrides: &'a [(String, JsonText)],
     /// The provider takes only the older field names (`max_tokens`), as compatible servers do.
     pub legacy_names: bool,
+    /// How else the provider's Chat differs from OpenAI's.
+    pub quirks: Quirks,
+}
+
+/// How a server's Chat differs from what OpenAI publishes. The default is what most servers that imitate it take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// Where the reasoning of a history goes.
+    pub thinking: Thinking,
+    /// `tool_choice` says `any` for what OpenAI calls `required`.
+    pub any_tool: bool,
+    /// The seed is called `random_seed`.
+    pub random_seed: bool,
+    /// Ids of tool calls are nine letters and digits.
+    pub short_ids: bool,
+    /// `top_k` is taken.
+    pub top_k: bool,
+}
+
+impl Quirks {
+    /// As most servers are.
+    pub const NONE: Self = Self {
+        thinking: Thinking::Content,
+        any_tool: false,
+        random_seed: false,
+        short_ids: false,
+        top_k: false,
+    };
+}
+
+/// Where a server wants the reasoning of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Thinking {
+    /// In `reasoning_content`.
+    #[default]
+    Content,
+    /// In `reasoning`.
+    Reasoning,
+    /// In the content, as parts of type `thinking`.
+    Parts,
+    /// Nowhere: it refuses or ignores it.
+    Nowhere,
 }
 
 /// A request ready for a provider.

@@ -12,7 +12,7 @@ use crate::{
     catalog::route::Target,
     dialect::{Dialect, Edits, EncodeTarget},
     error::{Error, ErrorKind, Result},
-    provider::{self, Asked, ProviderKind},
+    provider::{self, Asked, ProviderKind, preset::preset},
     routing,
 };
 
@@ -44,7 +44,9 @@ pub fn prepare(job: &Job, target: &Target, kind: &dyn ProviderKind) -> Result<Pr
         .ok_or_else(|| Error::internal("the plan holds a provider that cannot do this"))?;
     // Another vendor's sealed reasoning has to come out first, and only the hub's words can say where it stands.
     let same = own == Some(dialect) && !job.facts.sealed;
-    let wants_usage = job.facts.stream && target.include_usage.unwrap_or_else(|| kind.takes_include_usage());
+    let preset = target.preset.as_deref().and_then(preset);
+    let takes_usage = || preset.map_or_else(|| kind.takes_include_usage(), |preset| preset.include_usage);
+    let wants_usage = job.facts.stream && target.include_usage.unwrap_or_else(takes_usage);
     let (body, dropped) = match &job.input {
         Input::Native { body, .. } if same => {
             let edits = Edits {
@@ -60,6 +62,7 @@ pub fn prepare(job: &Job, target: &Target, kind: &dyn ProviderKind) -> Result<Pr
                 include_usage: wants_usage,
                 overrides: &target.overrides,
                 legacy_names: kind.legacy_names(),
+                quirks: preset.map_or_else(|| kind.quirks(), |preset| preset.quirks),
             };
             let encoded = dialect.wire().encode_request(job.hub()?, &encode)?;
             (encoded.body, encoded.dropped)
@@ -68,7 +71,12 @@ pub fn prepare(job: &Job, target: &Target, kind: &dyn ProviderKind) -> Result<Pr
     if job.strict && !dropped.is_empty() {
         return Err(lossy(&target.provider_name, &dropped));
     }
-    let asked = Asked { dialect, model: &target.upstream_model, stream: job.facts.stream };
+    let asked = Asked {
+        dialect,
+        model: &target.upstream_model,
+        stream: job.facts.stream,
+        api_version: target.api_version.as_deref(),
+    };
     Ok(Prepared {
         dialect,
         same,

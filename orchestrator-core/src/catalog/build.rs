@@ -135,6 +135,8 @@ fn direct_target(provider: &Provider, keys: Vec<TargetKey>, defaults: &config::T
         headers: Arc::new(headers(provider)),
         overrides: overrides.map(|(name, json)| (name.clone(), json.clone())).collect(),
         include_usage: provider.options.include_usage,
+        preset: provider.options.preset.as_deref().map(Arc::from),
+        api_version: provider.options.api_version.as_deref().map(Arc::from),
         keys: keys.into(),
     }
 }

@@ -54,6 +54,11 @@ impl<'a> Fields<'a> {
         self.members.remove(name)
     }
 
+    /// The member's text, which stays.
+    pub(crate) fn peek(&self, name: &str) -> Option<&'a str> {
+        self.members.get(name).copied()
+    }
+
     /// Takes a string.
     pub(crate) fn string(&mut self, name: &str) -> Result<Option<String>> {
         let path = self.path_of(name);

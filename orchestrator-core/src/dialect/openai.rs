@@ -4,7 +4,9 @@
 pub(crate) mod peek;
 
 pub(crate) mod chunk;
+pub(crate) mod citations;
 pub(crate) mod content;
+pub(crate) mod details;
 pub(crate) mod inspect;
 pub(crate) mod stream;
 pub(crate) mod tap;

@@ -50,13 +50,15 @@ pub(crate) fn change(message: v1::Provider, paths: &[String]) -> Result<Provider
 }
 
 fn options(message: Option<v1::ProviderOptions>) -> ProviderOptions {
-    let v1::ProviderOptions { dialects, body_overrides_json, include_usage } = message.unwrap_or_default();
-    ProviderOptions { dialects, body_overrides: body_overrides_json.into_iter().collect(), include_usage }
+    let v1::ProviderOptions { dialects, body_overrides_json, include_usage, preset, api_version } =
+        message.unwrap_or_default();
+    let body_overrides = body_overrides_json.into_iter().collect();
+    ProviderOptions { dialects, body_overrides, include_usage, preset, api_version }
 }
 
 /// Into the contract.
 pub(crate) fn message(provider: Provider) -> v1::Provider {
-    let ProviderOptions { dialects, body_overrides, include_usage } = provider.options;
+    let ProviderOptions { dialects, body_overrides, include_usage, preset, api_version } = provider.options;
     v1::Provider {
         id: provider.id,
         name: provider.name,
@@ -74,6 +76,8 @@ pub(crate) fn message(provider: Provider) -> v1::Provider {
             dialects,
             body_overrides_json: body_overrides.into_iter().collect(),
             include_usage,
+            preset,
+            api_version,
         }),
         managed_by: provider.managed_by.name().to_owned(),
         created_at: timestamp(provider.created_at),
