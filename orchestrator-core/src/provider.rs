@@ -10,6 +10,7 @@ pub mod http;
 pub mod sse;
 
 pub mod echo;
+pub mod gemini;
 pub mod openai;
 pub mod openai_compatible;
 
@@ -26,12 +27,13 @@ use crate::{
 };
 
 /// The names of all kinds, as Admin takes them.
-pub const KINDS: [&str; 3] = ["openai", "openai_compatible", "echo"];
+pub const KINDS: [&str; 4] = ["openai", "gemini", "openai_compatible", "echo"];
 
 /// The kind of that name.
 pub fn kind(name: &str) -> Option<&'static dyn ProviderKind> {
     match name {
         "openai" => Some(&openai::OpenAi),
+        "gemini" => Some(&gemini::Gemini),
         "openai_compatible" => Some(&openai_compatible::OpenAiCompatible),
         "echo" => Some(&echo::Echo),
         _ => None,
@@ -74,6 +76,9 @@ pub trait ProviderKind: Send + Sync {
             Dialect::OpenAiChat => "/chat/completions",
             Dialect::OpenAiCompletions => "/completions",
             Dialect::OpenAiEmbeddings => "/embeddings",
+            Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => {
+                return Cow::Owned(gemini::path(asked));
+            }
         })
     }
 
