@@ -66,6 +66,8 @@ pub struct PathFacts {
     pub model: Option<String>,
     /// The answer is to be streamed.
     pub stream: bool,
+    /// A stream is one JSON array whose elements come one by one, instead of server-sent events.
+    pub json_array: bool,
 }
 
 /// A model as callers see it.

@@ -14,6 +14,8 @@
 //! 4. Fixtures: golden files for every shape, and the recordings of `testkit`.
 
 pub(crate) mod events;
+pub mod gemini;
+pub mod gemini_embeddings;
 pub(crate) mod json;
 mod openai;
 pub mod openai_chat;
@@ -46,11 +48,24 @@ pub enum Dialect {
     OpenAiCompletions,
     /// OpenAI Embeddings.
     OpenAiEmbeddings,
+    /// Gemini generateContent.
+    Gemini,
+    /// Gemini batchEmbedContents.
+    GeminiEmbeddings,
+    /// Gemini embedContent: one embedding, where the batch has a list.
+    GeminiEmbedContent,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::OpenAiChat, Self::OpenAiCompletions, Self::OpenAiEmbeddings];
+    pub const ALL: [Self; 6] = [
+        Self::OpenAiChat,
+        Self::OpenAiCompletions,
+        Self::OpenAiEmbeddings,
+        Self::Gemini,
+        Self::GeminiEmbeddings,
+        Self::GeminiEmbedContent,
+    ];
 
     /// The public name: in `options.dialects`, in `InvokeRequest.dialect`, in the ledger.
     pub fn name(self) -> &'static str {
@@ -58,6 +73,9 @@ impl Dialect {
             Self::OpenAiChat => "openai_chat",
             Self::OpenAiCompletions => "openai_completions",
             Self::OpenAiEmbeddings => "openai_embeddings",
+            Self::Gemini => "gemini",
+            Self::GeminiEmbeddings => "gemini_embeddings",
+            Self::GeminiEmbedContent => "gemini_embed_content",
         }
     }
 
@@ -69,9 +87,11 @@ impl Dialect {
     /// What is asked in it: the operation that keys are allowed and the ledger counts.
     pub fn operation(self) -> Operation {
         match self {
-            Self::OpenAiChat => Operation::Chat,
+            Self::OpenAiChat | Self::Gemini => Operation::Chat,
             Self::OpenAiCompletions => Operation::Completions,
-            Self::OpenAiEmbeddings => Operation::Embeddings,
+            Self::OpenAiEmbeddings | Self::GeminiEmbeddings | Self::GeminiEmbedContent => {
+                Operation::Embeddings
+            }
         }
     }
 
@@ -81,6 +101,9 @@ impl Dialect {
             Self::OpenAiChat => &openai_chat::OpenAiChat,
             Self::OpenAiCompletions => &openai_completions::OpenAiCompletions,
             Self::OpenAiEmbeddings => &openai_embeddings::OpenAiEmbeddings,
+            Self::Gemini => &gemini::Gemini,
+            Self::GeminiEmbeddings => &gemini_embeddings::BATCH,
+            Self::GeminiEmbedContent => &gemini_embeddings::SINGLE,
         }
     }
 }
@@ -295,6 +318,12 @@ pub trait Tap: Send {
 pub trait StreamDecoder: Send {
     /// Takes a stretch of whole events.
     fn decode(&mut self, events: &Bytes) -> Batch;
+
+    /// What was held back until the connection ended as it should: in a dialect without a terminator only that says that a
+    /// finish was the last one.
+    fn end(&mut self) -> Vec<ChatEvent> {
+        Vec::new()
+    }
 }
 
 /// Writes one stream of its dialect.

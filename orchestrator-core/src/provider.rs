@@ -11,6 +11,7 @@ pub mod sse;
 
 pub mod azure_openai;
 pub mod echo;
+pub mod gemini;
 pub mod openai;
 pub mod openai_compatible;
 pub mod preset;
@@ -28,12 +29,13 @@ use crate::{
 };
 
 /// The names of all kinds, as Admin takes them.
-pub const KINDS: [&str; 4] = ["openai", "azure_openai", "openai_compatible", "echo"];
+pub const KINDS: [&str; 5] = ["openai", "gemini", "azure_openai", "openai_compatible", "echo"];
 
 /// The kind of that name.
 pub fn kind(name: &str) -> Option<&'static dyn ProviderKind> {
     match name {
         "openai" => Some(&openai::OpenAi),
+        "gemini" => Some(&gemini::Gemini),
         "azure_openai" => Some(&azure_openai::AzureOpenAi),
         "openai_compatible" => Some(&openai_compatible::OpenAiCompatible),
         "echo" => Some(&echo::Echo),
@@ -60,6 +62,7 @@ fn openai_path(dialect: Dialect) -> &'static str {
         Dialect::OpenAiChat => "/chat/completions",
         Dialect::OpenAiCompletions => "/completions",
         Dialect::OpenAiEmbeddings => "/embeddings",
+        _ => "",
     }
 }
 
@@ -103,7 +106,14 @@ pub trait ProviderKind: Send + Sync {
 
     /// The path behind the base URL, and the query if there is one.
     fn path(&self, asked: &Asked<'_>) -> Cow<'static, str> {
-        Cow::Borrowed(openai_path(asked.dialect))
+        Cow::Borrowed(match asked.dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => {
+                openai_path(asked.dialect)
+            }
+            Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => {
+                return Cow::Owned(gemini::path(asked));
+            }
+        })
     }
 
     /// Headers that every request in `dialect` needs beside its credential. What callers and providers' options set wins.

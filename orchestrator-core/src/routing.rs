@@ -91,8 +91,8 @@ pub fn dialect_for(target: &Target, operation: Operation, own: Option<Dialect>) 
     let speaks = |dialect: &Dialect| spoken.contains(dialect);
     // What the hub translates into, the one that can say most to most providers first.
     let through_hub: &[Dialect] = match operation {
-        Operation::Chat | Operation::Completions => &[Dialect::OpenAiChat],
-        Operation::Embeddings => &[Dialect::OpenAiEmbeddings],
+        Operation::Chat | Operation::Completions => &[Dialect::OpenAiChat, Dialect::Gemini],
+        Operation::Embeddings => &[Dialect::OpenAiEmbeddings, Dialect::GeminiEmbeddings],
         Operation::Models => return None,
     };
     own.filter(speaks).or_else(|| through_hub.iter().copied().find(speaks))

@@ -4,16 +4,16 @@
 
 use axum::{
     Router,
-    extract::{Request, State},
-    response::IntoResponse as _,
+    extract::{Path, Request, State, rejection::PathRejection},
+    response::{IntoResponse as _, Response},
     routing::{get, head, post},
 };
 use http::StatusCode;
 
 use crate::{
     Edge, admin_api,
-    error::EdgeError,
-    native::{Target, invoke, invoke_named},
+    error::{EdgeError, Voice},
+    native::{Target, gemini, invoke, invoke_named},
     ops,
 };
 
@@ -28,6 +28,9 @@ pub(crate) fn routes(edge: Edge) -> Router {
     let mut router = Router::new().route("/", head(async || StatusCode::OK));
     for prefix in ["/v1", "/openai/v1", "/api/v1"] {
         router = client_api(router, prefix);
+    }
+    for prefix in ["/v1beta", "/gemini/v1beta"] {
+        router = gemini_api(router, prefix);
     }
     for prefix in ["", "/api/v1"] {
         router = operations(router, prefix);
@@ -51,11 +54,33 @@ fn client_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
         .route(&format!("{prefix}/chat/completions"), post(to(CHAT)))
         .route(&format!("{prefix}/completions"), post(to(COMPLETIONS)))
         .route(&format!("{prefix}/embeddings"), post(to(EMBEDDINGS)))
-        .route(&format!("{prefix}/models"), get(to(LIST_MODELS)))
+        .route(&format!("{prefix}/models"), get(list_models))
+        .route(&format!("{prefix}/models/{{*id}}"), get(get_model).post(gemini::invoke_verb))
+}
+
+/// `GET /models` is the same path with all vendors; the headers tell whose list is meant.
+async fn list_models(State(edge): State<Edge>, request: Request) -> Response {
+    match Voice::of(request.uri().path(), request.headers()) {
+        Voice::Gemini => gemini::list_models(edge, request).await,
+        Voice::OpenAi => invoke(edge, LIST_MODELS, request).await,
+    }
+}
+
+async fn get_model(edge: State<Edge>, id: Result<Path<String>, PathRejection>, request: Request) -> Response {
+    match Voice::of(request.uri().path(), request.headers()) {
+        Voice::Gemini => gemini::get_model(edge, id, request).await,
+        Voice::OpenAi => invoke_named(edge, GET_MODEL, id, request).await,
+    }
+}
+
+fn gemini_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
+    router
         .route(
-            &format!("{prefix}/models/{{*id}}"),
-            get(|edge, id, request| invoke_named(edge, GET_MODEL, id, request)),
+            &format!("{prefix}/models"),
+            get(|State(edge): State<Edge>, request: Request| gemini::list_models(edge, request)),
         )
+        .route(&format!("{prefix}/models/{{*id}}"), get(gemini::get_model).post(gemini::invoke_verb))
+        .route(&format!("{prefix}/{{*rest}}"), post(gemini::invoke_verb))
 }
 
 fn operations(router: Router<Edge>, prefix: &str) -> Router<Edge> {

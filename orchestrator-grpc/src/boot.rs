@@ -206,6 +206,10 @@ async fn seed(
         let base_url = config.vendors.openai_base_url.as_deref();
         seed::ensure_vendor(admin, "openai", "openai", base_url, secret).await?;
     }
+    if let Some(secret) = &config.vendors.gemini_api_key {
+        let base_url = config.vendors.gemini_base_url.as_deref();
+        seed::ensure_vendor(admin, "gemini", "gemini", base_url, secret).await?;
+    }
     let has_keys = !catalog.peek().keys.is_empty();
     if let Some(client) = keys::first_client(config, data_dir, has_keys)? {
         seed::ensure_client_key(admin, &client).await?;

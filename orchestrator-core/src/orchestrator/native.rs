@@ -1,5 +1,6 @@
 //! Delivery on the native plane: bytes of the caller's dialect, failures included.
 
+mod framing;
 mod headers;
 mod live;
 
@@ -18,11 +19,12 @@ use super::{Orchestrator, prepare::PreparedCall};
 use crate::{
     attempt::{self, Committed, CommittedAnswer, Job, WholeAnswer},
     call::Head,
-    dialect::Wire,
+    dialect::{HubReply, HubRequest, Wire},
     error::{Error, Result},
     ledger::{Entry, Outcome},
     routing::Plan,
 };
+use framing::Framing;
 use live::Live;
 
 /// An answer on the native plane.
@@ -70,7 +72,7 @@ pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dy
         entry.saw(signals);
         let body = match answer {
             WholeAnswer::Raw(bytes) => bytes,
-            WholeAnswer::Hub(reply) => wire.encode_reply(&reply)?,
+            WholeAnswer::Hub(reply) => wire.encode_reply(&as_asked(*reply, &job, &entry))?,
         };
         Ok((headers::answered(status, &headers, &dropped, &job, &entry), body))
     });
@@ -84,6 +86,18 @@ pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dy
             failure(&error, &job.request_id, wire, Some(&entry))
         }
     }
+}
+
+/// An answer with what only the request tells: how its vectors are to be written, and of which model they are where the provider
+/// does not say.
+fn as_asked(mut reply: HubReply, job: &Job, entry: &Entry) -> HubReply {
+    if let (HubReply::Embed(reply), Ok(HubRequest::Embed(request))) = (&mut reply, job.hub()) {
+        reply.encoding = request.encoding;
+        if reply.model.is_empty() {
+            reply.model = entry.served().upstream_model;
+        }
+    }
+    reply
 }
 
 /// Answers a request that streams. The head waits for the commit point, so that a failure before it has a status of its own;
@@ -136,6 +150,7 @@ pub struct NativeStream {
     state: State,
     job: Arc<Job>,
     wire: &'static dyn Wire,
+    framing: Framing,
     /// Fires when nothing was sent for a while; armed again at each firing, not at each piece.
     quiet: Pin<Box<Sleep>>,
     quiet_for: std::time::Duration,
@@ -171,7 +186,8 @@ impl State {
 impl NativeStream {
     fn new(state: State, job: Arc<Job>, wire: &'static dyn Wire, quiet_for: std::time::Duration) -> Self {
         let sent = tokio::time::Instant::now();
-        Self { state, job, wire, quiet: Box::pin(sleep(quiet_for)), quiet_for, sent }
+        let framing = Framing::of(&job);
+        Self { state, job, wire, framing, quiet: Box::pin(sleep(quiet_for)), quiet_for, sent }
     }
 
     fn poll_state(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -213,7 +229,7 @@ impl NativeStream {
                 continue;
             }
             self.quiet.as_mut().reset(now + self.quiet_for);
-            if let Some(bytes) = self.wire.idle_bytes() {
+            if let Some(bytes) = self.framing.idle_bytes(self.wire) {
                 return Poll::Ready(bytes);
             }
         }
@@ -225,9 +241,13 @@ impl Stream for NativeStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = &mut *self;
-        if let Poll::Ready(next) = this.poll_state(context) {
+        while let Poll::Ready(next) = this.poll_state(context) {
             this.sent = tokio::time::Instant::now();
-            return Poll::Ready(next);
+            let Some(events) = next else { return Poll::Ready(this.framing.end()) };
+            let framed = this.framing.frame(events);
+            if !framed.is_empty() {
+                return Poll::Ready(Some(framed));
+            }
         }
         let idle = ready!(this.poll_quiet(context));
         this.sent = tokio::time::Instant::now();

@@ -184,6 +184,7 @@ fn provider_body(error: &Error) -> Option<&Bytes> {
     let upstream = error.upstream.as_ref()?;
     Dialect::from_name(upstream.dialect).filter(|dialect| match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => true,
+        Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => false,
     })?;
     Some(&upstream.body).filter(|body| !body.is_empty())
 }

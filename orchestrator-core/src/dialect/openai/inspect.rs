@@ -22,7 +22,7 @@ use crate::{
 pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
     let answer_field = match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => "choices",
-        Dialect::OpenAiEmbeddings => "data",
+        _ => "data",
     };
     let mut signals = Signals::default();
     let Ok(object) = Object::scan(body, usize::MAX) else {
@@ -41,7 +41,7 @@ pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
             read_choices(answer.unwrap_or_default(), &mut signals);
         }
-        Dialect::OpenAiEmbeddings => {
+        _ => {
             let inner = answer.unwrap_or_default().strip_prefix(b"[").unwrap_or_default();
             signals.content = inner.trim_ascii_start().first() == Some(&b'{');
         }

@@ -195,7 +195,8 @@ impl Matrix {
         let right = compare(&said, &got, shape(caller));
         for (feature, right) in FEATURES.into_iter().zip(right) {
             if let Some(right) = right {
-                self.note(caller, provider, feature, right, file);
+                let seen = format!("{file}\n    {said:?}\n    {got:?}");
+                self.note(caller, provider, feature, right, &seen);
             }
         }
     }

@@ -132,7 +132,7 @@ impl Reader {
         self.said.usage = Some(Tokens {
             prompt,
             completion,
-            cached: cached.into_iter().map(count).find(|cached| *cached > 0).unwrap_or_default(),
+            cached: cached.into_iter().map(count).find(|cached| *cached > 0).unwrap_or_default().min(prompt),
             reasoning: Some(count(&details["reasoning_tokens"])),
             total: usage["total_tokens"].as_u64(),
         });

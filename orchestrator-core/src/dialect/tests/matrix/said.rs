@@ -135,8 +135,9 @@ pub(super) fn compare(provider: &Said, caller: &Said, shape: Shape) -> [Option<b
             if choice.sources.is_empty() { String::new() } else { format!("{:?}", choice.sources) }
         }),
         endings_agree(each(&endings), &right, caller),
-        usage(left.usage, right.usage),
-        Some(left.complete == right.complete && left.error == right.error),
+        // Behind an error nobody is told what it cost.
+        if left.error { None } else { usage(left.usage, right.usage) },
+        Some((left.complete && !left.error) == right.complete && left.error == right.error),
     ]
 }
 
