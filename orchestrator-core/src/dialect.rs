@@ -25,6 +25,7 @@ pub(crate) mod retry_after;
 pub mod scan;
 pub mod seal;
 pub mod splice;
+pub(crate) mod told;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ mod usage;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 pub(crate) use self::file::load_fixtures;
 pub use self::usage::{Usage, data_events, usage_of};
@@ -136,6 +137,30 @@ pub fn everything() -> Vec<Recording> {
         ),
     }
     openai_family(&all).into_iter().cloned().collect()
+}
+
+/// The fixtures and recordings of Gemini's content and embeddings, Vertex included, on the same terms as [`everything`].
+///
+/// Recordings of streams that were asked for without `alt=sse` are one JSON array: what the same stream is as events is in
+/// [`as_events`].
+pub fn of_gemini() -> Vec<Recording> {
+    let mut all = fixtures::load().expect("the fixtures are readable");
+    all.extend(find().map(|dir| load(&dir).expect("the recordings are readable")).unwrap_or_default());
+    all.retain(|recording| {
+        let endpoints = ["generateContent", "streamGenerateContent", "gemini_embed"];
+        endpoints.contains(&recording.endpoint.as_str())
+    });
+    all
+}
+
+/// A stream of Gemini's as server-sent events, whichever form it was recorded in.
+pub fn as_events(recording: &Recording) -> Bytes {
+    let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(&recording.body) else {
+        return recording.body.clone();
+    };
+    let events =
+        elements.iter().map(|json| format!("data: {}\r\n\r\n", json.get().replace(['\n', '\r'], " ")));
+    Bytes::from(events.collect::<String>())
 }
 
 /// Those of chat completions, completions and embeddings.

@@ -1,6 +1,7 @@
 //! The dialects against real traffic: the project's own exchanges, and answers of OpenAI, Azure and a dozen compatible servers that
 //! other projects recorded, where those are there. What is expected is read by naive code over parsed JSON.
 
+mod gemini;
 mod matrix;
 mod naive;
 
@@ -30,7 +31,7 @@ fn wire_of(recording: &Recording) -> &'static dyn Wire {
     match recording.operation().unwrap() {
         Operation::ChatCompletions => Dialect::OpenAiChat.wire(),
         Operation::Completions => Dialect::OpenAiCompletions.wire(),
-        Operation::Embeddings => Dialect::OpenAiEmbeddings.wire(),
+        _ => Dialect::OpenAiEmbeddings.wire(),
     }
 }
 

@@ -50,18 +50,9 @@ pub(super) async fn answer(
     };
     let mut headers = headers_of(&head);
 
-    let body = if framing != Framing::Unknown {
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
-        // Asks nginx, and proxies that follow it, not to hold events back.
-        headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
-        Body::new(PartsBody {
-            ready: [Some(first.data), None],
-            rest: Some(rest),
-            framing,
-            voice,
-            begun: false,
-        })
-    } else {
+    let in_parts =
+        |ready, rest| Body::new(PartsBody { ready, rest: Some(rest), framing, voice, begun: false });
+    let body = if framing == Framing::Unknown {
         match rest.message().await {
             Ok(None) => whole(status, &mut headers, first.data),
             // By contract a whole answer is one part, and that part is here.
@@ -69,11 +60,13 @@ pub(super) async fn answer(
                 tracing::warn!(grpc.code = ?lost.code(), "the core was lost after a whole answer");
                 whole(status, &mut headers, first.data)
             }
-            Ok(Some(second)) => {
-                let ready = [Some(first.data), Some(second.data)];
-                Body::new(PartsBody { ready, rest: Some(rest), framing, voice, begun: false })
-            }
+            Ok(Some(second)) => in_parts([Some(first.data), Some(second.data)], rest),
         }
+    } else {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+        // Asks nginx, and proxies that follow it, not to hold events back.
+        headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
+        in_parts([Some(first.data), None], rest)
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -108,7 +108,7 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str) -> Vec<S
     let (fields, required): (&[(&str, Is)], &str) = match operation {
         Operation::ChatCompletions => (&CHAT, "messages"),
         Operation::Completions => (&COMPLETIONS, "prompt"),
-        Operation::Embeddings => (&EMBEDDINGS, "input"),
+        _ => (&EMBEDDINGS, "input"),
     };
     check_fields(&request, fields, required, &mut complaints);
     if request.get("model").and_then(Value::as_str) != Some(model) {
@@ -126,7 +126,7 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str) -> Vec<S
             }
         }
         Operation::Completions => check_prompt("prompt", request.get("prompt"), &mut complaints),
-        Operation::Embeddings => check_prompt("input", request.get("input"), &mut complaints),
+        _ => check_prompt("input", request.get("input"), &mut complaints),
     }
     complaints
 }

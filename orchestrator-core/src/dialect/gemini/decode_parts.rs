@@ -90,14 +90,12 @@ impl History {
     fn answered(&mut self, id: &str, name: &str, path: &str) -> Result<String> {
         let by_id = self.waiting.iter().position(|(waiting, _)| !id.is_empty() && waiting == id);
         let by_name = || self.waiting.iter().position(|(_, waiting)| waiting == name);
-        match by_id.or_else(by_name) {
-            Some(at) => Ok(self.waiting.remove(at).0),
-            None => {
-                let path = format!("{path}.functionResponse");
-                let message = format!("`{path}` answers `{name}`, which the turn before does not call");
-                Err(Error::invalid(path, message))
-            }
+        if let Some(at) = by_id.or_else(by_name) {
+            return Ok(self.waiting.remove(at).0);
         }
+        let path = format!("{path}.functionResponse");
+        let message = format!("`{path}` answers `{name}`, which the turn before does not call");
+        Err(Error::invalid(path, message))
     }
 }
 
@@ -181,12 +179,29 @@ fn call_of(
     let path = call.path_of("args");
     let arguments = match call.take("args") {
         None => "{}".to_owned(),
-        Some(json) if json.starts_with('{') => json.to_owned(),
+        Some(json) if json.starts_with('{') => compact(json),
         Some(_) => return Err(must_be(&path, "an object")),
     };
     let id = call.string("id")?.unwrap_or_default();
     let id = ids(Asked::Call { id, name: name.clone() })?;
     Ok(ToolCall { id, name, arguments, signature })
+}
+
+/// JSON without the white space between its tokens, as models write arguments; Gemini's whole answers are indented.
+fn compact(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let (mut inside, mut escaped) = (false, false);
+    for letter in json.chars() {
+        if !inside && letter.is_ascii_whitespace() {
+            continue;
+        }
+        if letter == '"' && !escaped {
+            inside = !inside;
+        }
+        escaped = inside && letter == '\\' && !escaped;
+        out.push(letter);
+    }
+    out
 }
 
 fn result_of(mut response: Fields<'_>, ids: &mut dyn FnMut(Asked) -> Result<String>) -> Result<ToolResult> {

@@ -37,7 +37,9 @@ impl Written {
     /// Adds a member.
     pub(super) fn add(&mut self, name: &str, json: &str) {
         self.json.pop();
-        self.json.push_str(&format!(",{}:{json}}}", quoted(name)));
+        for piece in [",", &quoted(name), ":", json, "}"] {
+            self.json.push_str(piece);
+        }
     }
 
     /// Adds a signature if there is one.

@@ -12,7 +12,7 @@ use crate::{
     dialect::{
         Dialect, ErrorAnswer,
         json::{ObjectWriter, array},
-        retry_after,
+        retry_after, told,
     },
     error::{Error, ErrorKind, Upstream},
 };
@@ -86,8 +86,11 @@ pub(in crate::dialect) fn read_error(answer: &ErrorAnswer<'_>, dialect: Dialect)
     let about_our_account = status == 400 && said.status.as_deref() == Some("FAILED_PRECONDITION");
     let kind = if about_our_key || about_our_account { ErrorKind::ProviderFailed } else { kind_of(status) };
     let message = match said.message {
-        _ if about_our_key => {
-            format!("provider {} refused the gateway's access to it ({status})", answer.provider)
+        // Where Google's words quote the key, whoever asked it takes them out.
+        message if about_our_key => {
+            let refused =
+                format!("provider {} refused the gateway's access to it ({status})", answer.provider);
+            message.map_or(refused.clone(), |message| format!("{refused}: {message}"))
         }
         Some(message) => message,
         None => format!("provider {} answered {status}", answer.provider),
@@ -165,7 +168,7 @@ fn provider_body(error: &Error) -> Option<&Bytes> {
 fn envelope(error: &Error) -> String {
     let mut inner = ObjectWriter::new();
     inner.plain("code", error.status());
-    inner.string("message", &error.message);
+    inner.string("message", &told::message(error));
     inner.string("status", status_of(error.kind));
     let details = details(error);
     if !details.is_empty() {

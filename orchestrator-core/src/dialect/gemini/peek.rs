@@ -117,7 +117,7 @@ mod tests {
             r#"{"contents":[],"tools":"all"}"#,
         ];
         let said = refusals.map(|body| peek(&Bytes::from_static(body.as_bytes()), 128).unwrap_err().message);
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"));
     }
 
     #[test]

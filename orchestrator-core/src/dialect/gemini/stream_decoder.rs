@@ -4,6 +4,7 @@
 //! end tells. So ends are held back until then.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use super::{
     chunk::{Candidate, Chunk, Reading},
@@ -113,8 +114,7 @@ impl GeminiDecoder {
         let (grounding, attribution) = (candidate.grounding_metadata, candidate.citation_metadata);
         if grounding.is_some() || attribution.is_some() {
             let text = &self.open(choice).text;
-            let read =
-                citation::read(grounding.map(|json| json.get()), attribution.map(|json| json.get()), text);
+            let read = citation::read(grounding.map(RawValue::get), attribution.map(RawValue::get), text);
             out.extend(read.into_iter().map(|citation| ChatEvent::Citation { choice, citation }));
         }
         if let Some(json) = candidate.logprobs_result {

@@ -148,7 +148,7 @@ impl GeminiEncoder {
         }
         // JSON has line breaks only between its tokens, where a space does as well.
         let json = chunk.finish().replace(['\n', '\r'], " ");
-        out.push_str(&format!("data: {json}\r\n\r\n"));
+        out.extend(["data: ", &json, "\r\n\r\n"]);
     }
 
     /// The last piece of a choice.
