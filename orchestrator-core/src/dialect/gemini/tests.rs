@@ -49,7 +49,13 @@ fn decoded(body: &str) -> ChatRequest {
 }
 
 fn encoded(request: &ChatRequest, model: &str) -> (String, Vec<String>) {
-    let target = EncodeTarget { model, include_usage: false, overrides: &[], legacy_names: false };
+    let target = EncodeTarget {
+        model,
+        include_usage: false,
+        overrides: &[],
+        legacy_names: false,
+        quirks: crate::dialect::Quirks::NONE,
+    };
     let encoded = Gemini.encode_request(&HubRequest::Chat(Box::new(request.clone())), &target).unwrap();
     (String::from_utf8(encoded.body.to_vec()).unwrap(), encoded.dropped)
 }
@@ -210,7 +216,13 @@ fn wrong_fields_are_named_by_their_path_as_the_caller_spelled_it() {
 fn a_result_that_answers_no_call_is_refused_where_another_vendors_history_has_one() {
     let mut hub = foreign();
     hub.messages.remove(2);
-    let target = EncodeTarget { model: FLASH, include_usage: false, overrides: &[], legacy_names: false };
+    let target = EncodeTarget {
+        model: FLASH,
+        include_usage: false,
+        overrides: &[],
+        legacy_names: false,
+        quirks: crate::dialect::Quirks::NONE,
+    };
     let error = Gemini.encode_request(&HubRequest::Chat(Box::new(hub)), &target).unwrap_err();
     assert_eq!(error.param.as_deref(), Some("messages[2]"));
 }

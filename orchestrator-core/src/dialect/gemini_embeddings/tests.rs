@@ -20,7 +20,13 @@ fn decoded(wire: &dyn Wire, body: &str) -> EmbedRequest {
 }
 
 fn encoded(wire: &dyn Wire, request: &EmbedRequest) -> Result<(String, Vec<String>)> {
-    let target = EncodeTarget { model: MODEL, include_usage: false, overrides: &[], legacy_names: false };
+    let target = EncodeTarget {
+        model: MODEL,
+        include_usage: false,
+        overrides: &[],
+        legacy_names: false,
+        quirks: crate::dialect::Quirks::NONE,
+    };
     let encoded = wire.encode_request(&HubRequest::Embed(Box::new(request.clone())), &target)?;
     Ok((String::from_utf8(encoded.body.to_vec()).unwrap(), encoded.dropped))
 }

@@ -144,6 +144,7 @@ fn recorded_requests_are_understood_and_come_back_the_same() {
             include_usage: false,
             overrides: &[],
             legacy_names: false,
+            quirks: crate::dialect::Quirks::NONE,
         };
         let encoded = wire().encode_request(&hub, &target).unwrap();
         assert_eq!(encoded.dropped, Vec::<String>::new(), "{file}");

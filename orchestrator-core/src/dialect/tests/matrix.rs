@@ -103,6 +103,11 @@ fn events(body: &[u8]) -> Vec<(String, String)> {
 /// A stream's bytes as a provider's events come one by one.
 pub(super) fn one_by_one(stream: &Bytes) -> Vec<Bytes> {
     let Ok(text) = std::str::from_utf8(stream) else { return vec![stream.clone()] };
+    if text.trim_start().starts_with('[') {
+        // Gemini streams an array where nobody asks for events, and the gateway always does.
+        let elements: Vec<Value> = serde_json::from_str(text).unwrap();
+        return elements.into_iter().map(|element| Bytes::from(format!("data: {element}\n\n"))).collect();
+    }
     let end = ["\r\n\r\n", "\n\n", "\r\r"].into_iter().find(|end| text.contains(end)).unwrap_or("\n\n");
     text.split_inclusive(end).map(|event| stream.slice_ref(event.as_bytes())).collect()
 }
@@ -113,13 +118,13 @@ fn translate_whole(provider: Dialect, caller: Dialect, body: &Bytes) -> Result<B
     caller.wire().encode_reply(&reply).map_err(|error| error.to_string())
 }
 
-/// Writes a provider's stream for a caller, as an attempt does: the terminator only behind the provider's own.
+/// Writes a provider's stream for a caller, as an attempt does: it ends well where the provider's does.
 pub(super) fn translate_stream(provider: Dialect, caller: Dialect, pieces: &[Bytes]) -> Bytes {
     let mut decoder = provider.wire().stream_decoder();
     let mut encoder =
         caller.wire().stream_encoder(&Facts { include_usage: true, stream: true, ..Facts::default() });
     let mut out = Vec::new();
-    let mut terminated = false;
+    let mut ended = false;
     for piece in pieces {
         let batch = decoder.decode(piece);
         out.extend_from_slice(&encoder.encode(&batch.events));
@@ -127,9 +132,15 @@ pub(super) fn translate_stream(provider: Dialect, caller: Dialect, pieces: &[Byt
             out.extend_from_slice(&caller.wire().render_error_event(&error, "req"));
             return Bytes::from(out);
         }
-        terminated |= batch.signals.terminator;
+        if batch.signals.terminator {
+            out.extend_from_slice(&encoder.finish());
+            return Bytes::from(out);
+        }
+        ended |= batch.signals.finish.is_some();
     }
-    if terminated {
+    out.extend_from_slice(&encoder.encode(&decoder.end()));
+    // The connection has ended: that is the answer's end where the provider has said why it stopped.
+    if ended {
         out.extend_from_slice(&encoder.finish());
     }
     Bytes::from(out)
@@ -195,7 +206,8 @@ impl Matrix {
         let right = compare(&said, &got, shape(caller));
         for (feature, right) in FEATURES.into_iter().zip(right) {
             if let Some(right) = right {
-                let seen = format!("{file}\n    {said:?}\n    {got:?}");
+                let short = |said: &Said| format!("{said:?}").chars().take(500).collect::<String>();
+                let seen = format!("{file}\n    {}\n    {}", short(&said), short(&got));
                 self.note(caller, provider, feature, right, &seen);
             }
         }

@@ -76,15 +76,6 @@ impl Choice {
         };
         self.finishes.iter().map(neutral).collect()
     }
-
-    fn arguments(&self) -> Vec<(&str, Value)> {
-        let parsed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
-        let empty = || Value::Object(serde_json::Map::new());
-        self.calls
-            .iter()
-            .map(|(name, text)| (name.as_str(), if text.is_empty() { empty() } else { parsed(text) }))
-            .collect()
-    }
 }
 
 /// What is compared, in the order of the matrix's columns.
@@ -103,6 +94,20 @@ pub(super) struct Shape {
 /// Compares what a caller got with what the provider said: for each feature whether it is right; `None` where there is nothing.
 pub(super) fn compare(provider: &Said, caller: &Said, shape: Shape) -> [Option<bool>; 8] {
     let (mut left, mut right) = (provider.clone(), caller.clone());
+    for (index, choice) in &mut left.choices {
+        // A provider that runs tools itself may end and go on; its last reason counts.
+        let last = choice.finishes.pop();
+        choice.finishes = last.into_iter().collect();
+        let got = || right.choices.get(index).map(|got| got.finishes.clone()).unwrap_or_default();
+        let refused = choice.finishes == [Ending::Stop] && !choice.refusal.is_empty();
+        if choice.finishes.is_empty() || (!shape.refusals && refused) {
+            // Where the provider said nothing, or a refusal becomes text, any reason is right.
+            choice.finishes = got();
+        }
+        if !shape.refusals {
+            choice.text.push_str(&std::mem::take(&mut choice.refusal));
+        }
+    }
     if !shape.choices {
         for said in [&mut left, &mut right] {
             let first = said.first();
@@ -117,34 +122,50 @@ pub(super) fn compare(provider: &Said, caller: &Said, shape: Shape) -> [Option<b
     };
     // Vendors part reasoning into paragraphs, which has no meaning.
     let squeezed = |text: &str| text.split_whitespace().collect::<String>();
-    let text = |choice: &Choice| {
-        if shape.refusals { choice.text.clone() } else { format!("{}{}", choice.text, choice.refusal) }
-    };
     let endings = |choice: &Choice| {
         let all = choice.ending();
         if all.is_empty() { String::new() } else { format!("{all:?}") }
     };
+    // What is cut off or failed need not say why it ended, nor what it cost.
+    let whole = left.complete && !left.error;
     [
-        each(&text),
+        each(&|choice| choice.text.clone()),
         each(&|choice| squeezed(&choice.reasoning)),
         shape.refusals.then(|| each(&|choice| choice.refusal.clone())).flatten(),
-        each(&|choice| {
-            if choice.calls.is_empty() { String::new() } else { format!("{:?}", choice.arguments()) }
-        }),
+        calls_agree(&left, &right),
         each(&|choice| {
             if choice.sources.is_empty() { String::new() } else { format!("{:?}", choice.sources) }
         }),
-        endings_agree(each(&endings), &right, caller),
-        // Behind an error nobody is told what it cost.
-        if left.error { None } else { usage(left.usage, right.usage) },
+        if whole { endings_agree(each(&endings), &right) } else { None },
+        if whole { usage(left.usage, right.usage) } else { None },
         Some((left.complete && !left.error) == right.complete && left.error == right.error),
     ]
 }
 
+/// The same calls in the same order, arguments equal as JSON. Those that were cut off in the middle are no JSON: a dialect whose
+/// arguments are an object says so in its own way.
+fn calls_agree(provider: &Said, caller: &Said) -> Option<bool> {
+    let all = |said: &Said| said.choices.values().flat_map(|choice| choice.calls.clone()).collect::<Vec<_>>();
+    let (left, right) = (all(provider), all(caller));
+    if left.is_empty() && right.is_empty() {
+        return None;
+    }
+    let parsed = |text: &str| serde_json::from_str::<Value>(if text.is_empty() { "{}" } else { text });
+    let same = |(left, right): (&(String, String), &(String, String))| {
+        left.0 == right.0
+            && match (parsed(&left.1), parsed(&right.1)) {
+                (Ok(left), Ok(right)) => left == right,
+                (Err(_), Ok(_)) => true,
+                (Err(_), Err(_)) => left.1 == right.1,
+                (Ok(_), Err(_)) => false,
+            }
+    };
+    Some(left.len() == right.len() && left.iter().zip(&right).all(same))
+}
+
 /// One ending a choice, and the right one.
-fn endings_agree(same: Option<bool>, choices: &Said, caller: &Said) -> Option<bool> {
-    let one = choices.choices.values().all(|choice| choice.finishes.len() == 1);
-    same.map(|same| same && (one || !caller.complete))
+fn endings_agree(same: Option<bool>, caller: &Said) -> Option<bool> {
+    same.map(|same| same && caller.choices.values().all(|choice| choice.finishes.len() == 1))
 }
 
 /// Equal, and adding up: what is cached is part of the prompt, what was reasoned part of the completion.
