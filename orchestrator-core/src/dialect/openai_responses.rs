@@ -31,7 +31,7 @@ mod usage;
 mod write;
 
 #[cfg(test)]
-mod spec_tests;
+mod recorded_tests;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]

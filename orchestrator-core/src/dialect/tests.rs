@@ -30,6 +30,7 @@ fn wire_of(recording: &Recording) -> &'static dyn Wire {
         Operation::ChatCompletions => Dialect::OpenAiChat.wire(),
         Operation::Completions => Dialect::OpenAiCompletions.wire(),
         Operation::Embeddings => Dialect::OpenAiEmbeddings.wire(),
+        Operation::Responses => Dialect::OpenAiResponses.wire(),
     }
 }
 

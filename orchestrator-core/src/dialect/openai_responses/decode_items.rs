@@ -89,7 +89,9 @@ impl Reader {
             _ => return Err(must_be(&path, "one of `user`, `assistant`, `system` and `developer`")),
         };
         let mut parts = self.content(&mut fields, "content")?;
-        parts.extend(unknown(fields));
+        if !parts.is_empty() {
+            parts.extend(unknown(fields));
+        }
         if role == Role::Assistant {
             // A second text is a second message; but what follows a call must stay with it, for its result comes next.
             let says = |part: &Part| matches!(part.kind, PartKind::Text(_) | PartKind::Refusal(_));

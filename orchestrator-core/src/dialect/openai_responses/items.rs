@@ -39,6 +39,12 @@ struct OpenMessage {
     fields: Vec<String>,
 }
 
+impl OpenMessage {
+    fn new(role: Role) -> Self {
+        Self { role, content: Vec::new(), fields: Vec::new() }
+    }
+}
+
 impl<'a> Items<'a> {
     pub(super) fn new(audience: For, dropped: &'a mut Vec<String>) -> Self {
         Self { audience, list: Vec::new(), open: None, dropped, logprobs: String::from("[]") }
@@ -54,6 +60,9 @@ impl<'a> Items<'a> {
     pub(super) fn message(&mut self, message: &Message, path: &str) -> Result<()> {
         if message.name.is_some() {
             self.dropped.push(format!("{path}.name"));
+        }
+        if message.parts.is_empty() {
+            self.open = Some(OpenMessage::new(message.role));
         }
         for (at, part) in message.parts.iter().enumerate() {
             self.part(message.role, part, &format!("{path}.parts[{at}]"))?;
@@ -73,23 +82,23 @@ impl<'a> Items<'a> {
         match &part.kind {
             PartKind::Text(text) => {
                 let json = self.text(role, text, &part.citations)?;
-                self.content(role, json);
+                self.content(role, json)?;
             }
             PartKind::Refusal(text) if role == Role::Assistant => {
-                self.content(role, refusal(text));
+                self.content(role, refusal(text))?;
             }
             PartKind::Image(image) if role != Role::Assistant => {
-                self.content(role, media::write_image(image));
+                self.content(role, media::write_image(image))?;
             }
             PartKind::File(file) if role != Role::Assistant => {
-                self.content(role, media::write_file(file));
+                self.content(role, media::write_file(file))?;
             }
             PartKind::Reasoning(thought) => self.reasoning(thought, path)?,
             PartKind::ToolCall(call) => self.call(call, path)?,
             PartKind::ToolResult(result) => self.result(result, path)?,
             PartKind::Opaque { dialect, json } if dialect == OPAQUE_PART => {
                 let json = checked(json, path)?.to_owned();
-                self.content(role, json);
+                self.content(role, json)?;
             }
             PartKind::Opaque { dialect, json } if dialect == OPAQUE_FIELDS => self.fields(json, path)?,
             PartKind::Opaque { dialect, json } if dialect == OPAQUE_ITEM => {
@@ -101,10 +110,15 @@ impl<'a> Items<'a> {
         Ok(())
     }
 
-    fn content(&mut self, role: Role, json: String) {
+    fn content(&mut self, role: Role, json: String) -> Result<()> {
+        // What has fields of its own is a message of its own.
+        if self.open.as_ref().is_some_and(|open| !open.fields.is_empty()) {
+            self.close()?;
+        }
         let open =
             self.open.get_or_insert_with(|| OpenMessage { role, content: Vec::new(), fields: Vec::new() });
         open.content.push(json);
+        Ok(())
     }
 
     fn text(&mut self, role: Role, text: &str, citations: &[Citation]) -> Result<String> {

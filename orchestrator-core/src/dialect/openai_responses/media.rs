@@ -52,7 +52,7 @@ pub(super) fn write_image(media: &Media) -> String {
         MediaSource::Data(data) => out.string("image_url", &data_url(&media.mime_type, data)),
         MediaSource::FileId(id) => out.string("file_id", id),
     }
-    out.string("detail", media.detail.as_deref().unwrap_or("auto"));
+    out.optional_string("detail", media.detail.as_deref());
     out.finish()
 }
 
