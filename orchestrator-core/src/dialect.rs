@@ -21,6 +21,7 @@ mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
+pub mod openai_responses;
 pub(crate) mod retry_after;
 pub mod scan;
 pub mod seal;
@@ -55,17 +56,20 @@ pub enum Dialect {
     GeminiEmbeddings,
     /// Gemini embedContent: one embedding, where the batch has a list.
     GeminiEmbedContent,
+    /// OpenAI Responses.
+    OpenAiResponses,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiEmbeddings,
         Self::Gemini,
         Self::GeminiEmbeddings,
         Self::GeminiEmbedContent,
+        Self::OpenAiResponses,
     ];
 
     /// The public name: in `options.dialects`, in `InvokeRequest.dialect`, in the ledger.
@@ -77,6 +81,7 @@ impl Dialect {
             Self::Gemini => "gemini",
             Self::GeminiEmbeddings => "gemini_embeddings",
             Self::GeminiEmbedContent => "gemini_embed_content",
+            Self::OpenAiResponses => "openai_responses",
         }
     }
 
@@ -88,7 +93,7 @@ impl Dialect {
     /// What is asked in it: the operation that keys are allowed and the ledger counts.
     pub fn operation(self) -> Operation {
         match self {
-            Self::OpenAiChat | Self::Gemini => Operation::Chat,
+            Self::OpenAiChat | Self::Gemini | Self::OpenAiResponses => Operation::Chat,
             Self::OpenAiCompletions => Operation::Completions,
             Self::OpenAiEmbeddings | Self::GeminiEmbeddings | Self::GeminiEmbedContent => {
                 Operation::Embeddings
@@ -105,6 +110,7 @@ impl Dialect {
             Self::Gemini => &gemini::Gemini,
             Self::GeminiEmbeddings => &gemini_embeddings::BATCH,
             Self::GeminiEmbedContent => &gemini_embeddings::SINGLE,
+            Self::OpenAiResponses => &openai_responses::OpenAiResponses,
         }
     }
 }
@@ -120,6 +126,8 @@ pub enum Operation {
     Embeddings,
     /// The list of models.
     Models,
+    /// What is done with stored responses. Who may chat may do it.
+    Responses,
 }
 
 impl Operation {
@@ -130,6 +138,7 @@ impl Operation {
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Models => "models",
+            Self::Responses => "responses",
         }
     }
 }

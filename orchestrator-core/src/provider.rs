@@ -62,6 +62,7 @@ fn openai_path(dialect: Dialect) -> &'static str {
         Dialect::OpenAiChat => "/chat/completions",
         Dialect::OpenAiCompletions => "/completions",
         Dialect::OpenAiEmbeddings => "/embeddings",
+        Dialect::OpenAiResponses => "/responses",
         _ => "",
     }
 }
@@ -107,9 +108,10 @@ pub trait ProviderKind: Send + Sync {
     /// The path behind the base URL, and the query if there is one.
     fn path(&self, asked: &Asked<'_>) -> Cow<'static, str> {
         Cow::Borrowed(match asked.dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => {
-                openai_path(asked.dialect)
-            }
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiResponses => openai_path(asked.dialect),
             Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => {
                 return Cow::Owned(gemini::path(asked));
             }

@@ -50,6 +50,8 @@ pub enum Operation {
     EmbedContent,
     /// Gemini's `POST …/models/{model}:batchEmbedContents`
     BatchEmbedContents,
+    /// `POST …/responses`
+    Responses,
 }
 
 impl Operation {
@@ -63,6 +65,7 @@ impl Operation {
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
+            Self::Responses => "/responses",
         }
     }
 
@@ -77,6 +80,7 @@ impl Operation {
             "chat_completions" => Some(Self::ChatCompletions),
             "completions" => Some(Self::Completions),
             "embeddings" => Some(Self::Embeddings),
+            "responses" => Some(Self::Responses),
             _ => None,
         }
     }

@@ -31,6 +31,7 @@ fn wire_of(recording: &Recording) -> &'static dyn Wire {
     match recording.operation().unwrap() {
         Operation::ChatCompletions => Dialect::OpenAiChat.wire(),
         Operation::Completions => Dialect::OpenAiCompletions.wire(),
+        Operation::Responses => Dialect::OpenAiResponses.wire(),
         _ => Dialect::OpenAiEmbeddings.wire(),
     }
 }

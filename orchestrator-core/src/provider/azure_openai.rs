@@ -28,7 +28,12 @@ impl ProviderKind for AzureOpenAi {
     }
 
     fn dialects(&self) -> &'static [Dialect] {
-        &[Dialect::OpenAiChat, Dialect::OpenAiCompletions, Dialect::OpenAiEmbeddings]
+        &[
+            Dialect::OpenAiChat,
+            Dialect::OpenAiCompletions,
+            Dialect::OpenAiEmbeddings,
+            Dialect::OpenAiResponses,
+        ]
     }
 
     fn quirks(&self) -> Quirks {
@@ -39,6 +44,10 @@ impl ProviderKind for AzureOpenAi {
         let operation = super::openai_path(asked.dialect);
         Cow::Owned(match asked.api_version {
             None => format!("/openai/v1{operation}"),
+            // Responses name their deployment in the body.
+            Some(version) if asked.dialect == Dialect::OpenAiResponses => {
+                format!("/openai{operation}?api-version={}", super::path_segment(version))
+            }
             Some(version) => {
                 let deployment = super::path_segment(asked.model);
                 format!(
@@ -85,6 +94,8 @@ mod tests {
             path(asked(Dialect::OpenAiEmbeddings, Some("2024-10-21"))),
             "/openai/deployments/gpt%204o%2Feu/embeddings?api-version=2024-10-21"
         );
+        let responses = asked(Dialect::OpenAiResponses, Some("preview"));
+        assert_eq!(path(responses), "/openai/responses?api-version=preview");
     }
 
     #[tokio::test]

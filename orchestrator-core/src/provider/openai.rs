@@ -13,7 +13,12 @@ impl ProviderKind for OpenAi {
     }
 
     fn dialects(&self) -> &'static [Dialect] {
-        &[Dialect::OpenAiChat, Dialect::OpenAiCompletions, Dialect::OpenAiEmbeddings]
+        &[
+            Dialect::OpenAiChat,
+            Dialect::OpenAiResponses,
+            Dialect::OpenAiCompletions,
+            Dialect::OpenAiEmbeddings,
+        ]
     }
 
     /// Its models never show their reasoning on Chat, and it refuses fields that it does not know.

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use orchestrator_base::config::Limits;
 use orchestrator_core::{
-    call::{About, Call, Head, Input, PathFacts},
+    call::{About, Call, Head, Input, PathFacts, StoredVerb},
     dialect::Dialect,
     error::{Error, ErrorKind, Result},
 };
@@ -46,8 +46,8 @@ const OWN_HEADERS: [&str; 18] = [
 
 /// A request in a public dialect.
 ///
-/// `method` and `content_type` are not looked at: every dialect so far is a POST of JSON, and a body that is none is refused by the
-/// dialect itself, in its own words. Of the query only `alt` is read. `idempotency_key` is not either: no part of the core joins or replays
+/// `method` and `content_type` are not looked at, and of `query` only `alt` and what is asked of stored responses: every dialect so
+/// far is a POST of JSON, and a body that is none is refused by the dialect itself, in its own words. `idempotency_key` is not either: no part of the core joins or replays
 /// answers yet.
 pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call> {
     let (_, extensions, message) = request.into_parts();
@@ -99,12 +99,15 @@ fn decode_input(message: &v1::InvokeRequest) -> Result<Input, Wrong> {
         return Err(Wrong::new("dialect", format!("must be one of {names}")));
     };
     let path_arg = |name: &str| message.path_args.get(name).map(String::as_str).unwrap_or_default();
+    let id = || required("path_args[\"id\"]", path_arg("id")).map(|()| path_arg("id").to_owned());
+    if dialect == Dialect::OpenAiResponses
+        && let Some(verb) = stored_verb(&message.operation)
+    {
+        return Ok(Input::Stored { verb, id: id()?, query: message.query.clone() });
+    }
     match message.operation.as_str() {
         "models.list" => Ok(Input::Models { dialect, id: None }),
-        "models.get" => {
-            required("path_args[\"id\"]", path_arg("id"))?;
-            Ok(Input::Models { dialect, id: Some(path_arg("id").to_owned()) })
-        }
+        "models.get" => Ok(Input::Models { dialect, id: Some(id()?) }),
         own if own.is_empty() || own == dialect.operation().name() => {
             let stream = path_arg("verb") == "streamGenerateContent";
             let path = PathFacts {
@@ -135,6 +138,17 @@ fn is_in_path(dialect: Dialect) -> bool {
 /// Whether a query asks for server-sent events, in one of Google's two spellings.
 fn asks_for_events(query: &str) -> bool {
     query.split('&').any(|pair| matches!(pair, "alt=sse" | "$alt=sse" | "%24alt=sse"))
+}
+
+/// What is to be done with a stored response.
+fn stored_verb(operation: &str) -> Option<StoredVerb> {
+    match operation {
+        "responses.get" => Some(StoredVerb::Get),
+        "responses.delete" => Some(StoredVerb::Delete),
+        "responses.cancel" => Some(StoredVerb::Cancel),
+        "responses.input_items" => Some(StoredVerb::InputItems),
+        _ => None,
+    }
 }
 
 fn decode_headers(said: HashMap<String, String>) -> Result<HeaderMap, Wrong> {

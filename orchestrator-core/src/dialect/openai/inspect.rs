@@ -22,6 +22,7 @@ use crate::{
 pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
     let answer_field = match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => "choices",
+        Dialect::OpenAiResponses => "output",
         _ => "data",
     };
     let mut signals = Signals::default();
@@ -41,6 +42,8 @@ pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
             read_choices(answer.unwrap_or_default(), &mut signals);
         }
+        // Responses read their answers by themselves.
+        Dialect::OpenAiResponses => {}
         _ => {
             let inner = answer.unwrap_or_default().strip_prefix(b"[").unwrap_or_default();
             signals.content = inner.trim_ascii_start().first() == Some(&b'{');
