@@ -9,7 +9,7 @@ use super::{
 use crate::{
     call::{Batch, Signals},
     chat::{ChatEvent, ToolCallDelta},
-    dialect::{Dialect, StreamDecoder, events::Events},
+    dialect::{Dialect, StreamDecoder, events::Events, seal},
 };
 
 /// The decoder of Chat Completions and of legacy Completions.
@@ -131,7 +131,8 @@ impl OpenAiDecoder {
         let function = call.function.as_ref().unwrap_or(&none);
         let id = content::text(call.id).unwrap_or_default();
         let piece = self.call_piece(function, id, call.index.unwrap_or(position), choice);
-        ToolCallDelta { signature: call.signature(), ..piece }
+        let signature = call.signature().map(|signature| seal::seal(Dialect::OpenAiChat, &signature));
+        ToolCallDelta { signature, ..piece }
     }
 
     /// Finds the call that a piece belongs to. A new name with another id is a new call, even under an index seen before: some

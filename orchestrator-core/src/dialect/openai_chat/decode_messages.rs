@@ -7,8 +7,10 @@ use super::{OPAQUE_CALL, OPAQUE_MESSAGE, OPAQUE_PART, media};
 use crate::{
     chat::{Message, Part, PartKind, ReasoningPart, Role, ToolCall, ToolResult},
     dialect::{
+        Dialect,
         json::{Fields, ObjectWriter, array_at, must_be, string_at},
         openai::content as wire,
+        seal,
     },
     error::{Error, Result},
 };
@@ -131,6 +133,7 @@ fn calls(fields: &mut Fields<'_>, id: &str) -> Result<Vec<Part>> {
         }
         let id = call.string("id")?.unwrap_or_default();
         let signature = call.take("extra_content").and_then(wire::signature);
+        let signature = signature.map(|signature| seal::seal(Dialect::OpenAiChat, &signature));
         let Some(function) = call.object("function")? else {
             return Err(must_be(&call.path_of("function"), "an object"));
         };

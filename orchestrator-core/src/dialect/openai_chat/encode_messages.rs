@@ -4,8 +4,10 @@ use super::{OPAQUE_CALL, OPAQUE_MESSAGE, OPAQUE_PART, media};
 use crate::{
     chat::{ChatRequest, Message, Part, PartKind, Role, ToolCall, ToolResult},
     dialect::{
+        Dialect,
         json::{ObjectWriter, array, checked},
         scan::Object,
+        seal::{self, Opened},
         splice::quoted,
     },
     error::{Error, Result},
@@ -16,7 +18,7 @@ pub(super) fn messages(request: &ChatRequest, legacy: bool, dropped: &mut Vec<St
     let mut list: Vec<String> = Vec::with_capacity(request.messages.len());
     for (at, message) in request.messages.iter().enumerate() {
         let path = format!("messages[{at}]");
-        let mut sorted = Sorted::of(message, &path, dropped)?;
+        let mut sorted = Sorted::of(message, &path, Reader::Provider, dropped)?;
         // Every result is a message of its own here, before whatever else is said in its turn.
         for result in std::mem::take(&mut sorted.results) {
             list.push(self::result(&result, dropped)?);
@@ -38,9 +40,20 @@ struct Answered<'a> {
     fields: Vec<String>,
 }
 
+/// For whom a message is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// A provider, which gets the signatures of its own vendor alone.
+    #[default]
+    Provider,
+    /// A caller, who gets them all and hands them back.
+    Caller,
+}
+
 /// A message's parts by the fields that they are written in.
 #[derive(Default)]
 pub(super) struct Sorted<'a> {
+    reader: Reader,
     content: Vec<Written>,
     reasoning: String,
     refusal: String,
@@ -58,8 +71,13 @@ struct Written {
 
 impl<'a> Sorted<'a> {
     /// Sorts a message's parts; what Chat cannot carry is named in `dropped`.
-    pub(super) fn of(message: &'a Message, path: &str, dropped: &mut Vec<String>) -> Result<Self> {
-        let mut sorted = Self::default();
+    pub(super) fn of(
+        message: &'a Message,
+        path: &str,
+        reader: Reader,
+        dropped: &mut Vec<String>,
+    ) -> Result<Self> {
+        let mut sorted = Self { reader, ..Self::default() };
         for (at, part) in message.parts.iter().enumerate() {
             sorted.add(part, format!("{path}.parts[{at}]"), dropped)?;
         }
@@ -81,7 +99,20 @@ impl<'a> Sorted<'a> {
                 }
             }
             PartKind::Refusal(text) => self.refusal.push_str(text),
-            PartKind::ToolCall(call) => self.calls.push(tool_call(call)),
+            PartKind::ToolCall(call) => {
+                let signature = match (self.reader, &call.signature) {
+                    (_, None) => None,
+                    (Reader::Caller, Some(sealed)) => Some(seal::show(Dialect::OpenAiChat, sealed)),
+                    (Reader::Provider, Some(sealed)) => match seal::open(Dialect::OpenAiChat, sealed) {
+                        Opened::Own(own) => Some(own),
+                        Opened::Foreign => {
+                            dropped.push(format!("{path}.tool_call.signature"));
+                            None
+                        }
+                    },
+                };
+                self.calls.push(tool_call(call, signature.as_deref()));
+            }
             PartKind::ToolResult(result) => {
                 self.results.push(Answered { result, path, fields: Vec::new() });
             }
@@ -234,7 +265,7 @@ fn result(answered: &Answered<'_>, dropped: &mut Vec<String>) -> Result<String> 
     Ok(out.finish())
 }
 
-fn tool_call(call: &ToolCall) -> String {
+fn tool_call(call: &ToolCall, signature: Option<&str>) -> String {
     let mut function = ObjectWriter::new();
     function.string("name", &call.name);
     function.string("arguments", &call.arguments);
@@ -242,7 +273,7 @@ fn tool_call(call: &ToolCall) -> String {
     out.string("id", &call.id);
     out.string("type", "function");
     out.raw("function", &function.finish());
-    if let Some(signature) = &call.signature {
+    if let Some(signature) = signature {
         out.raw("extra_content", &signed(signature));
     }
     out.finish()

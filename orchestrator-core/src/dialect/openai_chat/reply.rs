@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{EXTRA, decode_messages, encode_messages::Sorted};
+use super::{
+    EXTRA, decode_messages,
+    encode_messages::{Reader, Sorted},
+};
 use crate::{
     chat::{ChatReply, Choice},
     dialect::Dialect,
@@ -94,7 +97,7 @@ fn write_choice(choice: &Choice, at: usize) -> Result<String> {
     message.string("role", "assistant");
     // An answer has no list of what was dropped: a caller of Chat knows no signatures.
     let mut dropped = Vec::new();
-    Sorted::of(&choice.message, &format!("choices[{at}].message"), &mut dropped)?
+    Sorted::of(&choice.message, &format!("choices[{at}].message"), Reader::Caller, &mut dropped)?
         .write_assistant(&mut message)?;
     let mut out = ObjectWriter::new();
     out.plain("index", choice.index);

@@ -11,12 +11,13 @@ use super::encode_messages::signed;
 use crate::{
     chat::{ChatEvent, ToolCallDelta, Usage},
     dialect::{
-        StreamEncoder,
+        Dialect, StreamEncoder,
         json::ObjectWriter,
         openai::{
             usage,
             write::{DONE, Head, event, finish_reason, logprobs_with},
         },
+        seal,
     },
 };
 
@@ -169,7 +170,7 @@ fn tool_call(call: &ToolCallDelta) -> String {
     function.string("arguments", &call.arguments);
     out.raw("function", &function.finish());
     if let Some(signature) = &call.signature {
-        out.raw("extra_content", &signed(signature));
+        out.raw("extra_content", &signed(&seal::show(Dialect::OpenAiChat, signature)));
     }
     out.finish()
 }
