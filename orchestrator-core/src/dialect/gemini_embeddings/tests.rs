@@ -1,3 +1,5 @@
+//! Golden texts of both forms, and the way to OpenAI's embeddings and back.
+
 use bytes::Bytes;
 use orchestrator_testkit::{
     fixtures,
