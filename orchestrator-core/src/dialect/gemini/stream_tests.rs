@@ -1,3 +1,5 @@
+//! Streams: golden events, cuts, and what callers hear.
+
 use bytes::Bytes;
 use orchestrator_testkit::fixtures;
 

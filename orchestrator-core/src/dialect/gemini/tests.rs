@@ -1,3 +1,5 @@
+//! Golden texts of every shape, and what another vendor makes of them.
+
 use bytes::Bytes;
 use orchestrator_testkit::{
     fixtures,

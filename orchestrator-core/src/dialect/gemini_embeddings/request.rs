@@ -43,19 +43,24 @@ pub(super) fn splice_models(body: &Bytes, edits: &Edits<'_>) -> Result<Bytes> {
     let Some(json) = object.get_non_null("requests").and_then(|json| std::str::from_utf8(json).ok()) else {
         return Ok(body.clone());
     };
-    let mut requests: Vec<String> = Vec::new();
+    // What stands between the requests is copied as it is.
+    let mut requests = String::with_capacity(json.len());
+    let mut copied = 0;
     for element in array_at(json, "requests")? {
+        let start = element.as_ptr() as usize - json.as_ptr() as usize;
+        requests.push_str(&json[copied..start]);
+        copied = start + element.len();
         let named = Object::scan(element.as_bytes(), usize::MAX).ok();
-        let named = named.as_ref().and_then(|request| request.get("model"));
-        requests.push(match named {
+        match named.as_ref().and_then(|request| request.get("model")) {
             Some(named) => {
                 let edit = Edit::Set("model".to_owned(), renamed(named, edits.model));
-                String::from_utf8_lossy(&splice(element.as_bytes(), &[edit])?).into_owned()
+                requests.push_str(&String::from_utf8_lossy(&splice(element.as_bytes(), &[edit])?));
             }
-            None => element.to_owned(),
-        });
+            None => requests.push_str(element),
+        }
     }
-    splice(&body, &[Edit::Set("requests".to_owned(), array(&requests))])
+    requests.push_str(&json[copied..]);
+    splice(&body, &[Edit::Set("requests".to_owned(), requests)])
 }
 
 /// Reads a request. Errors name the path of the wrong field.

@@ -1,3 +1,5 @@
+//! Golden texts of both forms, and the way to OpenAI's embeddings and back.
+
 use bytes::Bytes;
 use orchestrator_testkit::{
     fixtures,
@@ -106,10 +108,10 @@ fn what_gemini_does_not_embed_and_what_is_wrong_is_named() {
 
 #[test]
 fn the_model_is_rewritten_in_every_request_of_a_batch() {
-    let body = Bytes::from_static(br#"{ "requests" : [{"model":"models/a","x":1.0},{"content":{}}] }"#);
+    let body = Bytes::from_static(br#"{ "requests" : [{"model":"models/a","x":1.0} , {"content":{}}] }"#);
     let edits = Edits { model: "b", include_usage: false, overrides: &[] };
     assert_eq!(
         BATCH.splice(&body, &edits).unwrap(),
-        r#"{ "requests" : [{"model":"models/b","x":1.0},{"content":{}}] }"#
+        r#"{ "requests" : [{"model":"models/b","x":1.0} , {"content":{}}] }"#
     );
 }

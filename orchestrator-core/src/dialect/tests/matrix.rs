@@ -103,11 +103,6 @@ fn events(body: &[u8]) -> Vec<(String, String)> {
 /// A stream's bytes as a provider's events come one by one.
 pub(super) fn one_by_one(stream: &Bytes) -> Vec<Bytes> {
     let Ok(text) = std::str::from_utf8(stream) else { return vec![stream.clone()] };
-    if text.trim_start().starts_with('[') {
-        // Gemini streams an array where nobody asks for events, and the gateway always does.
-        let elements: Vec<Value> = serde_json::from_str(text).unwrap();
-        return elements.into_iter().map(|element| Bytes::from(format!("data: {element}\n\n"))).collect();
-    }
     let end = ["\r\n\r\n", "\n\n", "\r\r"].into_iter().find(|end| text.contains(end)).unwrap_or("\n\n");
     text.split_inclusive(end).map(|event| stream.slice_ref(event.as_bytes())).collect()
 }
@@ -184,7 +179,7 @@ impl Matrix {
         let translated = catch_unwind(|| {
             if exchange.streaming {
                 let said = read_stream(provider, &exchange.body);
-                let written = translate_stream(provider, caller, &one_by_one(&exchange.body));
+                let written = translate_stream(provider, caller, &one_by_one(&recorded::as_events(exchange)));
                 return Some((said, read_stream(caller, &written)));
             }
             let said = read_whole(provider, &exchange.body);
@@ -228,7 +223,9 @@ impl Matrix {
         let words = places.into_iter().find_map(Value::as_str).unwrap_or("acme");
         let told = serde_json::from_slice::<Value>(&rendered).unwrap_or_default();
         let told = if told.is_array() { told[0].clone() } else { told };
-        let is_own = provider == caller && rendered == exchange.body;
+        // OpenAI's dialects have one envelope.
+        let family = [provider, caller].iter().all(|dialect| dialect.name().starts_with("openai"));
+        let is_own = (provider == caller || family) && rendered == exchange.body;
         let right =
             is_own || (enveloped(caller, &told) && said::text(&told["error"]["message"]).contains(words));
         let file = format!("{} {} -> {}", exchange.status, exchange.file, String::from_utf8_lossy(&rendered));

@@ -5,7 +5,7 @@ use http::Method;
 use orchestrator_testkit::{
     fixtures,
     judge::{Body, Judge, Operation},
-    provider::{Cut, Endpoint, Provider},
+    provider::{Answer as Scripted, Cut, Endpoint, Provider},
 };
 use serde_json::{Value, json};
 
@@ -210,9 +210,11 @@ async fn embeddings_cross_the_vendors_in_both_directions() {
         );
         house.content();
 
+        let embedding = json!({"object": "list", "model": "e", "usage": {"prompt_tokens": 1, "total_tokens": 1},
+            "data": [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}]});
         let house = House::of_openai(channel).await;
         house.judge(Operation::Embeddings, "gpt-4o-mini");
-        house.endpoint.route("embeddings", answer_of("embeddings_float"));
+        house.endpoint.route("embeddings", Scripted::json(200, &embedding));
         let one = house
             .post("/v1beta/models/m:embedContent", &json!({"content": {"parts": [{"text": "Hello"}]}}))
             .await;

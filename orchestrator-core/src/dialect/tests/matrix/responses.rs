@@ -54,6 +54,8 @@ fn end(said: &mut Said, response: &Value) {
         }
         ("incomplete", "content_filter") => Some(Ending::Filter),
         ("incomplete", _) => Some(Ending::Length),
+        // One that works on in the background has not ended.
+        ("queued" | "in_progress", _) => None,
         _ => Some(Ending::Stop),
     };
     said.choice(0).finishes.extend(ending);
