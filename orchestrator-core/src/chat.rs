@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub use answer::{ChatEvent, ChatReply, Choice, Citation, Finish, FinishReason, ToolCallDelta, Usage};
+pub use answer::{
+    ChatEvent, ChatReply, Choice, Citation, Finish, FinishReason, OpenChoices, ToolCallDelta, Usage,
+};
 
 /// JSON text, passed on as it is.
 pub type JsonText = String;

@@ -195,3 +195,47 @@ pub struct ToolCallDelta {
     /// The provider's signature over the call's reasoning, [sealed](crate::dialect::seal).
     pub signature: Option<String>,
 }
+
+impl ChatEvent {
+    /// The choice that it belongs to, if it is one's.
+    pub fn choice(&self) -> Option<u32> {
+        match self {
+            Self::Text { choice, .. }
+            | Self::Reasoning { choice, .. }
+            | Self::Refusal { choice, .. }
+            | Self::ReasoningBlock { choice, .. }
+            | Self::Citation { choice, .. }
+            | Self::Logprobs { choice, .. }
+            | Self::Finished { choice, .. }
+            | Self::ToolCall(ToolCallDelta { choice, .. }) => Some(*choice),
+            Self::Started { .. } | Self::Usage(_) | Self::Done => None,
+        }
+    }
+}
+
+/// Which choices of a stream have begun and not ended: a connection that ends before them has cut them off.
+#[derive(Debug, Default)]
+pub struct OpenChoices {
+    open: Vec<u32>,
+    ended: Vec<u32>,
+}
+
+impl OpenChoices {
+    /// Takes note of what was said.
+    pub fn saw(&mut self, events: &[ChatEvent]) {
+        for event in events {
+            let Some(choice) = event.choice() else { continue };
+            if matches!(event, ChatEvent::Finished { .. }) {
+                self.open.retain(|open| *open != choice);
+                self.ended.push(choice);
+            } else if !self.open.contains(&choice) && !self.ended.contains(&choice) {
+                self.open.push(choice);
+            }
+        }
+    }
+
+    /// Whether nobody is in the middle of something.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}

@@ -4,6 +4,7 @@
 mod gemini;
 mod matrix;
 mod naive;
+mod properties;
 
 use bytes::Bytes;
 use memchr::memmem;

@@ -66,6 +66,11 @@ pub(crate) fn sources(citations: Option<&str>, results: Option<&str>) -> Vec<Cit
         .collect()
 }
 
+/// Whether it came as Chat has it.
+pub(crate) fn is_own(citation: &Citation) -> bool {
+    citation.native.as_ref().is_some_and(|(dialect, _)| dialect == NATIVE.name())
+}
+
 /// Writes an annotation. `text` is where the cited text stands among what was said, in characters: what a vendor says by splitting
 /// its text, Chat says in numbers. Chat knows web pages alone, so a source without an address has an empty one.
 pub(crate) fn write(citation: &Citation, text: (u32, u32)) -> String {

@@ -141,7 +141,7 @@ impl<'a> Sorted<'a> {
                 self.fields.push(checked(json, &path)?.to_owned());
             }
             _ => match content(part, &path)? {
-                Some(written) => self.said(part, written),
+                Some(written) => self.said(part, written, &path, dropped),
                 None => dropped.push(format!("{path}.{}", kind_name(&part.kind))),
             },
         }
@@ -149,12 +149,19 @@ impl<'a> Sorted<'a> {
     }
 
     /// Takes a part of the content, and says where its claims come from.
-    fn said(&mut self, part: &Part, written: Written) {
+    fn said(&mut self, part: &Part, written: Written, path: &str, dropped: &mut Vec<String>) {
         let start = self.characters;
         if let PartKind::Text(text) = &part.kind {
             self.characters = start.saturating_add(u32::try_from(text.chars().count()).unwrap_or(u32::MAX));
             let place = (start, self.characters);
-            self.annotations.extend(part.citations.iter().map(|citation| citations::write(citation, place)));
+            for citation in &part.citations {
+                // A provider's own citations go back with the message that they came in.
+                if self.reader == Reader::Caller || citations::is_own(citation) {
+                    self.annotations.push(citations::write(citation, place));
+                } else {
+                    dropped.push(format!("{path}.citations"));
+                }
+            }
             if text.is_empty() && !part.citations.is_empty() {
                 return;
             }

@@ -7,7 +7,7 @@ mod anthropic;
 mod chat;
 mod gemini;
 mod responses;
-mod said;
+pub(super) mod said;
 
 use std::{collections::BTreeMap, fmt::Write as _, panic::catch_unwind, path::Path};
 
@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::{
     call::Facts,
+    chat::OpenChoices,
     dialect::{Dialect, ErrorAnswer, HubReply, Operation},
 };
 use said::{FEATURES, Said, Shape, compare};
@@ -66,7 +67,7 @@ fn read_whole(dialect: Dialect, body: &[u8]) -> Said {
     }
 }
 
-fn read_stream(dialect: Dialect, body: &[u8]) -> Said {
+pub(super) fn read_stream(dialect: Dialect, body: &[u8]) -> Said {
     let events = events(body);
     match dialect.name() {
         "openai_chat" => chat::stream(&events),
@@ -119,9 +120,10 @@ pub(super) fn translate_stream(provider: Dialect, caller: Dialect, pieces: &[Byt
     let mut encoder =
         caller.wire().stream_encoder(&Facts { include_usage: true, stream: true, ..Facts::default() });
     let mut out = Vec::new();
-    let mut ended = false;
+    let (mut ended, mut choices) = (false, OpenChoices::default());
     for piece in pieces {
         let batch = decoder.decode(piece);
+        choices.saw(&batch.events);
         out.extend_from_slice(&encoder.encode(&batch.events));
         if let Some(error) = batch.signals.error {
             out.extend_from_slice(&caller.wire().render_error_event(&error, "req"));
@@ -133,9 +135,11 @@ pub(super) fn translate_stream(provider: Dialect, caller: Dialect, pieces: &[Byt
         }
         ended |= batch.signals.finish.is_some();
     }
-    out.extend_from_slice(&encoder.encode(&decoder.end()));
-    // The connection has ended: that is the answer's end where the provider has said why it stopped.
-    if ended {
+    let held_back = decoder.end();
+    choices.saw(&held_back);
+    out.extend_from_slice(&encoder.encode(&held_back));
+    // The connection has ended: that is the answer's end where the provider has said why it stopped, of every choice.
+    if ended && choices.is_empty() {
         out.extend_from_slice(&encoder.finish());
     }
     Bytes::from(out)

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     attempt::{Job, UpstreamStream},
     call::Batch,
+    chat::OpenChoices,
     dialect::{StreamEncoder, Wire},
     error::{Error, ErrorKind},
     ledger::{Entry, Outcome},
@@ -18,6 +19,7 @@ pub(super) struct Live {
     upstream: UpstreamStream,
     /// Writes the caller's dialect where the provider does not speak it.
     encoder: Option<Box<dyn StreamEncoder>>,
+    choices: OpenChoices,
     wire: &'static dyn Wire,
     entry: Entry,
     keeper: Option<Keeper>,
@@ -40,6 +42,7 @@ impl Live {
         Self {
             upstream,
             encoder,
+            choices: OpenChoices::default(),
             wire,
             entry,
             keeper,
@@ -72,6 +75,7 @@ impl Live {
             keeper.keep(id);
         }
         self.entry.saw(batch.signals);
+        self.choices.saw(&batch.events);
         let bytes = match &mut self.encoder {
             None => batch.raw,
             Some(encoder) => encoder.encode(&batch.events),
@@ -108,9 +112,9 @@ impl Live {
         }
     }
 
-    /// The connection has ended. That is the answer's end only if the provider has said why it stopped.
+    /// The connection has ended. That is the answer's end only if the provider has said why it stopped, of every choice.
     fn end_of_connection(&mut self) -> Bytes {
-        if self.entry.signals().finish.is_some() {
+        if self.entry.signals().finish.is_some() && self.choices.is_empty() {
             return self.end_well(Bytes::new());
         }
         let message = "the provider's answer was cut off before its end";

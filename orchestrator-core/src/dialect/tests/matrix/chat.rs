@@ -27,9 +27,7 @@ pub(super) fn stream(events: &[(String, String)]) -> Said {
         reader.chunk(&json, "delta");
     }
     // Perplexity leaves `[DONE]` out.
-    let mut choices = reader.said.choices.values();
-    let ended = choices.len() > 0 && choices.all(|choice| !choice.finishes.is_empty());
-    reader.said.complete |= ended && !reader.said.error;
+    reader.said.complete |= reader.said.ended() && !reader.said.error;
     reader.said
 }
 

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 /// An answer, whole or streamed, as somebody without any of our code reads it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Said {
+pub(in crate::dialect::tests) struct Said {
     pub(super) choices: BTreeMap<u64, Choice>,
     pub(super) usage: Option<Tokens>,
     /// The stream's own end was seen; true of whole answers.
-    pub(super) complete: bool,
+    pub(in crate::dialect::tests) complete: bool,
     /// An error stands in it.
     pub(super) error: bool,
 }
@@ -53,6 +53,11 @@ pub(super) struct Tokens {
 impl Said {
     pub(super) fn choice(&mut self, index: u64) -> &mut Choice {
         self.choices.entry(index).or_default()
+    }
+
+    /// Every choice that has begun has said why it ended.
+    pub(in crate::dialect::tests) fn ended(&self) -> bool {
+        !self.choices.is_empty() && self.choices.values().all(|choice| !choice.finishes.is_empty())
     }
 
     fn first(&self) -> Choice {
