@@ -5,6 +5,7 @@ mod gemini;
 mod matrix;
 mod naive;
 mod properties;
+mod table;
 
 use bytes::Bytes;
 use memchr::memmem;
