@@ -2,6 +2,7 @@
 //! other projects recorded, where those are there. What is expected is read by naive code over parsed JSON.
 
 mod naive;
+mod published;
 
 use bytes::Bytes;
 use memchr::memmem;
