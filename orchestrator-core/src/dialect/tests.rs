@@ -5,6 +5,7 @@ mod gemini;
 mod matrix;
 mod naive;
 mod properties;
+mod published;
 mod table;
 
 use bytes::Bytes;

@@ -100,7 +100,7 @@ fn tools() -> Vec<Field> {
         field("tools[].strict", |it| it.tools = vec![Tool { strict: Some(true), ..tool() }]),
         field("tool_choice none", |it| (it.tools, it.tool_choice) = (vec![tool()], Some(ToolChoice::None))),
         field("tool_choice required", |it| {
-            (it.tools, it.tool_choice) = (vec![tool()], Some(ToolChoice::Required))
+            (it.tools, it.tool_choice) = (vec![tool()], Some(ToolChoice::Required));
         }),
         field("tool_choice named", |it| {
             (it.tools, it.tool_choice) = (vec![tool()], Some(ToolChoice::Named("f".into())));
@@ -136,7 +136,7 @@ fn messages() -> Vec<Field> {
         field("system message behind others", |it| it.messages.push(said(Role::System, text("s")))),
         field("message name", |it| it.messages[0].name = Some("bob".into())),
         field("cache mark", |it| {
-            it.messages[0].parts[0].cache_control = Some(r#"{"type":"ephemeral"}"#.into())
+            it.messages[0].parts[0].cache_control = Some(r#"{"type":"ephemeral"}"#.into());
         }),
         field("picture, inline", |it| {
             it.messages.push(said(
