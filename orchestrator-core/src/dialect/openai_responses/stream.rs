@@ -98,7 +98,7 @@ impl ResponsesDecoder {
                 }
                 let logprobs = event.logprobs.map(|json| json.get()).filter(|json| *json != "[]");
                 out.extend(logprobs.map(|json| {
-                    let json = format!(r#"{{"content":{json}}}"#);
+                    let json = format!(r#"{{"content":{json},"refusal":null}}"#);
                     ChatEvent::Logprobs { choice: 0, json }
                 }));
             }
