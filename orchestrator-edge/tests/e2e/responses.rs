@@ -175,8 +175,8 @@ async fn a_stored_response_leads_back_to_its_provider_and_belongs_to_its_caller(
         // Another caller's key finds nothing, and cannot go on from it either.
         let made = gateway.client.post(PATH, &json!({"model": "one/m", "input": "hi"})).await;
         assert_eq!(made.json()["id"], "resp_1");
-        let key = gateway.admin.post("/admin/api-keys", &json!({"name": "other"})).await.json();
-        let other = gateway.client.with_key(Some(key["key"].as_str().unwrap()));
+        let key = gateway.admin.post("/admin/keys", &json!({"name": "other"})).await.json();
+        let other = gateway.client.with_key(Some(key["secret"].as_str().unwrap()));
         assert_eq!(other.get("/v1/responses/resp_1").await.status, 404, "{channel:?}");
         let stolen = json!({"model": "one/m", "input": "go on", "previous_response_id": "resp_1"});
         let refused = other.post(PATH, &stolen).await;
