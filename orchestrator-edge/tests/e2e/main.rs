@@ -20,6 +20,7 @@ mod model_lists;
 mod outage;
 mod process;
 mod recordings;
+mod responses;
 mod streams;
 mod typed;
 mod waiting;

@@ -297,7 +297,7 @@ fn with_fields(item: &str, fields: &str) -> Result<String> {
             .get(member.value.clone())
             .ok_or_else(|| Error::internal("a field could not be written"))?;
         if own.get(&member.key).is_none() {
-            out.push_str(&format!(",{}:{value}", quoted(&member.key)));
+            out.extend([",", &quoted(&member.key), ":", value]);
         }
     }
     out.push('}');

@@ -52,7 +52,7 @@ fn answer(fields: &mut Fields<'_>, status: &str) -> Result<ChatReply> {
         index: 0,
         message: output.message,
         finish: finish.unwrap_or_default(),
-        logprobs: (!logprobs.is_empty()).then(|| format!(r#"{{"content":[{logprobs}]}}"#)),
+        logprobs: (!logprobs.is_empty()).then(|| format!(r#"{{"content":[{logprobs}],"refusal":null}}"#)),
     };
     Ok(ChatReply {
         id: fields.lenient_string("id"),

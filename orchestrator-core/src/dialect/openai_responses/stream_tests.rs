@@ -136,7 +136,9 @@ fn assert_well_formed(stream: &str) {
                 assert_eq!(place, deltas.len(), "items are announced in their order");
                 deltas.push(String::new());
             }
-            _ if name.ends_with(".delta") => deltas[place].push_str(event["delta"].as_str().unwrap()),
+            _ if name.rsplit('.').next() == Some("delta") => {
+                deltas[place].push_str(event["delta"].as_str().unwrap());
+            }
             _ => {}
         }
     }
@@ -218,7 +220,7 @@ fn what_is_said_only_when_it_is_done_is_heard_once() {
         for event in decoded(events, &[]).events {
             match event {
                 ChatEvent::Text { text, .. } => said.push_str(&text),
-                ChatEvent::Reasoning { text, .. } => said.push_str(&format!("({text})")),
+                ChatEvent::Reasoning { text, .. } => said.extend(["(", &text, ")"]),
                 ChatEvent::ToolCall(call) => said.push_str(&call.arguments),
                 _ => {}
             }
@@ -234,9 +236,10 @@ fn what_is_said_only_when_it_is_done_is_heard_once() {
 fn errors_inside_a_stream_are_told_apart_from_content() {
     let start = stream()[0].clone();
     let delta = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"say \\\"error\\\": response.failed\",\"output_index\":0}\n\n".to_owned();
-    for signals in
-        [tapped(&[delta.clone(), delta.clone()], &[1]).signals, decoded(&[delta.clone()], &[]).signals]
-    {
+    for signals in [
+        tapped(&[delta.clone(), delta.clone()], &[1]).signals,
+        decoded(std::slice::from_ref(&delta), &[]).signals,
+    ] {
         assert!(signals.error.is_none() && signals.content && !signals.terminator);
     }
     let errors = [

@@ -180,9 +180,12 @@ fn fate(dialect: Dialect, request: &ChatRequest) -> &'static str {
         return "dropped";
     }
     let Ok(HubRequest::Chat(again)) = dialect.wire().decode_request(&encoded.body) else { return "refused" };
-    let same =
-        ChatRequest { model: request.model.clone(), stream: request.stream, ..(*again).clone() } == *request;
-    if same { "carried" } else { "mapped" }
+    // What every request of this dialect says, whatever it was asked for, is nothing of this field's.
+    let usual = decoded(dialect, &least());
+    let mut again = *again;
+    again.extras.retain(|name, json| usual.extras.get(name) != Some(json));
+    again.include_usage = request.include_usage;
+    if again == *request { "carried" } else { "mapped" }
 }
 
 fn decoded(dialect: Dialect, request: &ChatRequest) -> ChatRequest {
