@@ -23,6 +23,7 @@ use crate::{
     routing::{Candidate, Plan},
 };
 pub use job::Job;
+pub(crate) use one::without_secret;
 pub use one::{Committed, CommittedAnswer, WholeAnswer};
 pub use upstream::UpstreamStream;
 

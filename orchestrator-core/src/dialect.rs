@@ -19,6 +19,7 @@ mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
+pub mod openai_responses;
 pub(crate) mod retry_after;
 pub mod scan;
 pub mod seal;
@@ -46,11 +47,14 @@ pub enum Dialect {
     OpenAiCompletions,
     /// OpenAI Embeddings.
     OpenAiEmbeddings,
+    /// OpenAI Responses.
+    OpenAiResponses,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::OpenAiChat, Self::OpenAiCompletions, Self::OpenAiEmbeddings];
+    pub const ALL: [Self; 4] =
+        [Self::OpenAiChat, Self::OpenAiCompletions, Self::OpenAiEmbeddings, Self::OpenAiResponses];
 
     /// The public name: in `options.dialects`, in `InvokeRequest.dialect`, in the ledger.
     pub fn name(self) -> &'static str {
@@ -58,6 +62,7 @@ impl Dialect {
             Self::OpenAiChat => "openai_chat",
             Self::OpenAiCompletions => "openai_completions",
             Self::OpenAiEmbeddings => "openai_embeddings",
+            Self::OpenAiResponses => "openai_responses",
         }
     }
 
@@ -69,7 +74,7 @@ impl Dialect {
     /// What is asked in it: the operation that keys are allowed and the ledger counts.
     pub fn operation(self) -> Operation {
         match self {
-            Self::OpenAiChat => Operation::Chat,
+            Self::OpenAiChat | Self::OpenAiResponses => Operation::Chat,
             Self::OpenAiCompletions => Operation::Completions,
             Self::OpenAiEmbeddings => Operation::Embeddings,
         }
@@ -81,6 +86,7 @@ impl Dialect {
             Self::OpenAiChat => &openai_chat::OpenAiChat,
             Self::OpenAiCompletions => &openai_completions::OpenAiCompletions,
             Self::OpenAiEmbeddings => &openai_embeddings::OpenAiEmbeddings,
+            Self::OpenAiResponses => &openai_responses::OpenAiResponses,
         }
     }
 }
@@ -96,6 +102,8 @@ pub enum Operation {
     Embeddings,
     /// The list of models.
     Models,
+    /// What is done with stored responses. Who may chat may do it.
+    Responses,
 }
 
 impl Operation {
@@ -106,6 +114,7 @@ impl Operation {
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Models => "models",
+            Self::Responses => "responses",
         }
     }
 }

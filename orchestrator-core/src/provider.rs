@@ -74,6 +74,7 @@ pub trait ProviderKind: Send + Sync {
             Dialect::OpenAiChat => "/chat/completions",
             Dialect::OpenAiCompletions => "/completions",
             Dialect::OpenAiEmbeddings => "/embeddings",
+            Dialect::OpenAiResponses => "/responses",
         })
     }
 

@@ -41,6 +41,12 @@ impl EdgeError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
+    /// Nothing but HTTP is spoken here.
+    pub(crate) fn upgrade_required(path: &str) -> Self {
+        let message = format!("{path} speaks no WebSocket: POST the request instead.");
+        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message)
+    }
+
     pub(crate) fn bad_path(path: &str) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

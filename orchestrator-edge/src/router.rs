@@ -5,10 +5,10 @@
 use axum::{
     Router,
     extract::{Request, State},
-    response::IntoResponse as _,
+    response::{IntoResponse as _, Response},
     routing::{get, head, post},
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 
 use crate::{
     Edge, admin_api,
@@ -20,6 +20,11 @@ use crate::{
 const CHAT: Target = Target { dialect: "openai_chat", operation: "" };
 const COMPLETIONS: Target = Target { dialect: "openai_completions", operation: "" };
 const EMBEDDINGS: Target = Target { dialect: "openai_embeddings", operation: "" };
+const RESPONSES: Target = Target { dialect: "openai_responses", operation: "" };
+const GET_RESPONSE: Target = Target { dialect: "openai_responses", operation: "responses.get" };
+const DELETE_RESPONSE: Target = Target { dialect: "openai_responses", operation: "responses.delete" };
+const CANCEL_RESPONSE: Target = Target { dialect: "openai_responses", operation: "responses.cancel" };
+const INPUT_ITEMS: Target = Target { dialect: "openai_responses", operation: "responses.input_items" };
 const LIST_MODELS: Target = Target { dialect: "openai_chat", operation: "models.list" };
 const GET_MODEL: Target = Target { dialect: "openai_chat", operation: "models.get" };
 
@@ -47,15 +52,27 @@ pub(crate) fn routes(edge: Edge) -> Router {
 
 fn client_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
     let to = |target: Target| move |State(edge): State<Edge>, request: Request| invoke(edge, target, request);
+    let named = |target: Target| move |edge, id, request| invoke_named(edge, target, id, request);
     router
         .route(&format!("{prefix}/chat/completions"), post(to(CHAT)))
         .route(&format!("{prefix}/completions"), post(to(COMPLETIONS)))
         .route(&format!("{prefix}/embeddings"), post(to(EMBEDDINGS)))
+        .route(&format!("{prefix}/responses"), post(to(RESPONSES)).get(no_upgrade))
+        .route(&format!("{prefix}/responses/{{id}}"), get(named(GET_RESPONSE)).delete(named(DELETE_RESPONSE)))
+        .route(&format!("{prefix}/responses/{{id}}/cancel"), post(named(CANCEL_RESPONSE)))
+        .route(&format!("{prefix}/responses/{{id}}/input_items"), get(named(INPUT_ITEMS)))
         .route(&format!("{prefix}/models"), get(to(LIST_MODELS)))
-        .route(
-            &format!("{prefix}/models/{{*id}}"),
-            get(|edge, id, request| invoke_named(edge, GET_MODEL, id, request)),
-        )
+        .route(&format!("{prefix}/models/{{*id}}"), get(named(GET_MODEL)))
+}
+
+/// Coding agents try a WebSocket here first, and fall back at once when they are told that there is none.
+async fn no_upgrade(request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    if request.headers().contains_key(header::UPGRADE) {
+        return EdgeError::upgrade_required(path).into_response();
+    }
+    let allow = [(header::ALLOW, HeaderValue::from_static("POST"))];
+    (allow, EdgeError::method_not_allowed(method, path)).into_response()
 }
 
 fn operations(router: Router<Edge>, prefix: &str) -> Router<Edge> {

@@ -21,6 +21,7 @@ use orchestrator_core::{
     ledger::{self, Ledger, journal::Journal, writer::Writer},
     model_lists::ModelListKeeper,
     orchestrator::{Orchestrator, Shared},
+    origins::LocalOrigins,
     refresher::Reloader,
     store::Database,
 };
@@ -107,6 +108,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let shared = Arc::new(Shared {
         catalog,
         ledger,
+        origins: Arc::new(LocalOrigins::default()),
         clock,
         random,
         limits: config.limits.clone(),

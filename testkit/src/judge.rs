@@ -41,6 +41,8 @@ pub enum Operation {
     Completions,
     /// `POST …/embeddings`
     Embeddings,
+    /// `POST …/responses`
+    Responses,
 }
 
 impl Operation {
@@ -50,6 +52,7 @@ impl Operation {
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
+            Self::Responses => "/responses",
         }
     }
 
@@ -59,6 +62,7 @@ impl Operation {
             "chat_completions" => Some(Self::ChatCompletions),
             "completions" => Some(Self::Completions),
             "embeddings" => Some(Self::Embeddings),
+            "responses" => Some(Self::Responses),
             _ => None,
         }
     }

@@ -20,7 +20,7 @@ use crate::{
 /// The kinds that the interface names and this version does not have.
 const KINDS_TO_COME: [&str; 3] = ["anthropic", "gemini", "azure_openai"];
 /// The dialects that the interface names and this version does not speak: a provider may have them all the same.
-const DIALECTS_TO_COME: [&str; 3] = ["openai_responses", "anthropic", "gemini"];
+const DIALECTS_TO_COME: [&str; 2] = ["anthropic", "gemini"];
 /// The body's fields that say what is asked; no option of a provider overrides them.
 const OWN_FIELDS: [&str; 3] = ["model", "stream", "messages"];
 const DAY_SECONDS: u64 = 24 * 60 * 60;

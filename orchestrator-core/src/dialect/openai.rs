@@ -13,3 +13,7 @@ pub(crate) mod write;
 
 pub(crate) mod error;
 pub(crate) mod models;
+
+/// Fields that Chat and Responses have alike, beside those that the hub has words for. Each takes the other's extras of these names.
+pub(crate) const SHARED_FIELDS: [&str; 6] =
+    ["metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store", "verbosity"];

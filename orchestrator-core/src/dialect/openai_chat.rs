@@ -11,7 +11,7 @@
 
 pub(in crate::dialect) mod decode;
 mod decode_messages;
-mod media;
+pub(in crate::dialect) mod media;
 
 pub(in crate::dialect) mod encode;
 mod encode_messages;

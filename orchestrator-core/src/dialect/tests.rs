@@ -2,6 +2,7 @@
 //! other projects recorded, where those are there. What is expected is read by naive code over parsed JSON.
 
 mod naive;
+mod published;
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -30,6 +31,7 @@ fn wire_of(recording: &Recording) -> &'static dyn Wire {
         Operation::ChatCompletions => Dialect::OpenAiChat.wire(),
         Operation::Completions => Dialect::OpenAiCompletions.wire(),
         Operation::Embeddings => Dialect::OpenAiEmbeddings.wire(),
+        Operation::Responses => Dialect::OpenAiResponses.wire(),
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
+use http::{HeaderMap, StatusCode};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::{Orchestrator, prepare::PreparedCall};
@@ -53,7 +54,25 @@ pub(super) fn refusal(error: &Error, request_id: &str, wire: &dyn Wire) -> Nativ
     failure(error, request_id, wire, None)
 }
 
-fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entry>) -> NativeReply {
+/// What a provider answered to a request that was not for a model, as it came.
+pub(super) fn passed(
+    status: StatusCode,
+    upstream: &HeaderMap,
+    body: Bytes,
+    job: &Job,
+    entry: &mut Entry,
+) -> NativeReply {
+    let head = headers::answered(status, upstream, &[], job, entry);
+    entry.close(Outcome::Answered(status.as_u16()));
+    NativeReply { head, body: NativeBody::Whole(body) }
+}
+
+pub(super) fn failure(
+    error: &Error,
+    request_id: &str,
+    wire: &dyn Wire,
+    entry: Option<&Entry>,
+) -> NativeReply {
     let body = wire.render_error(error, request_id);
     NativeReply { head: headers::failed(error, request_id, entry), body: NativeBody::Whole(body) }
 }
@@ -62,11 +81,14 @@ fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entr
 pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dyn Wire) -> NativeReply {
     let PreparedCall { job, plan, mut entry } = prepared;
     let answered = attempt::drive(&core.asker, &job, plan, &mut entry).await.and_then(|committed| {
-        let Committed { status, headers, dropped, answer } = committed;
+        let Committed { keeper, status, headers, dropped, answer } = committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
             return Err(Error::internal("a stream came for a request that asked for none"));
         };
         entry.committed(false);
+        if let (Some(keeper), Some(id)) = (&keeper, &signals.stored_id) {
+            keeper.keep(id);
+        }
         entry.saw(signals);
         let body = match answer {
             WholeAnswer::Raw(bytes) => bytes,
@@ -156,7 +178,7 @@ impl State {
         match committed.answer {
             CommittedAnswer::Stream(upstream) => {
                 entry.committed(true);
-                Self::Live(Box::new(Live::new(upstream, job, wire, entry)))
+                Self::Live(Box::new(Live::new(upstream, committed.keeper, job, wire, entry)))
             }
             CommittedAnswer::Whole(..) => {
                 entry.close(Outcome::Failed(&Error::internal(

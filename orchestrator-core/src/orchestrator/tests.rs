@@ -15,6 +15,7 @@ use crate::{
     catalog::{CatalogRows, samples},
     dialect::Dialect,
     ledger::journal::{self, Journal, Line},
+    origins::LocalOrigins,
     refresher::Reloader,
     store::{CatalogReader, StoreError},
 };
@@ -80,6 +81,7 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
     let core = Orchestrator::for_thread(Arc::new(Shared {
         catalog,
         ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
+        origins: Arc::new(LocalOrigins::default()),
         clock,
         random,
         limits: Limits::default(),

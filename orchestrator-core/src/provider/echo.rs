@@ -43,7 +43,9 @@ impl ProviderKind for Echo {
         Some(match dialect {
             Dialect::OpenAiChat => chat(body),
             Dialect::OpenAiEmbeddings => embeddings(body),
-            Dialect::OpenAiCompletions => Err(Error::invalid(None, "echo speaks Chat and Embeddings")),
+            Dialect::OpenAiCompletions | Dialect::OpenAiResponses => {
+                Err(Error::invalid(None, "echo speaks Chat and Embeddings"))
+            }
         })
     }
 }

@@ -13,6 +13,11 @@ impl ProviderKind for OpenAi {
     }
 
     fn dialects(&self) -> &'static [Dialect] {
-        &[Dialect::OpenAiChat, Dialect::OpenAiCompletions, Dialect::OpenAiEmbeddings]
+        &[
+            Dialect::OpenAiChat,
+            Dialect::OpenAiResponses,
+            Dialect::OpenAiCompletions,
+            Dialect::OpenAiEmbeddings,
+        ]
     }
 }

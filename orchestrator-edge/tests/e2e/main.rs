@@ -19,6 +19,7 @@ mod model_lists;
 mod outage;
 mod process;
 mod recordings;
+mod responses;
 mod streams;
 mod typed;
 mod waiting;

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use orchestrator_base::config::Limits;
 use orchestrator_core::{
-    call::{About, Call, Head, Input, PathFacts},
+    call::{About, Call, Head, Input, PathFacts, StoredVerb},
     dialect::Dialect,
     error::{Error, ErrorKind, Result},
 };
@@ -46,7 +46,7 @@ const OWN_HEADERS: [&str; 18] = [
 
 /// A request in a public dialect.
 ///
-/// `method`, `query` and `content_type` are not looked at: every dialect so far is a POST of JSON, and a body that is none is
+/// `method` and `content_type` are not looked at, and `query` only for stored responses: every dialect so far is a POST of JSON, and a body that is none is
 /// refused by the dialect itself, in its own words. `idempotency_key` is not either: no part of the core joins or replays
 /// answers yet.
 pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call> {
@@ -59,7 +59,8 @@ pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call
     }
     let timeout = timeout(message.timeout_ms)?;
     let headers = decode_headers(message.headers)?;
-    let input = decode_input(&message.dialect, &message.operation, &message.path_args, message.body)?;
+    let path = Path { args: &message.path_args, query: &message.query };
+    let input = decode_input(&message.dialect, &message.operation, &path, message.body)?;
     Ok(Call {
         request_id: envelope.request_id,
         keys: envelope.keys,
@@ -93,23 +94,33 @@ pub fn adopt_request_id(request: &mut Request<v1::InvokeRequest>) {
     }
 }
 
-fn decode_input(
-    dialect: &str,
-    operation: &str,
-    path_args: &HashMap<String, String>,
-    body: bytes::Bytes,
-) -> Result<Input, Wrong> {
+/// What a path says.
+struct Path<'a> {
+    args: &'a HashMap<String, String>,
+    query: &'a str,
+}
+
+impl Path<'_> {
+    fn id(&self) -> Result<String, Wrong> {
+        let id = self.args.get("id").map(String::as_str).unwrap_or_default();
+        required("path_args[\"id\"]", id)?;
+        Ok(id.to_owned())
+    }
+}
+
+fn decode_input(dialect: &str, operation: &str, path: &Path<'_>, body: bytes::Bytes) -> Result<Input, Wrong> {
     let Some(dialect) = Dialect::from_name(dialect) else {
         let names = Dialect::ALL.map(Dialect::name).join(", ");
         return Err(Wrong::new("dialect", format!("must be one of {names}")));
     };
+    if dialect == Dialect::OpenAiResponses
+        && let Some(verb) = stored_verb(operation)
+    {
+        return Ok(Input::Stored { verb, id: path.id()?, query: path.query.to_owned() });
+    }
     match operation {
         "models.list" => Ok(Input::Models { dialect, id: None }),
-        "models.get" => {
-            let id = path_args.get("id").map(String::as_str).unwrap_or_default();
-            required("path_args[\"id\"]", id)?;
-            Ok(Input::Models { dialect, id: Some(id.to_owned()) })
-        }
+        "models.get" => Ok(Input::Models { dialect, id: Some(path.id()?) }),
         own if own.is_empty() || own == dialect.operation().name() => {
             Ok(Input::Native { dialect, body, path: PathFacts::default() })
         }
@@ -120,6 +131,17 @@ fn decode_input(
                 format!("must be empty, {own}, models.list or models.get for {name}"),
             ))
         }
+    }
+}
+
+/// What is to be done with a stored response.
+fn stored_verb(operation: &str) -> Option<StoredVerb> {
+    match operation {
+        "responses.get" => Some(StoredVerb::Get),
+        "responses.delete" => Some(StoredVerb::Delete),
+        "responses.cancel" => Some(StoredVerb::Cancel),
+        "responses.input_items" => Some(StoredVerb::InputItems),
+        _ => None,
     }
 }
 

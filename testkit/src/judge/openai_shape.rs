@@ -4,6 +4,7 @@
 //! Stricter than a compatible server: a field that OpenAI does not know is a complaint.
 
 mod messages;
+mod responses;
 
 use serde_json::{Map, Value};
 
@@ -106,6 +107,7 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str) -> Vec<S
     };
     let mut complaints = Vec::new();
     let (fields, required): (&[(&str, Is)], &str) = match operation {
+        Operation::Responses => (&responses::FIELDS, "model"),
         Operation::ChatCompletions => (&CHAT, "messages"),
         Operation::Completions => (&COMPLETIONS, "prompt"),
         Operation::Embeddings => (&EMBEDDINGS, "input"),
@@ -117,6 +119,7 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str) -> Vec<S
     check_stream_options(&request, &mut complaints);
     check_stop(&request, &mut complaints);
     match operation {
+        Operation::Responses => responses::check(&request, &mut complaints),
         Operation::ChatCompletions => {
             messages::check(&request, &mut complaints);
             check_tools(&request, &mut complaints);

@@ -183,7 +183,10 @@ pub(crate) fn render_error_event(error: &Error) -> Bytes {
 fn provider_body(error: &Error) -> Option<&Bytes> {
     let upstream = error.upstream.as_ref()?;
     Dialect::from_name(upstream.dialect).filter(|dialect| match dialect {
-        Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => true,
+        Dialect::OpenAiChat
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiResponses => true,
     })?;
     Some(&upstream.body).filter(|body| !body.is_empty())
 }

@@ -23,6 +23,7 @@ pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
     let answer_field = match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => "choices",
         Dialect::OpenAiEmbeddings => "data",
+        Dialect::OpenAiResponses => "output",
     };
     let mut signals = Signals::default();
     let Ok(object) = Object::scan(body, usize::MAX) else {
@@ -41,6 +42,8 @@ pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
             read_choices(answer.unwrap_or_default(), &mut signals);
         }
+        // Responses read their answers by themselves.
+        Dialect::OpenAiResponses => {}
         Dialect::OpenAiEmbeddings => {
             let inner = answer.unwrap_or_default().strip_prefix(b"[").unwrap_or_default();
             signals.content = inner.trim_ascii_start().first() == Some(&b'{');

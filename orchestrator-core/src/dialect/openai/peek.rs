@@ -27,11 +27,7 @@ pub(crate) struct Needs {
 
 /// Reads the facts of a request.
 pub(crate) fn peek(body: &Bytes, max_depth: usize, needs: Needs) -> Result<Facts> {
-    // JSON is UTF-8 (RFC 8259, section 8.1). What is not would travel as it came, and each reader would see another text.
-    if let Err(error) = std::str::from_utf8(body) {
-        let message = format!("the body is not valid UTF-8, from byte {} on", error.valid_up_to());
-        return Err(Error::invalid(None, message));
-    }
+    must_be_utf8(body)?;
     let object = Object::scan(body, max_depth)?;
     let facts = Facts {
         model: model(&object)?,
@@ -43,6 +39,7 @@ pub(crate) fn peek(body: &Bytes, max_depth: usize, needs: Needs) -> Result<Facts
         end_user: text(&object, "user")?,
         session_id: text(&object, "prompt_cache_key")?,
         sealed: seal::is_in(body),
+        previous_response: None,
         body_bytes: body.len(),
     };
     if facts.stream && !needs.streams {
@@ -58,7 +55,15 @@ pub(crate) fn peek(body: &Bytes, max_depth: usize, needs: Needs) -> Result<Facts
     }
 }
 
-fn model(object: &Object<'_>) -> Result<String> {
+/// JSON is UTF-8 (RFC 8259, section 8.1). What is not would travel as it came, and each reader would see another text.
+pub(crate) fn must_be_utf8(body: &[u8]) -> Result<()> {
+    let Err(error) = std::str::from_utf8(body) else { return Ok(()) };
+    let message = format!("the body is not valid UTF-8, from byte {} on", error.valid_up_to());
+    Err(Error::invalid(None, message))
+}
+
+/// The model that must be named.
+pub(crate) fn model(object: &Object<'_>) -> Result<String> {
     match text(object, "model")? {
         Some(model) => Ok(model),
         None => Err(Error::invalid("model".to_owned(), "you must provide a model parameter")),
@@ -84,13 +89,14 @@ fn response_format(object: &Object<'_>, max_depth: usize) -> Result<Option<Strin
 }
 
 /// A string that is not empty.
-fn text(object: &Object<'_>, name: &str) -> Result<Option<String>> {
+pub(crate) fn text(object: &Object<'_>, name: &str) -> Result<Option<String>> {
     let Some(json) = object.get_non_null(name) else { return Ok(None) };
     let text = scan::string(json).ok_or_else(|| must_be(name, "a string"))?;
     Ok(Some(text.into_owned()).filter(|text| !text.is_empty()))
 }
 
-fn boolean(object: &Object<'_>, name: &str, path: &str) -> Result<Option<bool>> {
+/// `true` or `false`.
+pub(crate) fn boolean(object: &Object<'_>, name: &str, path: &str) -> Result<Option<bool>> {
     match object.get_non_null(name) {
         None => Ok(None),
         Some(b"true") => Ok(Some(true)),
@@ -99,7 +105,8 @@ fn boolean(object: &Object<'_>, name: &str, path: &str) -> Result<Option<bool>> 
     }
 }
 
-fn filled_array(object: &Object<'_>, name: &str) -> Result<bool> {
+/// Whether there is an array that holds something.
+pub(crate) fn filled_array(object: &Object<'_>, name: &str) -> Result<bool> {
     let Some(json) = object.get_non_null(name) else { return Ok(false) };
     let Some(inner) = json.strip_prefix(b"[") else { return Err(must_be(name, "an array")) };
     Ok(inner.trim_ascii_start().first() != Some(&b']'))
@@ -142,6 +149,7 @@ mod tests {
             end_user: Some("u".into()),
             session_id: Some("s".into()),
             sealed: false,
+            previous_response: None,
             body_bytes: body.len(),
         };
         assert_eq!(facts, expected);

@@ -105,7 +105,7 @@ fn estimated_length(events: &[u8]) -> usize {
 }
 
 /// The length of the string behind a key, escapes as they stand; 0 for any other value.
-fn string_length(behind_key: &[u8]) -> usize {
+pub(crate) fn string_length(behind_key: &[u8]) -> usize {
     let value = behind_key.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
     let Some(text) = value.and_then(|value| value.strip_prefix(b"\"")) else { return 0 };
     let mut at = 0;

@@ -11,6 +11,7 @@ use crate::{
     dialect::{
         EncodeTarget, Encoded,
         json::{ObjectWriter, array, array_at, checked},
+        openai::SHARED_FIELDS,
         splice::{Edit, quoted, splice, with_include_usage},
     },
     error::{Error, Result},
@@ -42,7 +43,8 @@ pub(super) fn request(request: &ChatRequest, target: &EncodeTarget<'_>) -> Resul
 
     let mut edits: Vec<Edit> = Vec::new();
     for (name, json) in &request.extras {
-        match name.strip_prefix(EXTRA) {
+        let shared = name.strip_prefix("openai_responses.").filter(|field| SHARED_FIELDS.contains(field));
+        match name.strip_prefix(EXTRA).or(shared) {
             // The model is the catalog's choice, whatever an extra says.
             Some(field) if field != "model" && !WOVEN.contains(&name.as_str()) => {
                 edits.push(Edit::Set(field.to_owned(), checked(json, name)?.to_owned()));

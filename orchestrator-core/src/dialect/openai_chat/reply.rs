@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{EXTRA, decode_messages, encode_messages::Sorted};
 use crate::{
-    chat::{ChatReply, Choice},
+    chat::{ChatReply, Choice, PartKind},
     dialect::Dialect,
     dialect::{
         json::{Fields, ObjectWriter, array, checked},
@@ -96,6 +96,10 @@ fn write_choice(choice: &Choice, at: usize) -> Result<String> {
     let mut dropped = Vec::new();
     Sorted::of(&choice.message, &format!("choices[{at}].message"), &mut dropped)?
         .write_assistant(&mut message)?;
+    if !choice.message.parts.iter().any(|part| matches!(part.kind, PartKind::Refusal(_))) {
+        // Published as always there.
+        message.raw("refusal", "null");
+    }
     let mut out = ObjectWriter::new();
     out.plain("index", choice.index);
     out.raw("message", &message.finish());

@@ -10,6 +10,7 @@ use crate::{
     dialect::{StreamEncoder, Wire},
     error::{Error, ErrorKind},
     ledger::{Entry, Outcome},
+    origins::Keeper,
 };
 
 /// A committed stream.
@@ -19,6 +20,7 @@ pub(super) struct Live {
     encoder: Option<Box<dyn StreamEncoder>>,
     wire: &'static dyn Wire,
     entry: Entry,
+    keeper: Option<Keeper>,
     request_id: String,
     /// What the provider itself has said went wrong. What it says after that still passes to a caller of its dialect.
     reported: Option<Error>,
@@ -27,13 +29,20 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(upstream: UpstreamStream, job: &Job, wire: &'static dyn Wire, entry: Entry) -> Self {
+    pub(super) fn new(
+        upstream: UpstreamStream,
+        keeper: Option<Keeper>,
+        job: &Job,
+        wire: &'static dyn Wire,
+        entry: Entry,
+    ) -> Self {
         let encoder = upstream.is_decoded().then(|| wire.stream_encoder(&job.facts));
         Self {
             upstream,
             encoder,
             wire,
             entry,
+            keeper,
             request_id: job.request_id.clone(),
             reported: None,
             over: false,
@@ -59,6 +68,9 @@ impl Live {
     fn deliver(&mut self, mut batch: Batch) -> Bytes {
         let error = batch.signals.error.take();
         let terminator = batch.signals.terminator;
+        if let (Some(keeper), Some(id)) = (&self.keeper, &batch.signals.stored_id) {
+            keeper.keep(id);
+        }
         self.entry.saw(batch.signals);
         let bytes = match &mut self.encoder {
             None => batch.raw,

@@ -125,3 +125,26 @@ fn a_head_keeps_every_header_and_says_why_it_failed() {
     let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), failure: None };
     assert_eq!(encode_head(&head).reason(), v1::ErrorReason::Unspecified);
 }
+
+#[test]
+fn a_stored_response_is_named_by_its_operation_and_its_id() {
+    let input = |dialect: &str, operation: &str, id: &str| {
+        let path_args = [("id".to_owned(), id.to_owned())].into();
+        let (dialect, operation) = (dialect.into(), operation.into());
+        decode(v1::InvokeRequest { dialect, operation, path_args, query: "limit=2".into(), ..invoke() })
+            .map(|call| call.input)
+    };
+    for (operation, expected) in [
+        ("responses.get", StoredVerb::Get),
+        ("responses.delete", StoredVerb::Delete),
+        ("responses.cancel", StoredVerb::Cancel),
+        ("responses.input_items", StoredVerb::InputItems),
+    ] {
+        let Ok(Input::Stored { verb, id, query }) = input("openai_responses", operation, "resp_1") else {
+            panic!("{operation}")
+        };
+        assert_eq!((verb, &*id, &*query), (expected, "resp_1", "limit=2"));
+    }
+    assert!(input("openai_responses", "responses.get", "").is_err());
+    assert!(input("openai_chat", "responses.get", "resp_1").is_err());
+}
