@@ -14,6 +14,7 @@ mod bad_input;
 mod crowd;
 mod failover;
 mod first_answer;
+mod gemini;
 mod leaving;
 mod model_lists;
 mod outage;

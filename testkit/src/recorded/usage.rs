@@ -49,7 +49,18 @@ pub fn data_events(recording: &Recording) -> Vec<String> {
 
 fn usage_in(body: &Value) -> Option<Usage> {
     // Groq states it in `x_groq` on streams whose caller did not ask for it.
-    let usage = [&body["usage"], &body["x_groq"]["usage"]].into_iter().find(|usage| usage.is_object())?;
+    let places = [&body["usage"], &body["x_groq"]["usage"], &body["response"]["usage"]];
+    let usage = places.into_iter().find(|usage| usage.is_object())?;
+    if usage["input_tokens"].is_u64() {
+        // Responses.
+        return Some(Usage {
+            prompt: usage["input_tokens"].as_u64(),
+            completion: usage["output_tokens"].as_u64(),
+            total: usage["total_tokens"].as_u64(),
+            cached: usage["input_tokens_details"]["cached_tokens"].as_u64(),
+            reasoning: usage["output_tokens_details"]["reasoning_tokens"].as_u64(),
+        });
+    }
     let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64();
     Some(Usage {
         prompt: usage["prompt_tokens"].as_u64(),

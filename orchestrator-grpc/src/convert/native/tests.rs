@@ -42,7 +42,9 @@ fn a_native_call_keeps_its_body_and_all_that_is_said_about_it() {
     assert_eq!((about.session_id.as_str(), about.tags["app"].as_str(), about.strict), ("s", "mail", true));
     assert_eq!((about.client_address.as_str(), about.user_agent.as_str()), ("10.0.0.1", "curl/8"));
     assert_eq!(about.providers, ["echo"]);
-    let Input::Native { dialect: Dialect::OpenAiChat, body } = call.input else { panic!("{:?}", call.input) };
+    let Input::Native { dialect: Dialect::OpenAiChat, body, .. } = call.input else {
+        panic!("{:?}", call.input)
+    };
     assert_eq!(body, "{ \"model\" : 1 }");
 }
 
