@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The kinds that the interface names and this version does not have.
-const KINDS_TO_COME: [&str; 2] = ["anthropic", "gemini"];
+const KINDS_TO_COME: [&str; 1] = ["anthropic"];
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// A provider, with its kind's base URL filled in.

@@ -5,6 +5,7 @@ mod gemini;
 mod matrix;
 mod naive;
 mod properties;
+mod published;
 
 use bytes::Bytes;
 use memchr::memmem;

@@ -164,7 +164,7 @@ impl Event<'_> {
                 signals.output_bytes = content::length(item.name);
             }
             Some(item) => signals.content = item.says_something(),
-            None if kind.ends_with(".delta") => {
+            None if kind.rsplit('.').next() == Some("delta") => {
                 signals.output_bytes = content::length(self.delta);
                 signals.content = signals.output_bytes > 0;
             }

@@ -294,7 +294,7 @@ fn with_fields(item: &str, fields: &str) -> Result<String> {
     let mut out = item.strip_suffix('}').unwrap_or(item).to_owned();
     for (name, value) in scan::entries(fields)? {
         if own.get(&name).is_none() {
-            out.push_str(&format!(",{}:{value}", quoted(&name)));
+            out.extend([",", &quoted(&name), ":", value]);
         }
     }
     out.push('}');

@@ -4,6 +4,7 @@
 //! taken from there.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use super::{
     decode_items,
@@ -96,7 +97,7 @@ impl ResponsesDecoder {
                     self.told.push(at);
                     out.push(ChatEvent::Text { choice: 0, text });
                 }
-                let logprobs = event.logprobs.map(|json| json.get()).filter(|json| *json != "[]");
+                let logprobs = event.logprobs.map(RawValue::get).filter(|json| *json != "[]");
                 out.extend(logprobs.map(|json| {
                     let json = format!(r#"{{"content":{json}}}"#);
                     ChatEvent::Logprobs { choice: 0, json }

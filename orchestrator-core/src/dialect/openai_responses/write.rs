@@ -85,7 +85,7 @@ impl ResponsesEncoder {
         self.sequence += 1;
         let json = event.finish();
         let json = if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ") } else { json };
-        self.out.push_str(&format!("event: {kind}\ndata: {json}\n\n"));
+        self.out.extend(["event: ", kind, "\ndata: ", &json, "\n\n"]);
     }
 
     /// Announces an item; answers its place.
