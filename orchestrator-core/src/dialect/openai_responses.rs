@@ -128,7 +128,7 @@ impl Wire for OpenAiResponses {
     }
 
     fn render_error(&self, error: &Error, _request_id: &str) -> Bytes {
-        error::render_error(error)
+        error::render_error_of(error, self.dialect())
     }
 
     fn render_error_event(&self, error: &Error, _request_id: &str) -> Bytes {

@@ -6,6 +6,7 @@ mod matrix;
 mod naive;
 mod properties;
 mod published;
+mod table;
 
 use bytes::Bytes;
 use memchr::memmem;

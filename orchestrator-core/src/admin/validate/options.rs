@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The dialects that the interface names and this version does not speak: a provider may have them all the same.
-const DIALECTS_TO_COME: [&str; 3] = ["openai_responses", "anthropic", "gemini"];
+const DIALECTS_TO_COME: [&str; 1] = ["anthropic"];
 /// The body's fields that say what is asked; no option of a provider overrides them.
 const OWN_FIELDS: [&str; 3] = ["model", "stream", "messages"];
 

@@ -173,6 +173,15 @@ pub(crate) fn render_error(error: &Error) -> Bytes {
     }
 }
 
+/// The same for a caller of another dialect of this family than the provider's: what imitates OpenAI leaves out `type`, which
+/// clients of the published interface look for.
+pub(crate) fn render_error_of(error: &Error, caller: Dialect) -> Bytes {
+    let body = provider_body(error).and_then(|body| serde_json::from_slice::<Value>(body).ok());
+    let typed = body.is_none_or(|body| body["error"]["type"].is_string());
+    let own = error.upstream.as_ref().is_some_and(|upstream| upstream.dialect == caller.name());
+    if own || typed { render_error(error) } else { Bytes::from(envelope(error)) }
+}
+
 /// An error for a caller whose stream has begun. No `[DONE]` follows, for that would look like success.
 pub(crate) fn render_error_event(error: &Error) -> Bytes {
     let json = match provider_body(error) {

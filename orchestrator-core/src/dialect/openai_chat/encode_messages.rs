@@ -203,6 +203,9 @@ impl<'a> Sorted<'a> {
         self.thoughts.write(thinking, out);
         if !self.refusal.is_empty() {
             out.string("refusal", &self.refusal);
+        } else if self.reader == Reader::Caller {
+            // OpenAI's published schema demands it of answers.
+            out.raw("refusal", "null");
         }
         if !self.annotations.is_empty() {
             out.raw("annotations", &array(&self.annotations));

@@ -349,13 +349,13 @@ fn anything() -> impl Strategy<Value = Value> {
 /// Puts `other` somewhere into `json`.
 fn graft(json: &mut Value, place: usize, other: Value) {
     match json {
-        Value::Object(members) if !members.is_empty() && place % 5 != 0 => {
+        Value::Object(members) if !members.is_empty() && !place.is_multiple_of(5) => {
             let at = place % members.len();
             if let Some(member) = members.values_mut().nth(at) {
                 graft(member, place / 5, other);
             }
         }
-        Value::Array(elements) if !elements.is_empty() && place % 5 != 0 => {
+        Value::Array(elements) if !elements.is_empty() && !place.is_multiple_of(5) => {
             let at = place % elements.len();
             graft(&mut elements[at], place / 5, other);
         }

@@ -125,3 +125,24 @@ fn a_head_keeps_every_header_and_says_why_it_failed() {
     let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), failure: None };
     assert_eq!(encode_head(&head).reason(), v1::ErrorReason::Unspecified);
 }
+
+#[test]
+fn what_a_path_of_geminis_says_is_kept_and_its_model_is_required() {
+    let asked = |verb: &str, query: &str| {
+        let path_args = [("model".to_owned(), "a/b:c".to_owned()), ("verb".to_owned(), verb.to_owned())];
+        let message = v1::InvokeRequest {
+            dialect: "gemini".into(),
+            path_args: path_args.into(),
+            query: query.into(),
+            ..invoke()
+        };
+        let Input::Native { path, .. } = decode(message).unwrap().input else { panic!("a native request") };
+        assert_eq!(path.model.as_deref(), Some("a/b:c"));
+        (path.stream, path.json_array)
+    };
+    assert_eq!(asked("generateContent", "alt=sse"), (false, false));
+    assert_eq!(asked("streamGenerateContent", "x=1&alt=sse"), (true, false));
+    assert_eq!(asked("streamGenerateContent", "alt=json"), (true, true));
+    let nameless = v1::InvokeRequest { dialect: "gemini".into(), ..invoke() };
+    assert!(decode(nameless).unwrap_err().message.contains("path_args[\"model\"]"));
+}

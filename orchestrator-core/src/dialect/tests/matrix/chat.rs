@@ -106,11 +106,11 @@ impl Reader {
     fn call(&mut self, choice: u64, at: u64, id: &str, function: &Value) {
         let calls = &mut self.said.choices.entry(choice).or_default().calls;
         let known = self.calls.get(&(choice, at)).filter(|(_, seen)| id.is_empty() || seen == id);
-        let place = known.map(|(place, _)| *place).unwrap_or_else(|| {
+        let place = known.map_or(calls.len(), |(place, _)| *place);
+        if place == calls.len() {
             calls.push((String::new(), String::new()));
-            self.calls.insert((choice, at), (calls.len() - 1, id.to_owned()));
-            calls.len() - 1
-        });
+            self.calls.insert((choice, at), (place, id.to_owned()));
+        }
         if calls[place].0.is_empty() {
             calls[place].0.push_str(text(&function["name"]));
         }
