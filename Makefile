@@ -1,8 +1,10 @@
-# Two commands matter: `make run` and `make test`. All others are parts of `make ci`.
+# Two commands matter: `make run` and `make test`. `make bench` measures; all others are parts of `make ci`.
 
 CARGO ?= cargo
+PYTHON ?= python3
+BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test ci fmt fmt-check clippy docs help
+.PHONY: run test test-clients bench ci fmt fmt-check clippy docs budgets help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -13,7 +15,16 @@ run: ## build and start the gateway on embedded defaults: REST on 127.0.0.1:8000
 test: ## run all tests; recorded traffic beside the project is used when it is there
 	$(CARGO) test --workspace --locked
 
-ci: fmt-check clippy docs test ## what CI runs
+test-clients: ## drive the gateway with clients from PyPI, npm and Go, and gRPC tools (needs python3; npm and go where they are)
+	@command -v $(PYTHON) >/dev/null || { echo "make test-clients needs Python 3.11 or newer with its venv: install python3 and python3-venv" >&2; exit 1; }
+	CARGO=$(CARGO) $(PYTHON) testkit/clients/run.py $(SUITES)
+
+bench: ## measure beside bare hops (10 minutes; QUICK=1: 2). COMPARE=NAME=A,B: what a setting costs. docs/BENCHMARKS.md
+	$(CARGO) build --release --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-bench
+	$(BENCH) $(if $(COMPARE),compare '$(COMPARE)' $(if $(SPLIT),--split),run $(if $(IDLE_STREAMS),--idle-streams $(IDLE_STREAMS))) \
+	  $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH_ARGS)
+
+ci: fmt-check clippy docs test test-clients budgets ## what CI runs
 
 fmt: ## format the code
 	$(CARGO) fmt --all
@@ -26,3 +37,17 @@ clippy:
 
 docs: ## build the documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+TOOLS = $(CURDIR)/target/tools
+# The benchmarks' library and its runner must have one version: the lock file's.
+GUNGRAUN = $(shell sed -n '/^name = "gungraun-runner"/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
+# Why the budgets cannot be checked here; empty where they can.
+NO_BUDGETS = $(if $(filter x86_64,$(shell uname -m)),$(if $(shell command -v valgrind),,there is no valgrind),this is no x86-64)
+
+budgets: ## check how many instructions the hot functions take; needs valgrind, on x86-64
+ifneq ($(NO_BUDGETS),)
+	@echo '******** SKIPPED: the instruction budgets were NOT checked, for $(NO_BUDGETS) here' >&2
+else
+	$(CARGO) install --quiet --debug --locked --root $(TOOLS) --version $(GUNGRAUN) gungraun-runner
+	GUNGRAUN_RUNNER=$(TOOLS)/bin/gungraun-runner $(CARGO) bench --package orchestrator-core --bench budgets --locked
+endif

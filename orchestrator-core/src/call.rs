@@ -1,6 +1,6 @@
 //! A request and its answer as the core sees them, whichever plane they came by.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -146,7 +146,7 @@ pub struct About {
     pub user_agent: String,
 }
 
-/// What one scan of a body tells: all that admission, routing and the ledger need of it.
+/// What one scan of a body tells: all that admission, routing, rewriting and the ledger need of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// The model asked for.
@@ -171,6 +171,30 @@ pub struct Facts {
     pub previous_response: Option<String>,
     /// The body's length: what an estimate of its tokens starts from.
     pub body_bytes: usize,
+    /// Where the fields of the body stand, if it is JSON as it came.
+    pub outline: Option<Outline>,
+}
+
+/// Where the members of a JSON object stand in its text: what a scan of it leaves behind, so that nobody has to scan it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// The length of the text.
+    pub length: usize,
+    /// Just behind the opening brace.
+    pub inside: usize,
+    /// Every member in its order, repeated keys included.
+    pub members: Vec<Member>,
+}
+
+/// One member of a JSON object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where the key stands, between its quotes.
+    pub key: Range<usize>,
+    /// The key itself where it is written with escapes: `"mo\u0064el"` is `model`.
+    pub escaped: Option<Box<str>>,
+    /// Where the value stands.
+    pub value: Range<usize>,
 }
 
 /// An answer on the native plane: finished in the caller's dialect, errors included.

@@ -35,7 +35,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::{
-    call::{Batch, Facts, ModelInfo, Signals},
+    call::{Batch, Facts, ModelInfo, Outline, Signals},
     chat::{ChatEvent, ChatReply, ChatRequest, JsonText},
     embedding::{EmbedReply, EmbedRequest},
     error::{Error, Result},
@@ -236,6 +236,8 @@ pub struct Edits<'a> {
     pub include_usage: bool,
     /// Top-level fields that the provider's options set: name and JSON text.
     pub overrides: &'a [(String, JsonText)],
+    /// Where the body's fields stand ([`Facts::outline`]), so that it is not scanned again.
+    pub outline: Option<&'a Outline>,
 }
 
 /// For whom a request is written.

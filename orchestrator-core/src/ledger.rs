@@ -4,6 +4,7 @@
 //! of the answer leaves. The [`writer`] carries the journal into the database later.
 
 pub mod entry;
+mod fresh;
 pub mod journal;
 pub mod record;
 pub mod usage;

@@ -38,6 +38,7 @@ fn ask_health(loaded: &Loaded) -> ExitCode {
 }
 
 fn serve(loaded: &Loaded) -> ExitCode {
+    process::use_small_pages();
     let config = &loaded.config;
     telemetry::install(&config.log, config.app.debug);
     tls::install_crypto();

@@ -75,6 +75,7 @@ pub(crate) async fn invoke_at(
     message.body = body.bytes;
     let mut call = tonic::Request::new(message);
     request::present_keys(&head.headers, call.metadata_mut());
+    request::present_id(&head, call.metadata_mut());
     if place.key_in_query {
         request::present_query_key(head.uri.query().unwrap_or_default(), call.metadata_mut())?;
     }

@@ -48,6 +48,7 @@ fn write_descriptor(out: Option<&Path>) -> ExitCode {
 }
 
 fn serve(loaded: &Loaded) -> ExitCode {
+    process::use_small_pages();
     telemetry::install(&loaded.config.log, loaded.config.app.debug);
     tls::install_crypto();
     match try_serve(loaded) {

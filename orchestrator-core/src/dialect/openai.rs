@@ -8,6 +8,7 @@ pub(crate) mod citations;
 pub(crate) mod content;
 pub(crate) mod details;
 pub(crate) mod inspect;
+pub(crate) mod shape;
 pub(crate) mod stream;
 pub(crate) mod tap;
 pub(crate) mod usage;

@@ -7,38 +7,44 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
-use crate::error::{Error, Result};
+use crate::{
+    call::{Member, Outline},
+    error::{Error, Result},
+};
 
 /// The most members an object may have at its top level. Real requests have a few dozen; a body of nothing but tiny members
 /// would otherwise cost many times its size in memory.
 const MAX_MEMBERS: usize = 4096;
 
-/// One member of the outermost object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member<'a> {
-    /// The key, unescaped: `"mo\u0064el"` is `model`.
-    pub key: Cow<'a, str>,
-    /// Where the key begins, at its quote.
-    pub start: usize,
-    /// Where the value stands.
-    pub value: Range<usize>,
-}
-
 /// A JSON object whose members' places are known.
 #[derive(Clone, Debug)]
 pub struct Object<'a> {
     body: &'a [u8],
-    /// Just behind the opening brace.
-    inside: usize,
-    members: Vec<Member<'a>>,
+    outline: Cow<'a, Outline>,
 }
 
 impl<'a> Object<'a> {
     /// Scans `body`. The outermost object is at depth 1; anything deeper than `max_depth` is refused.
     pub fn scan(body: &'a [u8], max_depth: usize) -> Result<Self> {
-        Scanner { body, at: 0, max_depth }.object()
+        let outline = Scanner { body, at: 0, max_depth, closers: Vec::new() }.object()?;
+        Ok(Self { body, outline: Cow::Owned(outline) })
+    }
+
+    /// The object of a body that was scanned before. An outline that cannot be this body's is not used: the body is scanned.
+    pub fn outlined(body: &'a [u8], outline: Option<&'a Outline>) -> Result<Self> {
+        match outline {
+            Some(outline) if outline.length == body.len() => {
+                Ok(Self { body, outline: Cow::Borrowed(outline) })
+            }
+            _ => Self::scan(body, usize::MAX),
+        }
+    }
+
+    /// What the scan has found.
+    pub fn into_outline(self) -> Outline {
+        self.outline.into_owned()
     }
 
     /// The text that was scanned.
@@ -47,18 +53,26 @@ impl<'a> Object<'a> {
     }
 
     /// Every member in its order, repeated keys included.
-    pub fn members(&self) -> &[Member<'a>] {
-        &self.members
+    pub fn members(&self) -> &[Member] {
+        &self.outline.members
     }
 
     /// Just behind the opening brace.
     pub fn inside(&self) -> usize {
-        self.inside
+        self.outline.inside
+    }
+
+    /// A member's key, unescaped, as UTF-8.
+    pub fn key<'b>(&'b self, member: &'b Member) -> &'b [u8] {
+        match &member.escaped {
+            Some(key) => key.as_bytes(),
+            None => &self.body[member.key.clone()],
+        }
     }
 
     /// The text of a member's value. Where a key is repeated its last value counts, as it does for most parsers.
     pub fn get(&self, key: &str) -> Option<&'a [u8]> {
-        let member = self.members.iter().rev().find(|member| member.key == key)?;
+        let member = self.members().iter().rev().find(|member| self.key(member) == key.as_bytes())?;
         self.body.get(member.value.clone())
     }
 
@@ -68,14 +82,46 @@ impl<'a> Object<'a> {
     }
 }
 
+/// The members of an object that is text: keys unescaped, values as they stand.
+pub fn entries(json: &str) -> Result<Vec<(Cow<'_, str>, &str)>> {
+    let object = Object::scan(json.as_bytes(), usize::MAX)?;
+    let entry = |member: &Member| {
+        let key = match &member.escaped {
+            Some(key) => Cow::Owned(key.to_string()),
+            None => Cow::Borrowed(json.get(member.key.clone())?),
+        };
+        Some((key, json.get(member.value.clone())?))
+    };
+    Ok(object.members().iter().filter_map(entry).collect())
+}
+
 /// The text of a JSON string, unescaped; `None` when `json` is no valid string.
 pub fn string(json: &[u8]) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let plain = memchr(b'\\', inner).is_none() && !inner.iter().any(|byte| *byte < 0x20 || *byte == b'"');
-    if plain {
+    if is_plain(inner) {
         return std::str::from_utf8(inner).ok().map(Cow::Borrowed);
     }
     serde_json::from_slice::<String>(json).ok().map(Cow::Owned)
+}
+
+/// Whether a string's inside needs no unescaping. It does not stop at the first byte that does, so that many are looked at at once.
+fn is_plain(inner: &[u8]) -> bool {
+    let special = |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    inner.iter().fold(0, |seen, byte| seen | special(*byte)) == 0
+}
+
+/// Where the string ends whose inside begins here. Goes from quote to quote, not from backslash to backslash: text has far more
+/// line breaks than quotes.
+pub(super) fn closing_quote(inside: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let quote = at + memchr(b'"', &inside[at..])?;
+        let backslashes = inside[at..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if backslashes % 2 == 0 {
+            return Some(quote);
+        }
+        at = quote + 1;
+    }
 }
 
 /// Walks the body from left to right.
@@ -83,10 +129,12 @@ struct Scanner<'a> {
     body: &'a [u8],
     at: usize,
     max_depth: usize,
+    /// What closes the brackets that are open inside a value.
+    closers: Vec<u8>,
 }
 
-impl<'a> Scanner<'a> {
-    fn object(mut self) -> Result<Object<'a>> {
+impl Scanner<'_> {
+    fn object(mut self) -> Result<Outline> {
         self.skip_space();
         if self.peek() != Some(b'{') {
             return Err(Error::invalid(None, "the body must be a JSON object"));
@@ -104,11 +152,11 @@ impl<'a> Scanner<'a> {
         if self.at < self.body.len() {
             return Err(self.wrong("something follows the object"));
         }
-        Ok(Object { body: self.body, inside, members })
+        Ok(Outline { length: self.body.len(), inside, members })
     }
 
     /// From the first key to behind the closing brace.
-    fn members(&mut self, members: &mut Vec<Member<'a>>) -> Result<()> {
+    fn members(&mut self, members: &mut Vec<Member>) -> Result<()> {
         loop {
             if members.len() == MAX_MEMBERS {
                 return Err(Error::invalid(None, format!("the body has more than {MAX_MEMBERS} fields")));
@@ -128,15 +176,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn member(&mut self) -> Result<Member<'a>> {
+    fn member(&mut self) -> Result<Member> {
         let start = self.at;
         if self.peek() != Some(b'"') {
             return Err(self.wrong("a field's name is expected"));
         }
         self.skip_string()?;
-        let Some(key) = string(&self.body[start..self.at]) else {
-            return Err(self.wrong("a field's name is not a valid string"));
-        };
+        let key = start + 1..self.at - 1;
+        let escaped = self.unescaped(start..self.at)?;
         self.skip_space();
         if self.peek() != Some(b':') {
             return Err(self.wrong("`:` is expected"));
@@ -149,45 +196,54 @@ impl<'a> Scanner<'a> {
             Some(b'{' | b'[') => self.skip_nested()?,
             _ => self.skip_scalar()?,
         }
-        Ok(Member { key, start, value: value..self.at })
+        Ok(Member { key, escaped, value: value..self.at })
+    }
+
+    /// The key whose quotes are the ends of `range`, if it is written with escapes.
+    fn unescaped(&self, range: Range<usize>) -> Result<Option<Box<str>>> {
+        let key = &self.body[range.start + 1..range.end - 1];
+        // Nearly every key, and cheaper than to read it as a string.
+        if key.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\') {
+            return Ok(None);
+        }
+        match string(&self.body[range]) {
+            Some(Cow::Borrowed(_)) => Ok(None),
+            Some(Cow::Owned(key)) => Ok(Some(key.into_boxed_str())),
+            None => Err(self.wrong("a field's name is not a valid string")),
+        }
     }
 
     /// From an opening quote to behind the closing one.
     fn skip_string(&mut self) -> Result<()> {
-        let mut at = self.at + 1;
-        loop {
-            let rest = self.body.get(at..).unwrap_or_default();
-            let Some(offset) = memchr2(b'"', b'\\', rest) else {
-                self.at = self.body.len();
-                return Err(self.wrong("a string does not end"));
-            };
-            if rest[offset] == b'"' {
-                self.at = at + offset + 1;
-                return Ok(());
-            }
-            at += offset + 2;
-        }
+        let inside = self.at + 1;
+        let Some(length) = closing_quote(&self.body[inside..]) else {
+            self.at = self.body.len();
+            return Err(self.wrong("a string does not end"));
+        };
+        self.at = inside + length + 1;
+        Ok(())
     }
 
     /// From an opening bracket to behind the one that closes it.
     fn skip_nested(&mut self) -> Result<()> {
-        let mut closers: Vec<u8> = Vec::new();
         while let Some(byte) = self.peek() {
             match byte {
                 b'"' => {
                     self.skip_string()?;
                     continue;
                 }
-                b'{' => closers.push(b'}'),
-                b'[' => closers.push(b']'),
-                b'}' | b']' if closers.pop() != Some(byte) => return Err(self.wrong("brackets do not match")),
+                b'{' => self.closers.push(b'}'),
+                b'[' => self.closers.push(b']'),
+                b'}' | b']' if self.closers.pop() != Some(byte) => {
+                    return Err(self.wrong("brackets do not match"));
+                }
                 _ => {}
             }
             self.at += 1;
-            if closers.is_empty() {
+            if self.closers.is_empty() {
                 return Ok(());
             }
-            if closers.len() >= self.max_depth {
+            if self.closers.len() >= self.max_depth {
                 let message = format!("the body is nested deeper than {} levels", self.max_depth);
                 return Err(Error::invalid(None, message));
             }
@@ -258,6 +314,10 @@ mod tests {
 
     use super::*;
 
+    fn key(object: &Object<'_>, member: &Member) -> String {
+        String::from_utf8(object.key(member).to_vec()).unwrap()
+    }
+
     fn message(body: &str) -> String {
         Object::scan(body.as_bytes(), 128).map_or_else(|error| error.message, |_| "accepted".to_owned())
     }
@@ -269,7 +329,7 @@ mod tests {
         let seen: Vec<(String, &str)> = object
             .members()
             .iter()
-            .map(|member| (member.key.to_string(), std::str::from_utf8(&body[member.value.clone()]).unwrap()))
+            .map(|member| (key(&object, member), std::str::from_utf8(&body[member.value.clone()]).unwrap()))
             .collect();
         insta::assert_debug_snapshot!(seen, @r#"
         [
@@ -390,7 +450,7 @@ mod tests {
                 .iter()
                 .map(|member| {
                     let value = serde_json::from_str(&text[member.value.clone()]).unwrap();
-                    (member.key.to_string(), value)
+                    (key(&object, member), value)
                 })
                 .collect();
             prop_assert_eq!(Value::Object(seen), expected);

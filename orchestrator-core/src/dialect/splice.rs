@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{
-    Edits,
-    scan::{Member, Object},
+use super::{Edits, scan::Object};
+use crate::{
+    call::Member,
+    error::{Error, Result},
 };
-use crate::error::{Error, Result};
 
 /// One change of an object's top level.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +39,14 @@ pub fn splice(body: &[u8], edits: &[Edit]) -> Result<Bytes> {
 fn edited(object: &Object<'_>, edits: &[Edit]) -> Bytes {
     let members = object.members();
     let edits = last_of_each(edits);
-    let mut removed = shadowed(members);
+    let mut removed = shadowed(object);
     let mut changes: Vec<(Range<usize>, String)> = Vec::new();
-    let mut added: Vec<String> = Vec::new();
+    let mut added = String::new();
     for edit in edits {
-        let last = members.iter().rposition(|member| member.key == edit.key());
+        let last = members.iter().rposition(|member| object.key(member) == edit.key().as_bytes());
         match (edit, last) {
             (Edit::Set(_, json), Some(index)) => changes.push((members[index].value.clone(), json.clone())),
-            (Edit::Set(key, json), None) => added.push(format!("{}:{json}", quoted(key))),
+            (Edit::Set(key, json), None) => added.extend([",", quoted(key).as_str(), ":", json.as_str()]),
             (Edit::Remove(_), Some(index)) => removed[index] = true,
             (Edit::Remove(_), None) => {}
         }
@@ -55,15 +55,17 @@ fn edited(object: &Object<'_>, edits: &[Edit]) -> Bytes {
     changes.sort_by_key(|(range, _)| (range.start, range.end));
     if !added.is_empty() {
         let end = members.last().map_or(object.inside(), |member| member.value.end);
-        let separator = if removed.iter().all(|gone| *gone) { "" } else { "," };
-        changes.push((end..end, format!("{separator}{}", added.join(","))));
+        if removed.iter().all(|gone| *gone) {
+            added.remove(0);
+        }
+        changes.push((end..end, added));
     }
     apply(object.body(), &changes)
 }
 
 /// The edits that every dialect of OpenAI's family needs on the lossless path.
 pub fn splice_openai(body: &Bytes, edits: &Edits<'_>) -> Result<Bytes> {
-    let object = Object::scan(body, usize::MAX)?;
+    let object = Object::outlined(body, edits.outline)?;
     let mut list: Vec<Edit> = Vec::with_capacity(edits.overrides.len() + 2);
     list.extend(edits.overrides.iter().map(|(key, json)| Edit::Set(key.clone(), json.clone())));
     list.push(Edit::Set("model".to_owned(), quoted(edits.model)));
@@ -102,12 +104,14 @@ fn last_of_each(edits: &[Edit]) -> Vec<&Edit> {
 }
 
 /// Which members are hidden behind a later one of the same key.
-fn shadowed(members: &[Member<'_>]) -> Vec<bool> {
+fn shadowed(object: &Object<'_>) -> Vec<bool> {
+    let members = object.members();
+    let key = |place: usize| object.key(&members[place]);
     let mut hidden = vec![false; members.len()];
     let mut order: Vec<usize> = (0..members.len()).collect();
-    order.sort_by(|left, right| members[*left].key.cmp(&members[*right].key).then(left.cmp(right)));
+    order.sort_by(|left, right| key(*left).cmp(key(*right)).then(left.cmp(right)));
     for pair in order.windows(2) {
-        if members[pair[0]].key == members[pair[1]].key {
+        if key(pair[0]) == key(pair[1]) {
             hidden[pair[0]] = true;
         }
     }
@@ -116,7 +120,7 @@ fn shadowed(members: &[Member<'_>]) -> Vec<bool> {
 
 /// The stretches to cut out, each with the one comma that goes with it: the comma before a member when some member before it
 /// stays, else the comma behind it.
-fn removals(members: &[Member<'_>], removed: &[bool]) -> Vec<Range<usize>> {
+fn removals(members: &[Member], removed: &[bool]) -> Vec<Range<usize>> {
     let mut cuts = Vec::new();
     let mut something_stays = false;
     for (index, member) in members.iter().enumerate() {
@@ -127,7 +131,8 @@ fn removals(members: &[Member<'_>], removed: &[bool]) -> Vec<Range<usize>> {
         let cut = if something_stays {
             members[index - 1].value.end..member.value.end
         } else {
-            member.start..members.get(index + 1).map_or(member.value.end, |next| next.start)
+            let begin = |member: &Member| member.key.start - 1;
+            begin(member)..members.get(index + 1).map_or(member.value.end, begin)
         };
         cuts.push(cut);
     }
@@ -207,8 +212,12 @@ mod tests {
     #[test]
     fn usage_is_asked_for_beside_the_callers_own_options() {
         let edit = |body: &str, overrides: &[(String, String)]| {
-            let edits = Edits { model: "m\"2", include_usage: true, overrides };
-            let out = splice_openai(&Bytes::copy_from_slice(body.as_bytes()), &edits).unwrap();
+            let outline = Object::scan(body.as_bytes(), 128).unwrap().into_outline();
+            let edits = Edits { model: "m\"2", include_usage: true, overrides, outline: None };
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            let out = splice_openai(&body, &edits).unwrap();
+            let outlined = splice_openai(&body, &Edits { outline: Some(&outline), ..edits }).unwrap();
+            assert_eq!(outlined, out, "scanned before or now");
             String::from_utf8(out.to_vec()).unwrap()
         };
         let overrides = [

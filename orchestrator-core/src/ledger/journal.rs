@@ -22,10 +22,10 @@ use std::{
 
 use orchestrator_base::config;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::RequestRecord;
+use super::{RequestRecord, fresh::Fresh};
+use crate::store::JournalOffset;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,14 +37,6 @@ pub enum Line {
     Close(RequestRecord),
 }
 
-/// The same, for writing: without owning the record.
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum LineRef<'a> {
-    Open(&'a RequestRecord),
-    Close(&'a RequestRecord),
-}
-
 /// The journal of one core.
 #[derive(Debug)]
 pub struct Journal {
@@ -54,8 +46,6 @@ pub struct Journal {
     /// Every record is forced to the disk by itself.
     sync_each: bool,
     current: Mutex<Segment>,
-    /// The writer waits here for something to store.
-    pub(super) appended: Notify,
     unsynced: AtomicBool,
     lost: AtomicU64,
     /// Held for as long as the process lives: two cores on one folder would tear each other's lines.
@@ -67,8 +57,9 @@ struct Segment {
     number: u64,
     file: File,
     length: u64,
-    /// Reused, so that an append allocates nothing.
+    /// Reused from line to line.
     buffer: Vec<u8>,
+    fresh: Fresh,
 }
 
 impl Journal {
@@ -92,7 +83,6 @@ impl Journal {
             segment_bytes: settings.segment_bytes,
             sync_each: settings.fsync_ms == 0,
             current,
-            appended: Notify::new(),
             unsynced: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             _lock: lock,
@@ -111,13 +101,12 @@ impl Journal {
 
     /// Writes that a stream has been committed.
     pub fn open_record(&self, record: &RequestRecord) {
-        self.append(&LineRef::Open(record));
+        self.append(Line::Open(record.clone()));
     }
 
     /// Writes that a request is over.
     pub fn close_record(&self, record: &RequestRecord) {
-        self.append(&LineRef::Close(record));
-        self.appended.notify_one();
+        self.append(Line::Close(record.clone()));
     }
 
     /// Forces what was written to the disk, if anything was since the last time. Blocks.
@@ -145,7 +134,18 @@ impl Journal {
         self.segment().number
     }
 
-    fn append(&self, line: &LineRef<'_>) {
+    /// Where the next line will stand.
+    pub fn end(&self) -> JournalOffset {
+        let segment = self.segment();
+        JournalOffset { segment: segment.number, position: segment.length }
+    }
+
+    /// Takes the lines from `from` on, at most `limit`, without reading a file. `None`: only the file has them.
+    pub(super) fn fresh(&self, from: JournalOffset, limit: usize) -> Option<Stretch> {
+        self.segment().fresh.take(from, limit)
+    }
+
+    fn append(&self, line: Line) {
         if let Err(error) = self.try_append(line) {
             // The first loss and every thousandth: an alarm, not a flood on a disk that is full already.
             if self.lost.fetch_add(1, Ordering::Relaxed).is_multiple_of(1000) {
@@ -154,7 +154,7 @@ impl Journal {
         }
     }
 
-    fn try_append(&self, line: &LineRef<'_>) -> io::Result<()> {
+    fn try_append(&self, line: Line) -> io::Result<()> {
         let mut segment = self.segment();
         segment.append(line)?;
         if self.sync_each {
@@ -164,7 +164,9 @@ impl Journal {
         }
         if segment.length >= self.segment_bytes {
             segment.file.sync_data()?;
-            *segment = Segment::create(&self.folder, segment.number + 1)?;
+            let next = Segment::create(&self.folder, segment.number + 1)?;
+            let full = std::mem::replace(&mut *segment, next);
+            segment.fresh = full.fresh;
         }
         Ok(())
     }
@@ -177,13 +179,13 @@ impl Journal {
 impl Segment {
     fn create(folder: &Path, number: u64) -> io::Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).open(segment_path(folder, number))?;
-        Ok(Self { number, file, length: 0, buffer: Vec::with_capacity(2048) })
+        Ok(Self { number, file, length: 0, buffer: Vec::with_capacity(2048), fresh: Fresh::default() })
     }
 
     /// One line, whole or not at all.
-    fn append(&mut self, line: &LineRef<'_>) -> io::Result<()> {
+    fn append(&mut self, line: Line) -> io::Result<()> {
         self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, line)?;
+        serde_json::to_writer(&mut self.buffer, &line)?;
         self.buffer.push(b'\n');
         if let Err(error) = self.file.write_all(&self.buffer) {
             // A disk that filled up in the middle of the line: take the half back, or it would swallow the next one.
@@ -191,7 +193,9 @@ impl Segment {
             self.file.seek(io::SeekFrom::End(0))?;
             return Err(error);
         }
+        let at = JournalOffset { segment: self.number, position: self.length };
         self.length += self.buffer.len() as u64;
+        self.fresh.push(at, self.length, line);
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! What is written down of a request. The journal holds it as one line of JSON, the database as one row of `request_logs`.
+//! What is written down of a request. The journal holds it as one line of JSON, which leaves out what is mostly empty; the database
+//! as one row of `request_logs`.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ pub struct RequestRecord {
     /// As the caller or the edge gave it: it only traces.
     pub request_id: String,
     /// The caller's session, if it named one.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub session_id: String,
     /// The id of the caller's key; empty when none was accepted.
     pub api_key_id: String,
@@ -30,12 +32,14 @@ pub struct RequestRecord {
     /// The model asked for.
     pub model: String,
     /// The model that answered, in the provider's words.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub answered_model: String,
     /// The provider's id; empty when none was asked.
     pub provider_id: String,
     /// The provider's name at that time.
     pub provider: String,
     /// The label of the provider's key.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub provider_key: String,
     /// The model's name at the provider.
     pub upstream_model: String,
@@ -44,14 +48,18 @@ pub struct RequestRecord {
     /// The HTTP status that the caller got; 499 when it left.
     pub status: u16,
     /// `ok`, `truncated`, or the error kind's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub outcome: String,
     /// The error's message, if any.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub error: String,
     /// The provider's own word for why it ended.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub finish_reason: String,
     /// From arrival to the last byte, in microseconds.
     pub latency_us: u64,
     /// From arrival to the first content, in microseconds; `None` for whole answers and failures.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft_us: Option<u64>,
     /// Spent in the gateway itself until the provider was asked, in microseconds.
     pub overhead_us: u64,
@@ -62,8 +70,10 @@ pub struct RequestRecord {
     /// What the caller calls itself.
     pub user_agent: String,
     /// The end user on whose behalf the call was made.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub end_user: String,
     /// The request's and the key's labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
 }
 

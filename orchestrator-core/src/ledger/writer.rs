@@ -1,9 +1,9 @@
 //! Carries the journal's records into the database, at its own pace.
 //!
-//! The journal's files are the queue: the writer reads them from the offset that the database remembers, so that live traffic and
-//! the replay after a crash are one path, and a database that is away for an hour costs disk, not memory. Records and the new
-//! offset go into one transaction: exactly once. A segment is deleted when all of it is stored and no stream that it opened
-//! is still running.
+//! The journal's files are the queue: the writer goes through them from the offset that the database remembers, so that live
+//! traffic and the replay after a crash are one path, and a database that is away for an hour costs disk, not memory. What this
+//! process has just written is taken from memory instead of the file. Records and the new offset go into one transaction: exactly
+//! once. A segment is deleted when all of it is stored and no stream that it opened is still running.
 
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
@@ -17,8 +17,9 @@ use crate::store::{JournalOffset, LogStore, StoreError};
 
 /// The most records in one transaction.
 const BATCH: usize = 500;
-/// The writer looks for itself this often, though an append wakes it.
-const LOOK: Duration = Duration::from_millis(200);
+/// Records are gathered for this long and stored together: a transaction costs as much as dozens of rows, and being woken for
+/// every request would cost as much again.
+const GATHER: Duration = Duration::from_millis(100);
 /// A pause after a failure of the database, so that it is not hammered.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -30,6 +31,17 @@ pub struct Writer {
     open: HashMap<String, u64>,
     at: JournalOffset,
     failing: bool,
+}
+
+/// What one step of the writer found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing that is not stored.
+    Nothing,
+    /// Less than a transaction holds.
+    Some,
+    /// As much as a transaction holds: more may be waiting.
+    Full,
 }
 
 /// Why a stretch could not be stored.
@@ -59,22 +71,26 @@ impl Writer {
         loop {
             let stopping = stop.is_cancelled();
             match self.step().await {
-                Ok(false) if stopping => return,
-                Ok(false) => self.wait(LOOK, &stop).await,
-                Ok(true) => {}
+                Ok(Step::Full) => {}
+                Ok(Step::Nothing) if stopping => return,
+                Ok(Step::Some) if stopping => {}
+                Ok(Step::Nothing | Step::Some) => wait(GATHER, &stop).await,
                 Err(error) => {
                     self.complain(&error);
                     if stopping {
                         return; // The journal keeps it for the next start.
                     }
-                    self.wait(PAUSE, &stop).await;
+                    wait(PAUSE, &stop).await;
                 }
             }
         }
     }
 
-    /// Stores the next stretch; answers whether there was one.
-    pub async fn step(&mut self) -> Result<bool, WriterError> {
+    /// Stores the next stretch.
+    pub async fn step(&mut self) -> Result<Step, WriterError> {
+        if self.at == self.journal.end() {
+            return Ok(Step::Nothing);
+        }
         let mut next = self.at;
         let stretch = self.read_from(&mut next).await?;
         if stretch.damaged > 0 {
@@ -85,6 +101,7 @@ impl Writer {
             );
         }
         next.position = stretch.end;
+        let full = stretch.lines.len() == BATCH;
         let records = self.take_in(stretch.lines, next.segment);
         let advanced = next > self.at;
         if advanced {
@@ -96,11 +113,18 @@ impl Writer {
             }
         }
         self.delete_stored()?;
-        Ok(advanced)
+        Ok(match (advanced, full) {
+            (false, _) => Step::Nothing,
+            (true, false) => Step::Some,
+            (true, true) => Step::Full,
+        })
     }
 
     /// Reads on from `next`, which moves over the end of a finished segment to the following one.
     async fn read_from(&self, next: &mut JournalOffset) -> io::Result<Stretch> {
+        if let Some(stretch) = self.journal.fresh(*next, BATCH) {
+            return Ok(stretch);
+        }
         let segments = self.journal.segments()?;
         // The segment of the offset may be gone: it was stored wholly before a crash could say so.
         let Some(&first) = segments.iter().find(|&&number| number >= next.segment) else {
@@ -148,20 +172,19 @@ impl Writer {
         Ok(())
     }
 
-    async fn wait(&self, at_most: Duration, stop: &CancellationToken) {
-        tokio::select! {
-            () = self.journal.appended.notified() => {}
-            () = tokio::time::sleep(at_most) => {}
-            () = stop.cancelled() => {}
-        }
-    }
-
     fn complain(&mut self, error: &WriterError) {
         // Once per outage: the writer comes back every second.
         if !self.failing {
             self.failing = true;
             tracing::error!(error = %error, "the ledger's records cannot be stored; they wait in the journal");
         }
+    }
+}
+
+async fn wait(pause: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = stop.cancelled() => {}
     }
 }
 
@@ -252,7 +275,7 @@ mod tests {
     }
 
     async fn drain(writer: &mut Writer) {
-        while writer.step().await.unwrap() {}
+        while writer.step().await.unwrap() != Step::Nothing {}
     }
 
     #[tokio::test]

@@ -196,6 +196,7 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         sealed: false,
         previous_response: None,
         body_bytes: text_bytes + tool_bytes,
+        outline: None,
     })
 }
 

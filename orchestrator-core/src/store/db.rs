@@ -29,8 +29,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections for reading.
 const READERS: u32 = 4;
-/// Statements with more values than this are not kept prepared: each length of a batch would be another one.
-const PREPARED_UP_TO: usize = 100;
 
 /// The connections to one database.
 #[derive(Clone, Debug)]
@@ -136,8 +134,7 @@ impl Tx {
 }
 
 fn sqlite_query(sql: String, values: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
-    let keep = values.len() <= PREPARED_UP_TO;
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(keep);
+    let mut query = sqlx::query(AssertSqlSafe(sql));
     for value in values {
         query = match value {
             Value::Text(text) => query.bind(text),

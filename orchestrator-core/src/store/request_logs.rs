@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{call::UsageSource, ledger::RequestRecord};
 
-/// Rows a statement: 500 times 32 columns stays below SQLite's 32,766 placeholders.
-const ROWS_A_STATEMENT: usize = 500;
+/// The most rows a statement. Statements hold a power of two of rows, so that the few that there are stay prepared: parsing one
+/// costs more than running it.
+const ROWS_A_STATEMENT: usize = 64;
 
 const COLUMNS: [&str; 32] = [
     "id",
@@ -65,7 +66,10 @@ impl LogStore for Database {
         if stored.is_some_and(|stored| upto <= stored) {
             return Ok(());
         }
-        for chunk in records.chunks(ROWS_A_STATEMENT) {
+        let mut rest = records;
+        while let Some(power) = rest.len().checked_ilog2() {
+            let (chunk, later) = rest.split_at((1 << power).min(ROWS_A_STATEMENT));
+            rest = later;
             let rows = vec![placeholders(COLUMNS.len()); chunk.len()].join(", ");
             let columns = COLUMNS.join(", ");
             let ending = self.db.unless_exists("id");

@@ -36,7 +36,10 @@ use tonic::{Status, body::Body};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// How long an address that could not be dialled is left alone.
+/// An address that took longer than this to say no is left alone for a while, so that not every request waits for it. One that
+/// refuses at once is dialled again each time: that costs nobody anything, and the core may be there a moment later.
+const PROMPT: Duration = Duration::from_millis(100);
+/// How long it is left alone.
 const REST: Duration = Duration::from_secs(1);
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1 << 30;
@@ -143,6 +146,7 @@ impl Address {
         if self.rests() {
             return self.open_lease(usize::MAX);
         }
+        let dialled_at = Instant::now();
         match self.dial().await {
             Ok(sender) => {
                 let active = Arc::default();
@@ -152,8 +156,10 @@ impl Address {
             }
             Err(error) => {
                 tracing::warn!(core.address = %self.at, %error, "the core cannot be reached");
-                let until = Instant::now() + REST;
-                *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+                if dialled_at.elapsed() > PROMPT {
+                    let until = Instant::now() + REST;
+                    *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+                }
                 self.open_lease(usize::MAX)
             }
         }

@@ -1,8 +1,8 @@
 //! The pool over all cores that some names resolve to.
 //!
 //! Requests go round-robin over the addresses. A name is asked again every ten seconds, in the background, so that cores
-//! come and go without a restart of the edge. An address that could not be dialled rests for a moment; when all rest, the
-//! call fails at once as `Unavailable`, which the caller sees as a 503 with `retry-after`.
+//! come and go without a restart of the edge. An address that was slow to refuse rests for a moment; when none can be
+//! reached, the call fails at once as `Unavailable`, which the caller sees as a 503 with `retry-after`.
 //!
 //! A request that provably never left (the connection was closed before it was written) is sent elsewhere; any other
 //! failure is the caller's to know: the core may have begun to work.

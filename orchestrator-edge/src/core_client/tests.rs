@@ -127,7 +127,10 @@ async fn a_core_that_dies_in_a_stream_ends_it_with_an_error_event_and_its_succes
     assert!(text.starts_with("data: begun\n\ndata: {\"error\":") && text.ends_with("}\n\n"), "{text}");
     assert!(!text.contains("[DONE]"));
 
-    // The same address again, another core: no restart of the edge is needed.
+    let refused = ask(&app, request("POST", CHAT, &[], "{}")).await;
+    assert_eq!(refused.status, 503);
+
+    // The same address again, another core: no restart of the edge is needed, and nobody is made to wait for having come early.
     let _successor = serve(&hello(), &relay.to_string()).await;
     let answer = ask(&app, request("POST", CHAT, &[], "{}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());

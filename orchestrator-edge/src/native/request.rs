@@ -1,6 +1,6 @@
 //! From the head of an HTTP request to an `InvokeRequest`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use orchestrator_proto::v1::InvokeRequest;
@@ -66,6 +66,15 @@ pub(super) fn present_keys(headers: &HeaderMap, metadata: &mut MetadataMap) {
     }
 }
 
+/// Gives the call the request's id too, so that the core's log speaks of it by the same name.
+pub(super) fn present_id(head: &Parts, metadata: &mut MetadataMap) {
+    // A request's id is visible ASCII, which metadata takes.
+    let id = head.extensions.get::<RequestId>().and_then(|id| id.to_string().parse().ok());
+    if let Some(id) = id {
+        metadata.insert("x-request-id", id);
+    }
+}
+
 /// Copies the keys of a query, where vendors let them stand.
 pub(super) fn present_query_key(query: &str, metadata: &mut MetadataMap) -> Result<(), EdgeError> {
     let [_, _, name] = KEY_HEADERS;
@@ -78,8 +87,8 @@ pub(super) fn present_query_key(query: &str, metadata: &mut MetadataMap) -> Resu
     Ok(())
 }
 
-fn shown_to_providers(headers: &HeaderMap) -> HashMap<String, String> {
-    let mut shown: HashMap<String, String> = HashMap::new();
+fn shown_to_providers(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let mut shown: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers {
         let name = name.as_str();
         let is_shown = SHOWN_TO_PROVIDERS.contains(&name) || name.starts_with("x-goog-");
@@ -132,9 +141,9 @@ fn timeout_ms(headers: &HeaderMap) -> Result<Option<u64>, EdgeError> {
     }
 }
 
-fn tags(headers: &HeaderMap) -> Result<HashMap<String, String>, EdgeError> {
+fn tags(headers: &HeaderMap) -> Result<BTreeMap<String, String>, EdgeError> {
     const NAME: &str = "x-orchestrator-tags";
-    let Some(value) = text(headers, NAME)? else { return Ok(HashMap::new()) };
+    let Some(value) = text(headers, NAME)? else { return Ok(BTreeMap::new()) };
     serde_json::from_str(value)
         .map_err(|_| EdgeError::bad_header(NAME, "a JSON object whose values are strings"))
 }

@@ -105,6 +105,7 @@ async fn the_core_is_told_everything_that_the_caller_said() {
         request_id: "r-1",
     }
     "#);
+    assert_eq!(metadata["x-request-id"], "r-1", "the core's log speaks of it by that name");
     let keys = ["authorization", "x-api-key", "x-goog-api-key"].map(|name| metadata[name].to_str().unwrap());
     assert_eq!(
         keys,

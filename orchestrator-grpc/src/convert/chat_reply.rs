@@ -20,7 +20,7 @@ pub fn encode_reply(answered: Answered<ChatReply>) -> v1::ChatResponse {
         usage: Some(encode_usage(usage, usage_source)),
         service_tier: reply.service_tier,
         routing: Some(encode_routing(&served)),
-        extras_json: reply.extras.into_iter().collect(),
+        extras_json: reply.extras,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The typed plane's chat request, into the hub's words.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use orchestrator_core::chat::{ChatRequest, JsonText, Reasoning, ResponseFormat, Tool, ToolChoice};
 use orchestrator_proto::v1;
@@ -127,7 +127,7 @@ fn decode_logprobs(logprobs: Option<v1::LogprobsRequest>) -> Result<Option<u32>,
 
 /// `DIALECT.FIELD` to JSON text.
 pub(crate) fn decode_extras(
-    extras: HashMap<String, String>,
+    extras: BTreeMap<String, String>,
     max_depth: usize,
 ) -> Result<BTreeMap<String, JsonText>, Wrong> {
     for (key, text) in &extras {
@@ -138,7 +138,7 @@ pub(crate) fn decode_extras(
         }
         json(&format!("extras_json[\"{key}\"]"), text, max_depth)?;
     }
-    Ok(extras.into_iter().collect())
+    Ok(extras)
 }
 
 #[cfg(test)]

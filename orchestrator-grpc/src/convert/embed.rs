@@ -65,7 +65,7 @@ pub fn encode_reply(answered: Answered<EmbedReply>) -> v1::EmbedResponse {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, HashMap};
+    use std::collections::BTreeMap;
 
     use orchestrator_core::{
         call::{Served, UsageSource},
@@ -88,7 +88,7 @@ mod tests {
             ],
             dimensions: Some(256),
             end_user: Some("u".into()),
-            extras_json: HashMap::from([("openai_embeddings.x".into(), "1".into())]),
+            extras_json: BTreeMap::from([("openai_embeddings.x".into(), "1".into())]),
             options: None,
         }
     }

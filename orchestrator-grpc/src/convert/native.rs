@@ -1,7 +1,7 @@
 //! The native plane: a public dialect's request into a call, and the answer's head into the contract's. Bodies pass unread.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     time::Duration,
 };
 
@@ -68,7 +68,7 @@ pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call
         timeout: shorter(timeout, envelope.timeout),
         about: About {
             session_id: message.session_id,
-            tags: message.tags.into_iter().collect(),
+            tags: message.tags,
             strict: message.strict,
             providers: message.providers,
             client_address: message.client_address,
@@ -151,7 +151,7 @@ fn stored_verb(operation: &str) -> Option<StoredVerb> {
     }
 }
 
-fn decode_headers(said: HashMap<String, String>) -> Result<HeaderMap, Wrong> {
+fn decode_headers(said: BTreeMap<String, String>) -> Result<HeaderMap, Wrong> {
     let mut headers = HeaderMap::with_capacity(said.len());
     for (name, value) in said {
         let wrong = |problem| Wrong::new(format!("headers[\"{name}\"]"), problem);
@@ -168,7 +168,7 @@ fn decode_headers(said: HashMap<String, String>) -> Result<HeaderMap, Wrong> {
 /// How an answer begins. The content type stands in its own field alone; values of one name are joined as RFC 9110, section
 /// 5.3, allows.
 pub fn encode_head(head: &Head) -> v1::Head {
-    let mut headers: HashMap<String, String> = HashMap::with_capacity(head.headers.len());
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in &head.headers {
         if name == CONTENT_TYPE {
             continue;

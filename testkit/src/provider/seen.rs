@@ -39,6 +39,11 @@ impl Seen {
         serde_json::from_slice(&self.body).expect("the request's body is JSON")
     }
 
+    /// Whether the peer has closed (or reset) the request's connection.
+    pub fn peer_closed(&self) -> bool {
+        *self.peer_closed.borrow()
+    }
+
     /// Whether the peer closed (or reset) the request's connection, waiting for it up to `within`. `false` at once when it
     /// was this side that closed it.
     pub async fn peer_closed_within(&self, within: Duration) -> bool {

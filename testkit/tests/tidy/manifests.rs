@@ -12,7 +12,7 @@ struct Wall {
 /// Crates that only the store or the shared state may name, and so only the core may have.
 const STORAGE: [&str; 5] = ["sqlx", "bb8", "bb8-redis", "redis", "deadpool-redis"];
 
-const WALLS: [Wall; 5] = [
+const WALLS: [Wall; 6] = [
     Wall { package: "orchestrator-proto", internal: &[], forbidden: &STORAGE },
     Wall { package: "orchestrator-base", internal: &[], forbidden: &STORAGE },
     Wall {
@@ -28,6 +28,12 @@ const WALLS: [Wall; 5] = [
     Wall {
         package: "orchestrator-edge",
         internal: &["orchestrator-base", "orchestrator-proto", "orchestrator-grpc"],
+        forbidden: &STORAGE,
+    },
+    // It measures the programs as they are shipped, from outside.
+    Wall {
+        package: "orchestrator-bench",
+        internal: &["orchestrator-base", "orchestrator-proto"],
         forbidden: &STORAGE,
     },
 ];
@@ -112,6 +118,7 @@ mod tests {
             ("edge", "[features]\nfull = [\"dep:orchestrator-grpc\"]"),
             ("grpc", "[dependencies]\nsqlx = \"1\""),
             ("grpc", "[dependencies]\norchestrator-edge.workspace = true"),
+            ("bench", "[dependencies]\norchestrator-core.workspace = true"),
         ];
         for (package, rest) in broken {
             assert_eq!(caught(package, rest).len(), 1, "{package}: {rest}");

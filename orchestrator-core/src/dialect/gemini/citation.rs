@@ -7,7 +7,7 @@ use crate::{
     chat::Citation,
     dialect::{
         json::{ObjectWriter, array},
-        scan::Object,
+        scan,
         splice::quoted,
     },
 };
@@ -103,11 +103,8 @@ pub(super) fn write(citations: &[Citation], text: &str) -> Vec<(String, String)>
     }
     let mut members = Vec::new();
     for json in own {
-        let Ok(object) = Object::scan(json.as_bytes(), usize::MAX) else { continue };
-        for member in object.members() {
-            if let Some(value) = json.get(member.value.clone()) {
-                members.push((member.key.to_string(), value.to_owned()));
-            }
+        for (name, value) in scan::entries(json).unwrap_or_default() {
+            members.push((name.into_owned(), value.to_owned()));
         }
     }
     members

@@ -13,7 +13,7 @@ use crate::{
     dialect::{
         EncodeTarget, Encoded,
         json::{ObjectWriter, array, array_at, checked},
-        scan::Object,
+        scan,
         splice::{Edit, quoted, splice},
     },
     error::Result,
@@ -148,12 +148,9 @@ fn generation_config(request: &ChatRequest, model: &str, dropped: &mut Vec<Strin
     let config = out.finish();
     let Some(left) = request.extras.get("gemini.generationConfig") else { return Ok(config) };
     let name = "extras.gemini.generationConfig";
-    let object = Object::scan(checked(left, name)?.as_bytes(), usize::MAX)?;
-    let members = object.members().iter().filter_map(|member| {
-        let json = left.get(member.value.clone())?;
-        Some(Edit::Set(member.key.to_string(), json.to_owned()))
-    });
-    let whole = splice(config.as_bytes(), &members.collect::<Vec<_>>())?;
+    let members = scan::entries(checked(left, name)?)?.into_iter();
+    let edits: Vec<Edit> = members.map(|(key, json)| Edit::Set(key.into_owned(), json.to_owned())).collect();
+    let whole = splice(config.as_bytes(), &edits)?;
     Ok(String::from_utf8_lossy(&whole).into_owned())
 }
 

@@ -8,7 +8,7 @@ use crate::{
     dialect::{
         Dialect,
         json::{ObjectWriter, checked},
-        scan::Object,
+        scan,
         seal::{self, Opened},
         splice::quoted,
     },
@@ -201,10 +201,10 @@ impl<'a> PartWriter<'a> {
                 self.written.push(Written { json, is_call: false, is_signed });
             }
             PartKind::Opaque { dialect, json } if dialect == OPAQUE_FIELDS => {
-                let object = Object::scan(checked(json, path)?.as_bytes(), usize::MAX)?;
+                let fields = scan::entries(checked(json, path)?)?;
                 if let Some(last) = self.written.last_mut() {
-                    for member in object.members() {
-                        last.add(&member.key, json.get(member.value.clone()).unwrap_or("null"));
+                    for (name, value) in fields {
+                        last.add(&name, value);
                     }
                 }
             }

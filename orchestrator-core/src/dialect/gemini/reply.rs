@@ -15,7 +15,7 @@ use crate::{
     dialect::{
         Dialect,
         json::{Fields, ObjectWriter, array, array_at, checked},
-        scan::Object,
+        scan::{self, Object},
         splice::{Edit, splice},
     },
     error::{Error, ErrorKind, Result},
@@ -183,9 +183,8 @@ fn write_candidate(choice: &Choice, at: usize, left: Option<&str>) -> Result<Str
         out.raw("logprobsResult", json);
     }
     if let Some(left) = left {
-        let object = Object::scan(left.as_bytes(), usize::MAX)?;
-        for member in object.members() {
-            out.raw(&member.key, left.get(member.value.clone()).unwrap_or("null"));
+        for (name, json) in scan::entries(left)? {
+            out.raw(&name, json);
         }
     }
     Ok(out.finish())

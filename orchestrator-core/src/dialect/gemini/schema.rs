@@ -26,13 +26,12 @@ fn convert(schema: &str, depth: usize) -> String {
     }
     let nullable = object.get("nullable") == Some(b"true");
     let mut out = ObjectWriter::new();
-    for member in object.members() {
-        let Some(json) = schema.get(member.value.clone()) else { continue };
-        match member.key.as_ref() {
+    for (key, json) in scan::entries(schema).unwrap_or_default() {
+        match key.as_ref() {
             "type" | "type_" => out.raw("type", &kind(json, nullable)),
             "nullable" => {}
             "properties" => out.raw("properties", &each_member(json, depth)),
-            "items" | "additionalProperties" => out.raw(&member.key, &convert(json, depth + 1)),
+            "items" | "additionalProperties" => out.raw(&key, &convert(json, depth + 1)),
             "anyOf" | "any_of" => out.raw("anyOf", &each_element(json, depth)),
             key => out.raw(key, json),
         }
@@ -52,10 +51,10 @@ fn kind(json: &str, nullable: bool) -> String {
 }
 
 fn each_member(json: &str, depth: usize) -> String {
-    let Ok(object) = Object::scan(json.as_bytes(), usize::MAX) else { return json.to_owned() };
+    let Ok(members) = scan::entries(json) else { return json.to_owned() };
     let mut out = ObjectWriter::new();
-    for member in object.members() {
-        out.raw(&member.key, &convert(json.get(member.value.clone()).unwrap_or("{}"), depth + 1));
+    for (name, schema) in members {
+        out.raw(&name, &convert(schema, depth + 1));
     }
     out.finish()
 }

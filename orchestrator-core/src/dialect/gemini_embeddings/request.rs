@@ -9,7 +9,7 @@ use crate::{
         Edits, EncodeTarget, Encoded,
         gemini::peek::{model, renamed, splice_model, utf8_object},
         json::{Fields, ObjectWriter, array, array_at, checked, must_be},
-        scan::Object,
+        scan::{self, Object},
         splice::{Edit, splice},
     },
     embedding::{EmbedEncoding, EmbedInput, EmbedRequest},
@@ -183,8 +183,8 @@ fn write_entry(
         out.raw(name, json);
     }
     if let Some(own) = own {
-        for member in Object::scan(own.as_bytes(), usize::MAX)?.members() {
-            out.raw(&member.key, own.get(member.value.clone()).unwrap_or("null"));
+        for (name, json) in scan::entries(own)? {
+            out.raw(&name, json);
         }
     }
     Ok(out.finish())

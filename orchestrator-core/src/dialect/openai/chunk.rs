@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{
     citations,
-    content::{self, finish, pieces, signature, text},
+    content::{self, finish, signature, text},
     details,
     error::stream_error,
     usage,
@@ -156,11 +156,15 @@ impl<'a> Reading<'a> {
         if data == b"[DONE]" {
             return Self::Done;
         }
-        let chunk = serde_json::from_slice::<Chunk<'a>>(data);
-        let usage = chunk.as_ref().ok().and_then(Chunk::usage);
+        // As text: the parser would check each string for itself.
+        let chunk =
+            std::str::from_utf8(data).ok().and_then(|text| serde_json::from_str::<Chunk<'a>>(text).ok());
         match chunk {
-            Ok(chunk) if !chunk.is_error() && !event.named_error => Self::Chunk(chunk),
-            _ => Self::Failed(Box::new(Failure { error: stream_error(data, dialect), usage })),
+            Some(chunk) if !chunk.is_error() && !event.named_error => Self::Chunk(chunk),
+            chunk => {
+                let usage = chunk.as_ref().and_then(Chunk::usage);
+                Self::Failed(Box::new(Failure { error: stream_error(data, dialect), usage }))
+            }
         }
     }
 
@@ -172,14 +176,14 @@ impl<'a> Reading<'a> {
             Self::Failed(failure) => {
                 Signals { error: Some(failure.error.clone()), usage: failure.usage, ..Signals::default() }
             }
-            Self::Chunk(chunk) => Signals {
-                content: chunk.choices().iter().any(ChunkChoice::has_content),
-                usage: chunk.usage(),
-                finish: chunk.choices().iter().filter_map(ChunkChoice::finish).next_back(),
-                model: chunk.model(),
-                output_bytes: chunk.choices().iter().map(ChunkChoice::length).sum(),
-                ..Signals::default()
-            },
+            Self::Chunk(chunk) => {
+                let mut signals =
+                    Signals { usage: chunk.usage(), model: chunk.model(), ..Signals::default() };
+                for choice in chunk.choices() {
+                    choice.tell(choice.said(), &mut signals);
+                }
+                signals
+            }
         }
     }
 }
@@ -237,14 +241,15 @@ impl<'a> Chunk<'a> {
 }
 
 impl<'a> ChunkChoice<'a> {
-    /// Whether it holds anything of an answer.
-    pub(crate) fn has_content(&self) -> bool {
-        text(self.text).is_some() || self.said().is_some_and(Delta::has_content)
-    }
-
-    /// How many bytes of answer it holds: what an estimate of its tokens starts from.
-    pub(crate) fn length(&self) -> usize {
-        content::length(self.text) + self.said().map_or(0, Delta::length)
+    /// Tells what it holds, where `said` is what counts as its answer beside legacy Completions' text.
+    pub(crate) fn tell(&self, said: Option<&Delta<'a>>, signals: &mut Signals) {
+        // What an estimate of its tokens starts from.
+        let length = content::length(self.text) + said.map_or(0, Delta::length);
+        signals.output_bytes += length;
+        signals.content |= length > 0 || said.is_some_and(Delta::has_silent_content);
+        if let Some(finish) = self.finish() {
+            signals.finish = Some(finish);
+        }
     }
 
     /// The delta of a chunk, or the message of a whole answer.
@@ -261,10 +266,12 @@ impl<'a> ChunkChoice<'a> {
 impl Delta<'_> {
     /// Whether there is anything of an answer in it.
     pub(crate) fn has_content(&self) -> bool {
-        !pieces(self.content).is_empty()
-            || self.reasoning_text().is_some()
-            || text(self.refusal).is_some()
-            || self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
+        self.length() > 0 || self.has_silent_content()
+    }
+
+    /// Whether there is something of an answer in it that has no length of its own.
+    fn has_silent_content(&self) -> bool {
+        self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
             || self.function_call.is_some()
             || self.audio.is_some()
             || self.annotations.is_some_and(|json| json.get() != "null" && json.get() != "[]")
@@ -272,12 +279,14 @@ impl Delta<'_> {
     }
 
     /// How many bytes of text, reasoning, refusal and calls are in it.
-    pub(crate) fn length(&self) -> usize {
-        let pieces = pieces(self.content).iter().map(|piece| piece.text().len()).sum::<usize>();
-        let reasoning = self.reasoning_text().map_or(0, |text| text.len());
+    fn length(&self) -> usize {
+        let reasoning = match content::length(self.reasoning_content) {
+            0 => content::length(self.reasoning),
+            length => length,
+        };
         let called = self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref());
         let functions = called.chain(&self.function_call).map(FunctionDelta::length).sum::<usize>();
-        pieces + reasoning + content::length(self.refusal) + functions
+        content::pieces_length(self.content) + reasoning + content::length(self.refusal) + functions
     }
 
     /// Reasoning under either of its names: DeepSeek's and llama.cpp's, or Groq's and OpenRouter's. Some send both alike.
@@ -294,7 +303,7 @@ impl Delta<'_> {
 impl FunctionDelta<'_> {
     /// A call costs its name and its arguments, which some servers send as an object.
     fn length(&self) -> usize {
-        content::length(self.name) + content::arguments(self.arguments).len()
+        content::length(self.name) + content::arguments_length(self.arguments)
     }
 }
 

@@ -96,10 +96,26 @@ pub(crate) fn length(json: Option<&RawValue>) -> usize {
     json.and_then(|json| scan::string(json.get().as_bytes())).map_or(0, |text| text.len())
 }
 
+/// How many bytes all [`pieces`] have.
+pub(crate) fn pieces_length(content: Option<&RawValue>) -> usize {
+    match content {
+        Some(json) if !json.get().starts_with('"') => {
+            pieces(content).iter().map(|piece| piece.text().len()).sum()
+        }
+        // Nearly always. Nothing has to be copied to be measured.
+        text => length(text),
+    }
+}
+
 /// A tool call's arguments: a string; some servers send the object itself.
 pub(crate) fn arguments(json: Option<&RawValue>) -> String {
     json.map(|json| scan::string(json.get().as_bytes()).map_or_else(|| json.get().to_owned(), Into::into))
         .unwrap_or_default()
+}
+
+/// How many bytes [`arguments`] have.
+pub(crate) fn arguments_length(json: Option<&RawValue>) -> usize {
+    json.map_or(0, |json| scan::string(json.get().as_bytes()).map_or(json.get().len(), |text| text.len()))
 }
 
 /// The hub's word for a finish reason.

@@ -1,8 +1,8 @@
 //! Watches a stream on its way through.
 //!
-//! Until the first content every event is parsed, for the commit point needs to be exact. After it an event is parsed only when
-//! a substring search says that it may carry a signal; most stretches are one text delta and cost seven searches. A quote inside
-//! a JSON string is escaped, so `"usage"` as a key cannot be faked by what the model writes.
+//! Until the first content every event is parsed, for the commit point needs to be exact. After it an event is parsed only when it
+//! does not have the shape of one that was harmless, and a substring search says that it may carry a signal. A quote inside a
+//! JSON string is escaped, so `"usage"` as a key cannot be faked by what the model writes.
 //!
 //! How much of an answer passed is known of events that were parsed. Of the others the length of `"content"` is taken where it is a
 //! string, and any other event is taken for one token, as OpenAI sends arguments, refusals and legacy text.
@@ -10,21 +10,22 @@
 use std::{ops::Range, sync::LazyLock};
 
 use bytes::{Bytes, BytesMut};
-use memchr::{memchr2, memmem::Finder};
+use memchr::memmem::Finder;
 
-use super::chunk::Reading;
+use super::{chunk::Reading, shape::Shape};
 use crate::{
     call::{Batch, Signals},
-    dialect::{Dialect, Tap, events::Events},
+    dialect::{
+        Dialect, Tap,
+        events::{Event, Events},
+        scan::closing_quote,
+    },
 };
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
 static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
 static CONTENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"content\""));
-static DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("data:"));
-static NAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("event:"));
-static DONE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("[DONE]"));
 
 /// The tap of Chat Completions and of legacy Completions.
 #[derive(Debug)]
@@ -33,12 +34,14 @@ pub(crate) struct OpenAiTap {
     drop_injected_usage: bool,
     first: bool,
     content_seen: bool,
+    /// Of the last event that was searched, and carried no signal.
+    shape: Shape,
 }
 
 impl OpenAiTap {
     /// A tap at the beginning of a stream. `drop_injected_usage`: the extra usage chunk was our wish, not the caller's.
     pub(crate) fn new(dialect: Dialect, drop_injected_usage: bool) -> Self {
-        Self { dialect, drop_injected_usage, first: true, content_seen: false }
+        Self { dialect, drop_injected_usage, first: true, content_seen: false, shape: Shape::default() }
     }
 }
 
@@ -47,37 +50,52 @@ impl Tap for OpenAiTap {
         let mut signals = Signals::default();
         let mut dropped: Vec<Range<usize>> = Vec::new();
         let first = std::mem::replace(&mut self.first, false);
-        if self.content_seen && !may_signal(&events) {
-            signals.output_bytes = estimated_length(&events);
-        } else {
-            for event in Events::new(&events, first) {
-                let bytes = &events[event.range.clone()];
-                if self.content_seen && !may_signal(bytes) {
-                    signals.output_bytes += estimated_length(bytes);
-                    continue;
-                }
-                let reading = Reading::of(&event, self.dialect);
-                signals.merge(reading.signals());
-                self.content_seen |= signals.content;
-                if let Reading::Chunk(chunk) = &reading
-                    && self.drop_injected_usage
-                    && chunk.is_usage_only()
-                {
-                    dropped.push(event.range.clone());
-                }
+        for event in Events::new(&events, first) {
+            if self.content_seen
+                && let Some(length) = self.silent_length(&event)
+            {
+                signals.output_bytes += length;
+                continue;
+            }
+            let reading = Reading::of(&event, self.dialect);
+            signals.merge(reading.signals());
+            self.content_seen |= signals.content;
+            if let Reading::Chunk(chunk) = &reading
+                && self.drop_injected_usage
+                && chunk.is_usage_only()
+            {
+                dropped.push(event.range.clone());
             }
         }
         Batch { raw: without(events, &dropped), events: Vec::new(), signals }
     }
 }
 
-/// Whether a stretch may hold usage, a finish reason, an error or the end. Says yes too often rather than too rarely.
-fn may_signal(bytes: &[u8]) -> bool {
-    has_member(&USAGE, bytes, b'{')
-        || has_member(&FINISH, bytes, b'"')
-        || ERROR.find(bytes).is_some()
-        || NAMED.find(bytes).is_some()
-        || DONE.find(bytes).is_some()
+impl OpenAiTap {
+    /// How many bytes of answer are in an event, unless it may carry a signal.
+    fn silent_length(&mut self, event: &Event<'_>) -> Option<usize> {
+        if event.named_error {
+            return None;
+        }
+        let Some(data) = event.data.as_deref() else { return Some(0) };
+        let length = match self.shape.content_length(data) {
+            Some(length) => length,
+            None if may_signal(data) => return None,
+            None => {
+                self.shape.learn(data);
+                content_length(data)
+            }
+        };
+        Some(if length == 0 { TOKEN_BYTES } else { length })
+    }
+}
+
+/// Whether an event may hold usage, a finish reason, an error or the end. Says yes too often rather than too rarely.
+fn may_signal(data: &[u8]) -> bool {
+    data.trim_ascii_end().ends_with(b"[DONE]")
+        || has_member(&USAGE, data, b'{')
+        || has_member(&FINISH, data, b'"')
+        || ERROR.find(data).is_some()
 }
 
 /// Whether a member of that name has a value that begins with `begin`; Perplexity and vLLM write a space after the colon.
@@ -91,33 +109,15 @@ fn has_member(name: &Finder<'_>, bytes: &[u8], begin: u8) -> bool {
 /// What one token is in text, roughly (OpenAI's help pages on tokens).
 const TOKEN_BYTES: usize = 4;
 
-/// How many bytes of answer are in events that nobody parses.
-fn estimated_length(events: &[u8]) -> usize {
-    let at_line_start = |at: &usize| *at == 0 || matches!(events[at - 1], b'\n' | b'\r');
-    let count = DATA.find_iter(events).filter(at_line_start).count();
-    let (mut known, mut bytes) = (0, 0);
-    for at in CONTENT.find_iter(events) {
-        let length = string_length(&events[at + CONTENT.needle().len()..]);
-        known += usize::from(length > 0);
-        bytes += length;
-    }
-    bytes + count.saturating_sub(known) * TOKEN_BYTES
+/// How many bytes the strings named `content` have, escapes as they stand.
+fn content_length(data: &[u8]) -> usize {
+    CONTENT.find_iter(data).map(|at| string_length(&data[at + CONTENT.needle().len()..])).sum()
 }
 
 /// The length of the string behind a key, escapes as they stand; 0 for any other value.
 pub(crate) fn string_length(behind_key: &[u8]) -> usize {
     let value = behind_key.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-    let Some(text) = value.and_then(|value| value.strip_prefix(b"\"")) else { return 0 };
-    let mut at = 0;
-    while let Some(found) = memchr2(b'"', b'\\', &text[at..]) {
-        at += found;
-        if text[at] == b'"' {
-            return at;
-        }
-        // A backslash takes the next byte with it.
-        at = (at + 2).min(text.len());
-    }
-    0
+    value.and_then(|value| value.strip_prefix(b"\"")).and_then(closing_quote).unwrap_or_default()
 }
 
 /// The stretch less the dropped ranges; a slice of it wherever that is enough.
@@ -162,9 +162,11 @@ mod tests {
             (": a comment", 0),
         ];
         for (event, length) in lengths {
-            assert_eq!(estimated_length(event.as_bytes()), length, "{event}");
+            let mut tap = OpenAiTap::new(Dialect::OpenAiChat, false);
+            for event in Events::new(event.as_bytes(), false) {
+                assert_eq!(tap.silent_length(&event), Some(length), "{event:?}");
+                assert_eq!(tap.silent_length(&event), Some(length), "{event:?}, whose shape is known now");
+            }
         }
-        let all = lengths.map(|(event, _)| event).join("\r\n\r\n");
-        assert_eq!(estimated_length(all.as_bytes()), lengths.iter().map(|(_, length)| length).sum::<usize>());
     }
 }

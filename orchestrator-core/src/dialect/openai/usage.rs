@@ -41,7 +41,7 @@ struct CompletionDetails {
 
 /// Reads a `usage` object; `None` when it counts nothing.
 pub(crate) fn read(json: &[u8]) -> Option<Usage> {
-    let fields: Fields = serde_json::from_slice(json).ok()?;
+    let fields: Fields = serde_json::from_str(std::str::from_utf8(json).ok()?).ok()?;
     let total = count(&fields.total_tokens);
     let prompt = count(&fields.prompt_tokens);
     let completion = count(&fields.completion_tokens);

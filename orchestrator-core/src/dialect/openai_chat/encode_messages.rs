@@ -336,11 +336,12 @@ const WRITTEN: [&str; 9] = [
 pub(super) fn write_fields(objects: &[String], out: &mut ObjectWriter) -> Result<()> {
     for json in objects {
         let object = Object::scan(json.as_bytes(), usize::MAX)?;
-        for member in object.members().iter().filter(|member| !WRITTEN.contains(&member.key.as_ref())) {
-            let value = json
-                .get(member.value.clone())
-                .ok_or_else(|| Error::internal("a field could not be written"))?;
-            out.raw(&member.key, value);
+        for member in object.members() {
+            let unwritable = || Error::internal("a field could not be written");
+            let key = std::str::from_utf8(object.key(member)).map_err(|_| unwritable())?;
+            if !WRITTEN.contains(&key) {
+                out.raw(key, json.get(member.value.clone()).ok_or_else(unwritable)?);
+            }
         }
     }
     Ok(())

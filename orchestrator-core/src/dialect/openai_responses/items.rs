@@ -5,11 +5,11 @@ use crate::{
     chat::{Citation, Message, Part, PartKind, ReasoningPart, Role, ToolCall, ToolResult},
     dialect::{
         json::{ObjectWriter, array, checked},
-        scan::Object,
+        scan::{self, Object},
         seal::{self, Opened},
         splice::quoted,
     },
-    error::{Error, Result},
+    error::Result,
 };
 
 /// For whom items are written.
@@ -292,12 +292,9 @@ pub(super) fn annotation(citation: &Citation, text: &str) -> Result<Option<Strin
 fn with_fields(item: &str, fields: &str) -> Result<String> {
     let own = Object::scan(item.as_bytes(), usize::MAX)?;
     let mut out = item.strip_suffix('}').unwrap_or(item).to_owned();
-    for member in Object::scan(fields.as_bytes(), usize::MAX)?.members() {
-        let value = fields
-            .get(member.value.clone())
-            .ok_or_else(|| Error::internal("a field could not be written"))?;
-        if own.get(&member.key).is_none() {
-            out.extend([",", &quoted(&member.key), ":", value]);
+    for (name, value) in scan::entries(fields)? {
+        if own.get(&name).is_none() {
+            out.extend([",", &quoted(&name), ":", value]);
         }
     }
     out.push('}');

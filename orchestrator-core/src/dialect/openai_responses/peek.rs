@@ -34,6 +34,7 @@ pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
         sealed: seal::is_in(body),
         previous_response: text(&object, "previous_response_id")?,
         body_bytes: body.len(),
+        outline: None,
     };
     match object.get_non_null("input") {
         Some(input) if !input.starts_with(b"[") && !input.starts_with(b"\"") => {

@@ -158,6 +158,7 @@ fn one_scan_tells_what_admission_and_routing_need() {
         sealed: false,
         previous_response: Some("resp_1".into()),
         body_bytes: body.len(),
+        outline: None,
     };
     assert_eq!(facts, expected);
 }
@@ -165,7 +166,7 @@ fn one_scan_tells_what_admission_and_routing_need() {
 #[test]
 fn only_what_must_be_is_spliced() {
     let overrides = [("store".to_owned(), "false".to_owned()), ("model".to_owned(), "\"x\"".to_owned())];
-    let edits = Edits { model: "theirs", include_usage: true, overrides: &overrides };
+    let edits = Edits { model: "theirs", include_usage: true, overrides: &overrides, outline: None };
     let body =
         Bytes::from_static(br#"{ "model":"m", "input":"hi","n":1.0000000000000000001,"stream":true }"#);
     insta::assert_snapshot!(

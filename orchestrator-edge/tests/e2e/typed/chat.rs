@@ -1,6 +1,6 @@
 //! `Chat`: what a program asks reaches the provider, and what the provider answers reaches the program.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use orchestrator_proto::v1;
 use orchestrator_testkit::{
@@ -135,7 +135,7 @@ fn everything() -> v1::ChatRequest {
         logprobs: Some(v1::LogprobsRequest { top: 1 }),
         service_tier: Some("flex".into()),
         end_user: Some("user-1".into()),
-        extras_json: HashMap::from([("openai_chat.logit_bias".into(), r#"{"50256": -100}"#.into())]),
+        extras_json: BTreeMap::from([("openai_chat.logit_bias".into(), r#"{"50256": -100}"#.into())]),
         ..v1::ChatRequest::default()
     }
 }
@@ -208,7 +208,7 @@ async fn an_answer_says_who_served_it_and_what_could_not_be_carried() {
     for (way, mut client) in ways(&house.gateway) {
         let mut request = keyed(v1::ChatRequest {
             top_k: Some(40),
-            extras_json: HashMap::from([("anthropic.thinking".into(), "{}".into())]),
+            extras_json: BTreeMap::from([("anthropic.thinking".into(), "{}".into())]),
             ..hello()
         });
         request.metadata_mut().insert("x-request-id", "job-7".parse().unwrap());

@@ -40,7 +40,7 @@ pub(crate) fn change(message: v1::Provider, paths: &[String]) -> Result<Provider
             "timeout" => change.timeout = Some(message.timeout),
             "timeouts" => change.timeouts = Some(timeouts(message.timeouts)),
             "rate_limit" => unset("rate_limit", message.rate_limit.is_none())?,
-            "headers" => change.headers = Some(message.headers.clone().into_iter().collect()),
+            "headers" => change.headers = Some(message.headers.clone()),
             "options" => change.options = Some(options(message.options.clone())),
             "id" | "managed_by" | "created_at" | "updated_at" | "api_key" => return Err(read_only(path)),
             other => return Err(unknown(other)),
@@ -52,8 +52,7 @@ pub(crate) fn change(message: v1::Provider, paths: &[String]) -> Result<Provider
 fn options(message: Option<v1::ProviderOptions>) -> ProviderOptions {
     let v1::ProviderOptions { dialects, body_overrides_json, include_usage, preset, api_version } =
         message.unwrap_or_default();
-    let body_overrides = body_overrides_json.into_iter().collect();
-    ProviderOptions { dialects, body_overrides, include_usage, preset, api_version }
+    ProviderOptions { dialects, body_overrides: body_overrides_json, include_usage, preset, api_version }
 }
 
 /// Into the contract.
@@ -71,10 +70,10 @@ pub(crate) fn message(provider: Provider) -> v1::Provider {
         timeout: provider.timeout,
         timeouts: timeouts_message(provider.timeouts),
         rate_limit: None,
-        headers: provider.headers.into_iter().collect(),
+        headers: provider.headers,
         options: Some(v1::ProviderOptions {
             dialects,
-            body_overrides_json: body_overrides.into_iter().collect(),
+            body_overrides_json: body_overrides,
             include_usage,
             preset,
             api_version,

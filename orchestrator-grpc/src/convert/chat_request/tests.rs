@@ -63,7 +63,7 @@ fn what_no_provider_could_be_told_is_refused() {
     assert_eq!(problem(choice(Mode::Auto.into(), "f")), "tool_choice.name: goes with MODE_NAMED only");
 
     let extras = |key: &str, text: &str| v1::ChatRequest {
-        extras_json: HashMap::from([(key.into(), text.into())]),
+        extras_json: BTreeMap::from([(key.into(), text.into())]),
         ..minimal()
     };
     assert_eq!(problem(extras("seed", "1")), "extras_json[\"seed\"]: must be named DIALECT.FIELD");
@@ -138,7 +138,7 @@ fn back(request: ChatRequest) -> v1::ChatRequest {
         logprobs: request.top_logprobs.map(|top| v1::LogprobsRequest { top }),
         service_tier: request.service_tier,
         end_user: request.end_user,
-        extras_json: request.extras.into_iter().collect(),
+        extras_json: request.extras,
         options: None,
     }
 }
@@ -316,6 +316,6 @@ fn reasoning() -> impl Strategy<Value = v1::Reasoning> {
     )
 }
 
-fn extras() -> impl Strategy<Value = HashMap<String, String>> {
-    vec(("[a-z_]{1,6}\\.[a-z_]{1,6}", json_text()), 0..3).prop_map(HashMap::from_iter)
+fn extras() -> impl Strategy<Value = BTreeMap<String, String>> {
+    vec(("[a-z_]{1,6}\\.[a-z_]{1,6}", json_text()), 0..3).prop_map(BTreeMap::from_iter)
 }

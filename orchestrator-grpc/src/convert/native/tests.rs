@@ -1,6 +1,6 @@
 //! Native requests and heads, field by field.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use http::StatusCode;
 
@@ -89,7 +89,7 @@ fn an_operation_is_the_dialects_own_or_about_models() {
 #[test]
 fn what_cannot_be_taken_is_refused_by_name() {
     let field = |message| decode(message).unwrap_err().param.unwrap();
-    let headers = |name: &str, value: &str| HashMap::from([(name.to_owned(), value.to_owned())]);
+    let headers = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
     assert_eq!(field(v1::InvokeRequest { timeout_ms: Some(0), ..invoke() }), "timeout_ms");
     assert_eq!(field(v1::InvokeRequest { headers: headers("a b", "c"), ..invoke() }), "headers[\"a b\"]");
     assert_eq!(field(v1::InvokeRequest { headers: headers("a", "b\nc"), ..invoke() }), "headers[\"a\"]");

@@ -1,0 +1,110 @@
+"""`buf curl` knows no contract but what the gateway's reflection tells it: every method of Admin is called that way."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from conftest import ADMIN_KEY, GRPC
+
+ADMIN = "orchestrator.v1.Admin"
+CALLED = set()
+
+
+def buf(*arguments, key=ADMIN_KEY):
+    header = [] if key is None else ["-H", f"authorization: Bearer {key}"]
+    command = [os.environ["BUF"], "curl", "--protocol", "grpc", "--http2-prior-knowledge", *header, *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def call(method, key=ADMIN_KEY, **request):
+    """Calls a method; its answer, or None and what was said of its failure."""
+    done = buf("-d", json.dumps(request), f"http://{GRPC}/{ADMIN}/{method}", key=key)
+    if done.returncode:
+        return None, done.stderr
+    return json.loads(done.stdout), None
+
+
+def calls(method, **request):
+    """Calls a method, which must succeed, and counts it as called."""
+    answer, failure = call(method, **request)
+    assert failure is None, f"{method}: {failure}"
+    CALLED.add(method)
+    return answer
+
+
+@pytest.fixture(scope="module")
+def provider():
+    return calls("CreateProvider", provider={"name": "buf", "kind": "openai_compatible", "baseUrl": "http://127.0.0.1:9/v1"})
+
+
+@pytest.fixture(scope="module")
+def model():
+    return calls("CreateModel", model={"name": "buf-model"})
+
+
+def check(noun, many, made, change):
+    """What was made is shown, listed, and changed in what the mask names."""
+    field = noun[0].lower() + noun[1:]
+    known = {"id": made["id"]}
+    assert calls(f"Get{noun}", **known) == made
+    assert made in calls(f"List{noun}s")[many]
+    (name, value), = change.items()
+    changed = calls(f"Update{noun}", **{field: {**known, name: value}, "updateMask": name})
+    assert without_time(changed) == without_time({**made, name: value})
+
+
+def without_time(resource):
+    return {field: value for field, value in resource.items() if field != "updatedAt"}
+
+
+def test_providers(provider):
+    check("Provider", "providers", provider, {"priority": 200})
+
+
+def test_keys_of_a_provider(provider):
+    secret = "sk-buf-0123456789abcdef"
+    made = calls("CreateProviderKey", providerKey={"providerId": provider["id"], "label": "one", "secret": secret})
+    assert made["masked"] != secret and "secret" not in made
+    check("ProviderKey", "providerKeys", made, {"weight": 50})
+    assert calls("DeleteProviderKey", id=made["id"]) == {}
+
+
+def test_models(model):
+    check("Model", "models", model, {"remark": "changed"})
+
+
+def test_associations(provider, model):
+    made = calls("CreateModelProvider", modelProvider={"modelId": model["id"], "providerId": provider["id"]})
+    check("ModelProvider", "modelProviders", made, {"providerModel": "another"})
+    assert calls("DeleteModelProvider", id=made["id"]) == {}
+
+
+def test_callers_keys():
+    made = calls("CreateApiKey", apiKey={"name": "buf-key", "models": ["chat"]})
+    assert made.pop("secret").startswith(made["prefix"])
+    check("ApiKey", "apiKeys", made, {"owner": "somebody"})
+    assert calls("DeleteApiKey", id=made["id"]) == {}
+    _, failure = call("GetApiKey", id=made["id"])
+    assert "not_found" in failure
+
+
+@pytest.mark.parametrize("key", [None, "wrong", os.environ["GATEWAY_KEY"]])
+def test_without_the_admin_key_nothing_is_shown(key):
+    _, failure = call("ListProviders", key=key)
+    assert "unauthenticated" in failure or "permission_denied" in failure
+
+
+def test_what_was_made_can_be_deleted(provider, model):
+    for noun, made in (("Provider", provider), ("Model", model)):
+        assert calls(f"Delete{noun}", id=made["id"]) == {}
+        _, failure = call(f"Get{noun}", id=made["id"])
+        assert "not_found" in failure
+
+
+def test_every_method_that_reflection_lists_was_called():
+    listed = buf("--list-methods", f"http://{GRPC}")
+    assert listed.returncode == 0, listed.stderr
+    methods = {line.rpartition("/")[2] for line in listed.stdout.split() if line.startswith(f"{ADMIN}/")}
+    assert len(methods) >= 25
+    assert methods - CALLED == set()

@@ -1,0 +1,177 @@
+//! Scenes: named providers with one behaviour each, for suites that drive a gateway from outside of this workspace (the real
+//! clients in `testkit/clients`). The program `testkit-provider` serves them and says over HTTP what it saw.
+//!
+//! A scene NAME is a provider at `/p/NAME/v1`; its model is `NAME-upstream` there and `NAME` in the gateway. All but what the
+//! scene is about is the same everywhere: every request is judged by the shape that its vendor publishes, its key and its path.
+//!
+//! **To add a scene**, add a row to [`all`]: the suites' catalog is made from it.
+
+mod control;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    fixtures,
+    judge::{Body, Judge, Operation},
+    provider::{Answer, Cut, Piece, Provider, Script, Seen},
+};
+
+/// The key that every scene expects of the gateway.
+pub const PROVIDER_KEY: &str = "sk-scenes-0123456789abcdef";
+
+/// Between two pieces of the stream that does not end.
+const PACE: Duration = Duration::from_millis(20);
+
+/// A provider with one behaviour.
+#[derive(Debug)]
+pub struct Scene {
+    /// Its name, and its model's name in the gateway.
+    pub name: &'static str,
+    /// What it is asked.
+    pub operation: Operation,
+    /// Fields of the provider in Admin's JSON, beside its name, address and key.
+    pub provider: Value,
+    script: Script,
+}
+
+impl Scene {
+    fn new(name: &'static str, operation: Operation, script: impl Into<Script>) -> Self {
+        Self { name, operation, provider: json!({}), script: script.into() }
+    }
+
+    fn chat(name: &'static str, script: impl Into<Script>) -> Self {
+        Self::new(name, Operation::ChatCompletions, script)
+    }
+
+    fn with_provider(mut self, fields: Value) -> Self {
+        self.provider = fields;
+        self
+    }
+
+    /// The model's name at the provider.
+    pub fn upstream_model(&self) -> String {
+        format!("{}-upstream", self.name)
+    }
+}
+
+/// All scenes.
+pub fn all() -> Vec<Scene> {
+    vec![
+        Scene::chat("chat", by_stream("chat", "chat_stream_usage")),
+        Scene::chat("tools", tools()),
+        Scene::chat("structured", structured(r#"{"city":"Zürich","celsius":21.5}"#)),
+        Scene::new(
+            "completions",
+            Operation::Completions,
+            by_stream("completions", "completions_stream_usage"),
+        ),
+        Scene::new("embeddings", Operation::Embeddings, embeddings()),
+        // Longer silent at first than a caller is left without a sign: see `stream.early_head_ms`.
+        Scene::chat("slow-start", replay("chat_stream_usage").after(Duration::from_millis(1500))),
+        // Streams that do not end well, and one that does not end.
+        Scene::chat("endless", endless()),
+        Scene::chat("breaks-off", replay("chat_stream_error_midway")),
+        // Answers that do not come.
+        Scene::chat("silent", Answer::silence()),
+        Scene::chat("too-slow", Answer::silence())
+            .with_provider(json!({"timeouts": {"first_token_ms": 400, "total_ms": 400}})),
+        Scene::chat("hangs-up", Answer::close_before_headers()),
+        // The vendor's own refusals.
+        Scene::chat("too-long", replay("error_400_context_length")),
+        Scene::chat("rejects-key", replay("error_401")),
+        Scene::chat("rate-limited", replay("error_429_seconds")),
+        Scene::chat("faulty", replay("error_500")),
+    ]
+}
+
+/// Plays every scene on `provider`, and lets its path `/p/control` tell of them:
+///
+/// * `scenes`: name, base URL, key, upstream model and the provider's fields of each, for a catalog;
+/// * `seen?request_id=ID`: the requests with that `x-request-id` (all without it), and whether the peer has closed their
+///   connection;
+/// * `complaints`: what was wrong with requests so far.
+///
+/// No request may hold one of `secrets`: the callers' keys.
+pub fn play(provider: &Provider, secrets: &[String]) {
+    let scenes = all();
+    for scene in &scenes {
+        let endpoint = provider.named(scene.name);
+        let judge = Judge::new(scene.operation, PROVIDER_KEY, &scene.upstream_model(), Body::published());
+        // The empty path: whatever is asked is judged, also what has no route.
+        endpoint.judge("", secrets.iter().fold(judge, |judge, secret| judge.secret(secret)));
+        endpoint.route(scene.operation.path(), scene.script.clone());
+    }
+    control::open(provider, scenes);
+}
+
+/// A fixture's answer, byte for byte; a stream in pieces whose borders fall where they like.
+fn replay(fixture: &str) -> Answer {
+    fixtures::named(fixture).answer(&Cut::Seeded(7))
+}
+
+fn by_stream(whole: &str, streamed: &str) -> Script {
+    let (whole, streamed) = (replay(whole), replay(streamed));
+    Script::choose(move |_, seen| if streams(seen) { streamed.clone() } else { whole.clone() })
+}
+
+fn streams(seen: &Seen) -> bool {
+    seen.json()["stream"] == json!(true)
+}
+
+/// Two calls of the tool first; text, once the results are there.
+fn tools() -> Script {
+    let calls = [replay("chat_tool_calls"), replay("chat_stream_tool_calls")];
+    let text = [replay("chat_tool_results"), replay("chat_stream_usage")];
+    Script::choose(move |_, seen| {
+        let messages = &seen.json()["messages"];
+        let last = messages.as_array().and_then(|messages| messages.last());
+        let answered = last.is_some_and(|last| last["role"] == "tool");
+        let answers = if answered { &text } else { &calls };
+        answers[usize::from(streams(seen))].clone()
+    })
+}
+
+/// The whole chat of the fixture with this content.
+fn structured(content: &str) -> Answer {
+    let mut body: Value =
+        serde_json::from_slice(&fixtures::named("chat").body).expect("the fixture's body is JSON");
+    body["choices"][0]["message"]["content"] = json!(content);
+    Answer::json(200, &body)
+}
+
+/// In the encoding that was asked for.
+fn embeddings() -> Script {
+    let (base64, float) = (replay("embeddings_base64"), replay("embeddings_float"));
+    Script::choose(move |_, seen| {
+        let wants_base64 = seen.json()["encoding_format"] == "base64";
+        if wants_base64 { base64.clone() } else { float.clone() }
+    })
+}
+
+/// A stream that goes on for longer than any test waits.
+fn endless() -> Answer {
+    let chunk = json!({
+        "id": "chatcmpl-endless", "object": "chat.completion.chunk", "created": 1_735_689_600, "model": "endless-upstream",
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": "on "}, "finish_reason": null}],
+    });
+    let event = Piece::Data(format!("data: {chunk}\n\n").into());
+    let mut pieces = vec![event; 3000];
+    pieces.push(Piece::Fin);
+    Answer::pieces(pieces).pace(PACE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_scene_has_a_name_of_its_own() {
+        let scenes = all();
+        let names: BTreeSet<&str> = scenes.iter().map(|scene| scene.name).chain([control::NAME]).collect();
+        assert_eq!(names.len(), scenes.len() + 1);
+    }
+}
