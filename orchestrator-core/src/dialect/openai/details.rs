@@ -2,7 +2,7 @@
 //! (<https://openrouter.ai/docs/guides/best-practices/reasoning-tokens>), which is the only one that clients of Chat know.
 //!
 //! A provider's own entry is sealed whole, without its text: its `id`, `format` and `index` have to come back with it. Another
-//! vendor's signature stands, sealed, in an entry that is made here. Each entry that is written is complete in itself, so a caller
+//! vendor's signature stands, sealed, in an entry that is made here. Pieces of one entry have one index, so a caller
 //! that only collects entries hands back what it got.
 
 use serde::Deserialize;

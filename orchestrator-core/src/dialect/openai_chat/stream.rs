@@ -3,7 +3,7 @@
 //! As OpenAI does it: the first chunk of a choice has its role and an empty content, the last one an empty delta and the finish
 //! reason; where usage was asked for, every chunk has `usage: null` and one more, without choices, has the usage. Usage is held
 //! until the end, for some providers report it many times. Reasoning goes into `reasoning_content`, as most compatible servers
-//! have it; each signature over it, and encrypted reasoning, is a whole entry of `reasoning_details`. A stream whose provider gave no id gets `chatcmpl-0`.
+//! have it; each signature over it, and encrypted reasoning, is an entry of `reasoning_details`. A stream whose provider gave no id gets `chatcmpl-0`.
 
 use std::collections::BTreeMap;
 
@@ -38,9 +38,7 @@ pub(super) struct ChatEncoder {
 
 #[derive(Debug, Default)]
 struct Said {
-    /// Reasoning that no signature has closed.
-    reasoning: String,
-    /// Entries of `reasoning_details`.
+    /// Entries of `reasoning_details` that are closed.
     entries: usize,
     /// Characters of text.
     characters: u32,
@@ -66,10 +64,7 @@ impl ChatEncoder {
                 said.characters = said.characters.saturating_add(text.chars().count() as u32);
                 self.text(*choice, "content", text, logprobs, out);
             }
-            ChatEvent::Reasoning { choice, text } => {
-                self.said.entry(*choice).or_default().reasoning.push_str(text);
-                self.text(*choice, "reasoning_content", text, logprobs, out);
-            }
+            ChatEvent::Reasoning { choice, text } => self.reasoning(*choice, text, logprobs, out),
             ChatEvent::Refusal { choice, text } => self.text(*choice, "refusal", text, logprobs, out),
             ChatEvent::ToolCall(call) => self.call(call, logprobs, out),
             ChatEvent::Logprobs { choice, json } => {
@@ -119,7 +114,17 @@ impl ChatEncoder {
         }
     }
 
-    /// A signature goes with the whole text that it closes: a caller that only collects entries has what it must hand back.
+    /// Each piece stands in both of its places, as OpenRouter sends it: who reads one of them reads all of it, and who gathers
+    /// entries has what it must hand back.
+    fn reasoning(&mut self, choice: u32, text: &str, logprobs: Option<&str>, out: &mut String) {
+        let index = self.said.entry(choice).or_default().entries;
+        let mut delta = ObjectWriter::new();
+        delta.string("reasoning_content", text);
+        delta.raw("reasoning_details", &format!("[{}]", details::text_entry(text, index)));
+        self.chunk(choice, delta, logprobs, "null", out);
+    }
+
+    /// A signature closes the entry of the text before it.
     fn block(
         &mut self,
         choice: u32,
@@ -128,8 +133,11 @@ impl ChatEncoder {
         out: &mut String,
     ) {
         let said = self.said.entry(choice).or_default();
-        let text = if signature.is_some() { std::mem::take(&mut said.reasoning) } else { String::new() };
-        let thought = ReasoningPart { text, signature: signature.cloned(), encrypted: encrypted.cloned() };
+        let thought = ReasoningPart {
+            text: String::new(),
+            signature: signature.cloned(),
+            encrypted: encrypted.cloned(),
+        };
         let mut entries: Vec<String> = Vec::new();
         for written in details::write(&thought, Reader::Caller, said.entries) {
             if let Written::Entry(json) = written {
