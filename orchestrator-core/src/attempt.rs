@@ -23,6 +23,7 @@ use crate::{
     routing::{Candidate, Plan},
 };
 pub use job::Job;
+pub(crate) use one::without_secret;
 pub use one::{Committed, CommittedAnswer, WholeAnswer};
 pub use upstream::UpstreamStream;
 
@@ -103,9 +104,11 @@ fn same_provider(a: &Candidate, b: &Candidate) -> bool {
     a.target().provider_id == b.target().provider_id
 }
 
-/// The provider does not take the key: 401, 402 or 403.
+/// The provider does not take the key: 401, 402 or 403; Gemini says 400 with a reason.
 fn rejects_key(error: &Error) -> bool {
-    error.upstream.as_ref().is_some_and(|upstream| matches!(upstream.status, 401..=403))
+    let rejected = |kind: &Option<String>| kind.as_deref() == Some("API_KEY_INVALID");
+    let upstream = error.upstream.as_ref();
+    upstream.is_some_and(|upstream| matches!(upstream.status, 401..=403) || rejected(&upstream.kind))
 }
 
 /// Whether the same provider may do better when asked again. A rejected key, a model that is not there and an empty account

@@ -43,11 +43,22 @@ pub enum Input {
         dialect: Dialect,
         /// The body as it came.
         body: Bytes,
+        /// What the path said.
+        path: PathFacts,
     },
     /// The typed plane's chat. Its `stream` says whether it streams.
     Chat(Box<ChatRequest>),
     /// The typed plane's embeddings.
     Embed(Box<EmbedRequest>),
+    /// A response that its provider stores, by its id.
+    Stored {
+        /// What is to be done with it.
+        verb: StoredVerb,
+        /// Its id.
+        id: String,
+        /// The query, as it came.
+        query: String,
+    },
     /// The list of models, or one of them, rendered in the shape of a dialect's vendor.
     Models {
         /// Whose shape.
@@ -55,6 +66,30 @@ pub enum Input {
         /// Only this one.
         id: Option<String>,
     },
+}
+
+/// What can be done with a stored response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredVerb {
+    /// Hand it out.
+    Get,
+    /// Delete it.
+    Delete,
+    /// Stop working on it.
+    Cancel,
+    /// List what it answers.
+    InputItems,
+}
+
+/// What a request's path says of it, in dialects whose bodies do not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathFacts {
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The answer is to be streamed.
+    pub stream: bool,
+    /// A stream is one JSON array whose elements come one by one, instead of server-sent events.
+    pub json_array: bool,
 }
 
 /// A model as callers see it.
@@ -130,6 +165,10 @@ pub struct Facts {
     pub end_user: Option<String>,
     /// A session id that the body itself carries (`prompt_cache_key`).
     pub session_id: Option<String>,
+    /// The body holds another vendor's [sealed](crate::dialect::seal) reasoning: it cannot travel as it is.
+    pub sealed: bool,
+    /// The request goes on from a response that its provider keeps (`previous_response_id`): only that provider can answer it.
+    pub previous_response: Option<String>,
     /// The body's length: what an estimate of its tokens starts from.
     pub body_bytes: usize,
     /// Where the fields of the body stand, if it is JSON as it came.
@@ -197,6 +236,8 @@ pub struct Signals {
     pub model: Option<String>,
     /// The service tier that the provider says it used. Only decoders read it: on the lossless path it passes with the bytes.
     pub service_tier: Option<String>,
+    /// The id of an answer that its provider keeps, for callers to come back to.
+    pub stored_id: Option<String>,
     /// How many bytes of the answer's own text passed (text, reasoning, refusals, calls; no framing): what an estimate of its tokens
     /// starts from. A tap may have estimated it.
     pub output_bytes: usize,
@@ -216,6 +257,9 @@ impl Signals {
                 self.finish = later.finish;
             }
             self.error = later.error;
+        }
+        if later.stored_id.is_some() {
+            self.stored_id = later.stored_id;
         }
         if later.service_tier.is_some() {
             self.service_tier = later.service_tier;

@@ -91,6 +91,12 @@ pub struct ProviderOptions {
     /// `Some(false)`: usage is never asked for on a caller's behalf.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub include_usage: Option<bool>,
+    /// Which server an `openai_compatible` one is: its base URL, and how it differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// The version of Azure's interface to ask in; `None`: the one that needs none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
 }
 
 /// Time-outs in milliseconds; `None`: the next wider place decides. Kept as JSON.

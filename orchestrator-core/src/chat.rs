@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub use answer::{ChatEvent, ChatReply, Choice, Finish, FinishReason, ToolCallDelta, Usage};
+pub use answer::{
+    ChatEvent, ChatReply, Choice, Citation, Finish, FinishReason, OpenChoices, ToolCallDelta, Usage,
+};
 
 /// JSON text, passed on as it is.
 pub type JsonText = String;
@@ -97,11 +99,13 @@ pub struct Part {
     pub kind: PartKind,
     /// A prompt-cache mark after this part.
     pub cache_control: Option<JsonText>,
+    /// Where a text's claims come from.
+    pub citations: Vec<Citation>,
 }
 
 impl From<PartKind> for Part {
     fn from(kind: PartKind) -> Self {
-        Self { kind, cache_control: None }
+        Self { kind, cache_control: None, citations: Vec::new() }
     }
 }
 
@@ -162,9 +166,9 @@ pub enum MediaSource {
 pub struct ReasoningPart {
     /// The visible text; may be empty.
     pub text: String,
-    /// The provider's signature over it.
+    /// The provider's signature over it, [sealed](crate::dialect::seal).
     pub signature: Option<String>,
-    /// Encrypted or redacted reasoning.
+    /// Encrypted or redacted reasoning, sealed.
     pub encrypted: Option<String>,
 }
 
@@ -177,7 +181,7 @@ pub struct ToolCall {
     pub name: String,
     /// JSON text as the model wrote it, not always valid.
     pub arguments: JsonText,
-    /// The provider's signature over the call's reasoning.
+    /// The provider's signature over the call's reasoning, [sealed](crate::dialect::seal).
     pub signature: Option<String>,
 }
 

@@ -13,12 +13,20 @@
 //! 3. A row in `edge/router.rs` for each public path.
 //! 4. Fixtures: golden files for every shape, and the recordings of `testkit`.
 
+pub(crate) mod events;
+pub mod gemini;
+pub mod gemini_embeddings;
+pub(crate) mod json;
 mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
+pub mod openai_responses;
+pub(crate) mod retry_after;
 pub mod scan;
+pub mod seal;
 pub mod splice;
+pub(crate) mod told;
 
 #[cfg(test)]
 mod tests;
@@ -42,11 +50,27 @@ pub enum Dialect {
     OpenAiCompletions,
     /// OpenAI Embeddings.
     OpenAiEmbeddings,
+    /// Gemini generateContent.
+    Gemini,
+    /// Gemini batchEmbedContents.
+    GeminiEmbeddings,
+    /// Gemini embedContent: one embedding, where the batch has a list.
+    GeminiEmbedContent,
+    /// OpenAI Responses.
+    OpenAiResponses,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::OpenAiChat, Self::OpenAiCompletions, Self::OpenAiEmbeddings];
+    pub const ALL: [Self; 7] = [
+        Self::OpenAiChat,
+        Self::OpenAiCompletions,
+        Self::OpenAiEmbeddings,
+        Self::Gemini,
+        Self::GeminiEmbeddings,
+        Self::GeminiEmbedContent,
+        Self::OpenAiResponses,
+    ];
 
     /// The public name: in `options.dialects`, in `InvokeRequest.dialect`, in the ledger.
     pub fn name(self) -> &'static str {
@@ -54,6 +78,10 @@ impl Dialect {
             Self::OpenAiChat => "openai_chat",
             Self::OpenAiCompletions => "openai_completions",
             Self::OpenAiEmbeddings => "openai_embeddings",
+            Self::Gemini => "gemini",
+            Self::GeminiEmbeddings => "gemini_embeddings",
+            Self::GeminiEmbedContent => "gemini_embed_content",
+            Self::OpenAiResponses => "openai_responses",
         }
     }
 
@@ -65,9 +93,11 @@ impl Dialect {
     /// What is asked in it: the operation that keys are allowed and the ledger counts.
     pub fn operation(self) -> Operation {
         match self {
-            Self::OpenAiChat => Operation::Chat,
+            Self::OpenAiChat | Self::Gemini | Self::OpenAiResponses => Operation::Chat,
             Self::OpenAiCompletions => Operation::Completions,
-            Self::OpenAiEmbeddings => Operation::Embeddings,
+            Self::OpenAiEmbeddings | Self::GeminiEmbeddings | Self::GeminiEmbedContent => {
+                Operation::Embeddings
+            }
         }
     }
 
@@ -77,6 +107,10 @@ impl Dialect {
             Self::OpenAiChat => &openai_chat::OpenAiChat,
             Self::OpenAiCompletions => &openai_completions::OpenAiCompletions,
             Self::OpenAiEmbeddings => &openai_embeddings::OpenAiEmbeddings,
+            Self::Gemini => &gemini::Gemini,
+            Self::GeminiEmbeddings => &gemini_embeddings::BATCH,
+            Self::GeminiEmbedContent => &gemini_embeddings::SINGLE,
+            Self::OpenAiResponses => &openai_responses::OpenAiResponses,
         }
     }
 }
@@ -92,6 +126,8 @@ pub enum Operation {
     Embeddings,
     /// The list of models.
     Models,
+    /// What is done with stored responses. Who may chat may do it.
+    Responses,
 }
 
 impl Operation {
@@ -102,6 +138,7 @@ impl Operation {
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Models => "models",
+            Self::Responses => "responses",
         }
     }
 }
@@ -214,6 +251,48 @@ pub struct EncodeTarget<'a> {
     pub overrides: &'a [(String, JsonText)],
     /// The provider takes only the older field names (`max_tokens`), as compatible servers do.
     pub legacy_names: bool,
+    /// How else the provider's Chat differs from OpenAI's.
+    pub quirks: Quirks,
+}
+
+/// How a server's Chat differs from what OpenAI publishes. The default is what most servers that imitate it take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// Where the reasoning of a history goes.
+    pub thinking: Thinking,
+    /// `tool_choice` says `any` for what OpenAI calls `required`.
+    pub any_tool: bool,
+    /// The seed is called `random_seed`.
+    pub random_seed: bool,
+    /// Ids of tool calls are nine letters and digits.
+    pub short_ids: bool,
+    /// `top_k` is taken.
+    pub top_k: bool,
+}
+
+impl Quirks {
+    /// As most servers are.
+    pub const NONE: Self = Self {
+        thinking: Thinking::Content,
+        any_tool: false,
+        random_seed: false,
+        short_ids: false,
+        top_k: false,
+    };
+}
+
+/// Where a server wants the reasoning of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Thinking {
+    /// In `reasoning_content`.
+    #[default]
+    Content,
+    /// In `reasoning`.
+    Reasoning,
+    /// In the content, as parts of type `thinking`.
+    Parts,
+    /// Nowhere: it refuses or ignores it.
+    Nowhere,
 }
 
 /// A request ready for a provider.
@@ -251,6 +330,12 @@ pub trait Tap: Send {
 pub trait StreamDecoder: Send {
     /// Takes a stretch of whole events.
     fn decode(&mut self, events: &Bytes) -> Batch;
+
+    /// What was held back until the connection ended as it should: in a dialect without a terminator only that says that a
+    /// finish was the last one.
+    fn end(&mut self) -> Vec<ChatEvent> {
+        Vec::new()
+    }
 }
 
 /// Writes one stream of its dialect.

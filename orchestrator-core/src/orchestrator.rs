@@ -6,6 +6,7 @@
 
 pub mod native;
 pub mod prepare;
+mod stored;
 pub mod typed;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -30,6 +31,7 @@ use crate::{
     embedding::EmbedReply,
     error::{Error, ErrorKind, Result},
     ledger::{Ledger, usage},
+    origins::Origins,
     provider::http::HttpClient,
 };
 
@@ -47,6 +49,8 @@ pub struct Shared {
     pub catalog: Arc<SharedCatalog>,
     /// The account.
     pub ledger: Ledger,
+    /// Where stored responses are.
+    pub origins: Arc<dyn Origins>,
     /// Wall-clock time.
     pub clock: Clock,
     /// Choices and ids.
@@ -74,8 +78,10 @@ impl Orchestrator {
 
     /// One request in a public dialect: whole or streamed, as the request says. Failures come in the dialect's own shape.
     pub async fn invoke(&self, call: Call) -> NativeReply {
-        let Input::Native { dialect, .. } = &call.input else {
-            return self.invoke_models(&call);
+        let dialect = match &call.input {
+            Input::Native { dialect, .. } => dialect,
+            Input::Stored { .. } => return stored::stored(self, call).await,
+            Input::Models { .. } | Input::Chat(_) | Input::Embed(_) => return self.invoke_models(&call),
         };
         let wire = dialect.wire();
         match self.prepare(call) {

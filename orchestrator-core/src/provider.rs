@@ -9,9 +9,14 @@
 pub mod http;
 pub mod sse;
 
+pub mod azure_openai;
 pub mod echo;
+pub mod gemini;
 pub mod openai;
 pub mod openai_compatible;
+pub mod preset;
+
+use std::borrow::Cow;
 
 use ::http::{HeaderMap, HeaderValue};
 use async_trait::async_trait;
@@ -19,21 +24,61 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    dialect::Dialect,
+    dialect::{Dialect, Quirks},
     error::{Error, ErrorKind, Result},
 };
 
 /// The names of all kinds, as Admin takes them.
-pub const KINDS: [&str; 3] = ["openai", "openai_compatible", "echo"];
+pub const KINDS: [&str; 5] = ["openai", "gemini", "azure_openai", "openai_compatible", "echo"];
 
 /// The kind of that name.
 pub fn kind(name: &str) -> Option<&'static dyn ProviderKind> {
     match name {
         "openai" => Some(&openai::OpenAi),
+        "gemini" => Some(&gemini::Gemini),
+        "azure_openai" => Some(&azure_openai::AzureOpenAi),
         "openai_compatible" => Some(&openai_compatible::OpenAiCompatible),
         "echo" => Some(&echo::Echo),
         _ => None,
     }
+}
+
+/// What a path may depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The dialect of the request.
+    pub dialect: Dialect,
+    /// The model's name at the provider.
+    pub model: &'a str,
+    /// A stream is asked for.
+    pub stream: bool,
+    /// The version of its interface that the provider's options name.
+    pub api_version: Option<&'a str>,
+}
+
+/// OpenAI's path of a dialect, behind the version.
+fn openai_path(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenAiChat => "/chat/completions",
+        Dialect::OpenAiCompletions => "/completions",
+        Dialect::OpenAiEmbeddings => "/embeddings",
+        Dialect::OpenAiResponses => "/responses",
+        _ => "",
+    }
+}
+
+/// Text as one segment of a path, or one value of a query (RFC 3986, section 2).
+fn path_segment(text: &str) -> String {
+    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.extend(['%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+    out
 }
 
 /// What differs between vendors once the dialect is known.
@@ -55,13 +100,27 @@ pub trait ProviderKind: Send + Sync {
         false
     }
 
-    /// The path behind the base URL for a request in `dialect`.
-    fn path(&self, dialect: Dialect) -> &'static str {
-        match dialect {
-            Dialect::OpenAiChat => "/chat/completions",
-            Dialect::OpenAiCompletions => "/completions",
-            Dialect::OpenAiEmbeddings => "/embeddings",
-        }
+    /// How its Chat differs from what OpenAI publishes, unless a preset says it.
+    fn quirks(&self) -> Quirks {
+        Quirks::default()
+    }
+
+    /// The path behind the base URL, and the query if there is one.
+    fn path(&self, asked: &Asked<'_>) -> Cow<'static, str> {
+        Cow::Borrowed(match asked.dialect {
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiResponses => openai_path(asked.dialect),
+            Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => {
+                return Cow::Owned(gemini::path(asked));
+            }
+        })
+    }
+
+    /// Headers that every request in `dialect` needs beside its credential. What callers and providers' options set wins.
+    fn headers(&self, _dialect: Dialect) -> &'static [(&'static str, &'static str)] {
+        &[]
     }
 
     /// The path behind the base URL where it lists its models, if it does.

@@ -9,6 +9,7 @@ use crate::{
     catalog::route::{Route, Target, TargetKey},
     dialect::{Dialect, Operation},
     error::{Error, Result},
+    origins::Origin,
     policy::weight,
     provider,
 };
@@ -20,6 +21,27 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// Attempts allowed in all.
     pub max_attempts: u32,
+}
+
+impl Plan {
+    /// The plan with nobody but the provider, and the key, that stores a response.
+    ///
+    /// Errors: 400 when that provider is not among the candidates.
+    pub fn only(mut self, origin: &Origin) -> Result<Self> {
+        self.candidates.retain(|candidate| *candidate.target().provider_id == *origin.provider_id);
+        for candidate in &mut self.candidates {
+            let keys = &candidate.route.targets[candidate.place].keys;
+            candidate.keys.retain(|&place| keys[place].id == origin.key_id);
+        }
+        let keyless = origin.key_id.is_empty();
+        self.candidates.retain(|candidate| keyless || candidate.key().is_some());
+        if self.candidates.is_empty() {
+            let message =
+                "the provider that made the response of `previous_response_id` does not serve this model";
+            return Err(Error::invalid("previous_response_id".to_owned(), message));
+        }
+        Ok(self)
+    }
 }
 
 /// One provider that may be asked, and the order of its keys.
@@ -89,12 +111,15 @@ pub fn dialect_for(target: &Target, operation: Operation, own: Option<Dialect>) 
         None => provider::kind(&target.kind)?.dialects(),
     };
     let speaks = |dialect: &Dialect| spoken.contains(dialect);
-    let through_hub = match operation {
-        Operation::Chat | Operation::Completions => Dialect::OpenAiChat,
-        Operation::Embeddings => Dialect::OpenAiEmbeddings,
-        Operation::Models => return None,
+    // What the hub translates into, the one that can say most to most providers first.
+    let through_hub: &[Dialect] = match operation {
+        Operation::Chat | Operation::Completions => {
+            &[Dialect::OpenAiChat, Dialect::Gemini, Dialect::OpenAiResponses]
+        }
+        Operation::Embeddings => &[Dialect::OpenAiEmbeddings, Dialect::GeminiEmbeddings],
+        Operation::Models | Operation::Responses => return None,
     };
-    own.filter(speaks).or_else(|| Some(through_hub).filter(speaks))
+    own.filter(speaks).or_else(|| through_hub.iter().copied().find(speaks))
 }
 
 /// What the targets that were left out lack, for the error when all were.
@@ -110,6 +135,15 @@ impl Missing {
         let own = Dialect::ALL.into_iter().find(|dialect| dialect.operation() == operation);
         if dialect_for(target, operation, own).is_none() {
             self.operation = true;
+            return false;
+        }
+        // Only who made a response can go on from it.
+        let kept = facts.previous_response.is_some();
+        if kept
+            && dialect_for(target, operation, Some(Dialect::OpenAiResponses))
+                != Some(Dialect::OpenAiResponses)
+        {
+            self.capability = Some(("previous_response_id", "up a response that a provider stores"));
             return false;
         }
         let lacks = if facts.tools && !target.tool_call {

@@ -1,14 +1,43 @@
-//! The edge's own errors, in OpenAI's envelope. Everything else is rendered by the core, in the caller's dialect.
+//! The edge's own errors, in the envelope of the vendor whose path was called. Everything else is rendered by the core, in the
+//! caller's dialect.
 //!
-//! `{"error":{"message","type","param","code"}}`
+//! OpenAI: `{"error":{"message","type","param","code"}}`. Gemini: `{"error":{"code","message","status"}}`.
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, Method, StatusCode, header};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use tonic::{Code, Status};
 
+/// Whose clients an error is told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// OpenAI's, and everybody who knows no other envelope.
+    OpenAi,
+    /// Gemini's.
+    Gemini,
+}
+
+impl Voice {
+    /// Whose clients call such a path with such headers.
+    pub(crate) fn of(path: &str, headers: &HeaderMap) -> Self {
+        let own_path = ["/v1beta/", "/gemini/"].iter().any(|prefix| path.starts_with(prefix));
+        let shared_path = path == "/v1/models" || path.starts_with("/v1/models/");
+        let verb = path
+            .rsplit_once(':')
+            .is_some_and(|(_, verb)| verb.ends_with("Content") || verb.ends_with("Contents"));
+        if own_path || (shared_path && (verb || headers.contains_key("x-goog-api-key"))) {
+            Self::Gemini
+        } else {
+            Self::OpenAi
+        }
+    }
+}
+
 /// Something that went wrong before the core could answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct EdgeError {
     pub(crate) status: StatusCode,
     /// OpenAI's `type`.
@@ -39,6 +68,12 @@ impl EdgeError {
     pub(crate) fn method_not_allowed(method: &Method, path: &str) -> Self {
         let message = format!("{path} does not take {method}; the header `allow` names what it takes.");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    /// Nothing but HTTP is spoken here.
+    pub(crate) fn upgrade_required(path: &str) -> Self {
+        let message = format!("{path} speaks no WebSocket: POST the request instead.");
+        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message)
     }
 
     pub(crate) fn bad_path(path: &str) -> Self {
@@ -138,19 +173,55 @@ impl EdgeError {
     }
 
     /// The envelope as JSON text.
-    pub(crate) fn envelope(&self) -> String {
+    pub(crate) fn envelope(&self, voice: Voice) -> String {
         let Self { message, kind, param, code, .. } = self;
-        json!({ "error": { "message": message, "type": kind, "param": param, "code": code } }).to_string()
+        let error = match voice {
+            Voice::OpenAi => json!({ "message": message, "type": kind, "param": param, "code": code }),
+            Voice::Gemini => {
+                json!({ "code": self.status.as_u16(), "message": message, "status": google_status(self.status) })
+            }
+        };
+        json!({ "error": error }).to_string()
     }
+}
+
+/// Google's word for a status (<https://cloud.google.com/apis/design/errors>).
+fn google_status(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        405 => "UNIMPLEMENTED",
+        408 | 504 => "DEADLINE_EXCEEDED",
+        409 => "ABORTED",
+        429 => "RESOURCE_EXHAUSTED",
+        400..=499 => "INVALID_ARGUMENT",
+        503 => "UNAVAILABLE",
+        _ => "INTERNAL",
+    }
+}
+
+/// Tells an error of the edge in the envelope of whoever called.
+pub(crate) fn retell(response: Response, voice: Voice) -> Response {
+    let Some(error) = response.extensions().get::<EdgeError>().filter(|_| voice != Voice::OpenAi) else {
+        return response;
+    };
+    let body = Body::from(error.envelope(voice));
+    let (mut head, _) = response.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(head, body)
 }
 
 impl IntoResponse for EdgeError {
     fn into_response(self) -> Response {
         let json = HeaderValue::from_static("application/json");
-        let mut response = (self.status, [(header::CONTENT_TYPE, json)], self.envelope()).into_response();
+        let body = self.envelope(Voice::OpenAi);
+        let mut response = (self.status, [(header::CONTENT_TYPE, json)], body).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        // Only the layer around all routes knows who called.
+        response.extensions_mut().insert(self);
         response
     }
 }

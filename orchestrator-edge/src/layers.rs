@@ -17,7 +17,11 @@ use tower_http::{
     sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
-use crate::{Edge, error::EdgeError, native::KEY_HEADERS};
+use crate::{
+    Edge,
+    error::{EdgeError, Voice, retell},
+    native::KEY_HEADERS,
+};
 
 /// The header that traces a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -53,7 +57,7 @@ pub(crate) fn wrap(router: Router, edge: &Edge) -> Router {
     let [authorization, x_api_key, x_goog_api_key] = KEY_HEADERS;
     let secrets = [authorization, x_api_key, x_goog_api_key, HeaderName::from_static("x-admin-key")];
     let layers = ServiceBuilder::new()
-        // Every answer has an id, those of the layers below included.
+        // Every answer has an id, and every error the caller's envelope, those of the layers below included.
         .layer(from_fn_with_state(edge.clone(), identify))
         // Keys print as "Sensitive" wherever headers are debugged, and HTTP/2 keeps them out of its tables.
         .layer(SetSensitiveRequestHeadersLayer::new(secrets))
@@ -69,7 +73,8 @@ pub(crate) fn wrap(router: Router, edge: &Edge) -> Router {
 async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers(), &edge.clock, &edge.random);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
+    let voice = Voice::of(request.uri().path(), request.headers());
+    let mut response = retell(next.run(request).await, voice);
     // Visible ASCII always makes a header's value.
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

@@ -3,6 +3,7 @@
 //! The body is never opened here. What the core answers, errors included, is already in the caller's dialect.
 
 mod answer;
+pub(crate) mod gemini;
 mod request;
 
 use axum::{
@@ -11,7 +12,10 @@ use axum::{
 };
 use orchestrator_proto::v1::orchestrate_client::OrchestrateClient;
 
-use crate::{Edge, error::EdgeError};
+use crate::{
+    Edge,
+    error::{EdgeError, Voice},
+};
 
 pub(crate) use request::KEY_HEADERS;
 
@@ -25,7 +29,7 @@ pub(crate) struct Target {
 
 /// Answers a request for `target`.
 pub(crate) async fn invoke(edge: Edge, target: Target, request: Request) -> Response {
-    invoke_with_id(edge, target, None, request).await.unwrap_or_else(EdgeError::into_response)
+    invoke_at(edge, target, Place::default(), request).await.unwrap_or_else(EdgeError::into_response)
 }
 
 /// Answers a request for the resource that the rest of the path names.
@@ -43,22 +47,38 @@ pub(crate) async fn invoke_named(
     if path.contains("//") || path.ends_with('/') {
         return EdgeError::unknown_path(request.method(), path).into_response();
     }
-    invoke_with_id(edge, target, Some(id), request).await.unwrap_or_else(EdgeError::into_response)
+    let place = Place { path_args: vec![("id", id)], ..Place::default() };
+    invoke_at(edge, target, place, request).await.unwrap_or_else(EdgeError::into_response)
 }
 
-async fn invoke_with_id(
+/// What a path says beside its target.
+#[derive(Default)]
+pub(crate) struct Place {
+    /// Names and values for the core.
+    pub(crate) path_args: Vec<(&'static str, String)>,
+    /// A key may stand in the query (`?key=`).
+    pub(crate) key_in_query: bool,
+    /// The answer is a JSON array whose elements come one by one.
+    pub(crate) in_array: bool,
+}
+
+pub(crate) async fn invoke_at(
     edge: Edge,
     target: Target,
-    id: Option<String>,
+    place: Place,
     request: Request,
 ) -> Result<Response, EdgeError> {
     let (head, body) = request.into_parts();
-    let mut message = request::describe(target, id, &head)?;
+    let voice = Voice::of(head.uri.path(), &head.headers);
+    let mut message = request::describe(target, place.path_args, &head)?;
     let body = edge.bodies.read(&head.headers, body).await?;
     message.body = body.bytes;
     let mut call = tonic::Request::new(message);
     request::present_keys(&head.headers, call.metadata_mut());
     request::present_id(&head, call.metadata_mut());
+    if place.key_in_query {
+        request::present_query_key(head.uri.query().unwrap_or_default(), call.metadata_mut())?;
+    }
 
     let mut core = OrchestrateClient::new(edge.core.clone()).max_decoding_message_size(edge.max_answer_bytes);
     let mut parts = core.stream_invoke(call).await.map_err(|status| lost(&status))?.into_inner();
@@ -66,7 +86,7 @@ async fn invoke_with_id(
     // From here on the core answers: whatever it needed of the body, it has.
     drop(body.share);
     let first = first.ok_or_else(EdgeError::no_answer)?;
-    answer::answer(first, parts).await
+    answer::answer(first, parts, voice, place.in_array).await
 }
 
 /// A call that failed before its answer began.

@@ -4,22 +4,27 @@
 
 use axum::{
     Router,
-    extract::{Request, State},
-    response::IntoResponse as _,
+    extract::{Path, Request, State, rejection::PathRejection},
+    response::{IntoResponse as _, Response},
     routing::{get, head, post},
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 
 use crate::{
     Edge, admin_api,
-    error::EdgeError,
-    native::{Target, invoke, invoke_named},
+    error::{EdgeError, Voice},
+    native::{Target, gemini, invoke, invoke_named},
     ops,
 };
 
 const CHAT: Target = Target { dialect: "openai_chat", operation: "" };
 const COMPLETIONS: Target = Target { dialect: "openai_completions", operation: "" };
 const EMBEDDINGS: Target = Target { dialect: "openai_embeddings", operation: "" };
+const RESPONSES: Target = Target { dialect: "openai_responses", operation: "" };
+const GET_RESPONSE: Target = Target { dialect: "openai_responses", operation: "responses.get" };
+const DELETE_RESPONSE: Target = Target { dialect: "openai_responses", operation: "responses.delete" };
+const CANCEL_RESPONSE: Target = Target { dialect: "openai_responses", operation: "responses.cancel" };
+const INPUT_ITEMS: Target = Target { dialect: "openai_responses", operation: "responses.input_items" };
 const LIST_MODELS: Target = Target { dialect: "openai_chat", operation: "models.list" };
 const GET_MODEL: Target = Target { dialect: "openai_chat", operation: "models.get" };
 
@@ -28,6 +33,9 @@ pub(crate) fn routes(edge: Edge) -> Router {
     let mut router = Router::new().route("/", head(async || StatusCode::OK));
     for prefix in ["/v1", "/openai/v1", "/api/v1"] {
         router = client_api(router, prefix);
+    }
+    for prefix in ["/v1beta", "/gemini/v1beta"] {
+        router = gemini_api(router, prefix);
     }
     for prefix in ["", "/api/v1"] {
         router = operations(router, prefix);
@@ -47,15 +55,52 @@ pub(crate) fn routes(edge: Edge) -> Router {
 
 fn client_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
     let to = |target: Target| move |State(edge): State<Edge>, request: Request| invoke(edge, target, request);
+    let named = |target: Target| move |edge, id, request| invoke_named(edge, target, id, request);
     router
         .route(&format!("{prefix}/chat/completions"), post(to(CHAT)))
         .route(&format!("{prefix}/completions"), post(to(COMPLETIONS)))
         .route(&format!("{prefix}/embeddings"), post(to(EMBEDDINGS)))
-        .route(&format!("{prefix}/models"), get(to(LIST_MODELS)))
+        .route(&format!("{prefix}/responses"), post(to(RESPONSES)).get(no_upgrade))
+        .route(&format!("{prefix}/responses/{{id}}"), get(named(GET_RESPONSE)).delete(named(DELETE_RESPONSE)))
+        .route(&format!("{prefix}/responses/{{id}}/cancel"), post(named(CANCEL_RESPONSE)))
+        .route(&format!("{prefix}/responses/{{id}}/input_items"), get(named(INPUT_ITEMS)))
+        .route(&format!("{prefix}/models"), get(list_models))
+        .route(&format!("{prefix}/models/{{*id}}"), get(get_model).post(gemini::invoke_verb))
+}
+
+/// `GET /models` is the same path with all vendors; the headers tell whose list is meant.
+async fn list_models(State(edge): State<Edge>, request: Request) -> Response {
+    match Voice::of(request.uri().path(), request.headers()) {
+        Voice::Gemini => gemini::list_models(edge, request).await,
+        Voice::OpenAi => invoke(edge, LIST_MODELS, request).await,
+    }
+}
+
+async fn get_model(edge: State<Edge>, id: Result<Path<String>, PathRejection>, request: Request) -> Response {
+    match Voice::of(request.uri().path(), request.headers()) {
+        Voice::Gemini => gemini::get_model(edge, id, request).await,
+        Voice::OpenAi => invoke_named(edge, GET_MODEL, id, request).await,
+    }
+}
+
+fn gemini_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
+    router
         .route(
-            &format!("{prefix}/models/{{*id}}"),
-            get(|edge, id, request| invoke_named(edge, GET_MODEL, id, request)),
+            &format!("{prefix}/models"),
+            get(|State(edge): State<Edge>, request: Request| gemini::list_models(edge, request)),
         )
+        .route(&format!("{prefix}/models/{{*id}}"), get(gemini::get_model).post(gemini::invoke_verb))
+        .route(&format!("{prefix}/{{*rest}}"), post(gemini::invoke_verb))
+}
+
+/// Coding agents try a WebSocket here first, and fall back at once when they are told that there is none.
+async fn no_upgrade(request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    if request.headers().contains_key(header::UPGRADE) {
+        return EdgeError::upgrade_required(path).into_response();
+    }
+    let allow = [(header::ALLOW, HeaderValue::from_static("POST"))];
+    (allow, EdgeError::method_not_allowed(method, path)).into_response()
 }
 
 fn operations(router: Router<Edge>, prefix: &str) -> Router<Edge> {

@@ -21,6 +21,7 @@ use orchestrator_core::{
     ledger::{self, Ledger, journal::Journal, writer::Writer},
     model_lists::ModelListKeeper,
     orchestrator::{Orchestrator, Shared},
+    origins::LocalOrigins,
     refresher::Reloader,
     store::Database,
 };
@@ -107,6 +108,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let shared = Arc::new(Shared {
         catalog,
         ledger,
+        origins: Arc::new(LocalOrigins::default()),
         clock,
         random,
         limits: config.limits.clone(),
@@ -205,6 +207,10 @@ async fn seed(
     if let Some(secret) = &config.vendors.openai_api_key {
         let base_url = config.vendors.openai_base_url.as_deref();
         seed::ensure_vendor(admin, "openai", "openai", base_url, secret).await?;
+    }
+    if let Some(secret) = &config.vendors.gemini_api_key {
+        let base_url = config.vendors.gemini_base_url.as_deref();
+        seed::ensure_vendor(admin, "gemini", "gemini", base_url, secret).await?;
     }
     let has_keys = !catalog.peek().keys.is_empty();
     if let Some(client) = keys::first_client(config, data_dir, has_keys)? {

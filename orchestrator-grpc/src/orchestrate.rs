@@ -148,9 +148,9 @@ fn named(id: Option<&RequestId>) -> MetadataMap {
 
 /// Before anything is asked of a provider. A body that cannot be read is left for the core to refuse in the dialect's words.
 fn refuse_stream(call: &Call, max_depth: usize) -> CoreResult<()> {
-    let Input::Native { dialect, body } = &call.input else { return Ok(()) };
+    let Input::Native { dialect, body, path } = &call.input else { return Ok(()) };
     match dialect.wire().peek(body, max_depth) {
-        Ok(facts) if facts.stream => Err(use_stream_invoke()),
+        Ok(facts) if facts.stream || path.stream => Err(use_stream_invoke()),
         Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -12,6 +12,7 @@ use orchestrator_base::{
 use orchestrator_core::{
     ledger::{Ledger, journal::Journal},
     orchestrator::{Orchestrator, Shared},
+    origins::LocalOrigins,
 };
 use orchestrator_proto::v1::{self, admin_server::Admin};
 use tonic::{Request, Response, Status, body::Body};
@@ -58,6 +59,7 @@ fn empty_core() -> Orchestrator {
     Orchestrator::for_thread(Arc::new(Shared {
         catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
+        origins: Arc::new(LocalOrigins::default()),
         clock,
         random,
         limits: Limits::default(),

@@ -38,6 +38,9 @@ mod tests {
             ("completions", false, true),
             ("completions", true, true),
             ("completions", false, false),
+            ("responses", false, true),
+            ("responses", true, true),
+            ("responses", false, false),
             ("embeddings", false, true),
             ("embeddings", false, false),
         ] {

@@ -5,6 +5,7 @@
 //! the rewrites that a gateway owes ([`Body::recorded`]), or of the vendor's published shape ([`Body::published`]).
 
 mod compare;
+mod gemini;
 mod json_text;
 mod openai_shape;
 mod strict;
@@ -32,7 +33,7 @@ const NEVER_FORWARDED: [&str; 16] = [
     "api-key",
 ];
 
-/// An OpenAI operation, by what its path ends with and by its published shape.
+/// An operation, by what its path ends with and by its published shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// `POST …/chat/completions`
@@ -41,24 +42,45 @@ pub enum Operation {
     Completions,
     /// `POST …/embeddings`
     Embeddings,
+    /// Gemini's `POST …/models/{model}:generateContent`
+    GenerateContent,
+    /// Gemini's `POST …/models/{model}:streamGenerateContent?alt=sse`
+    StreamGenerateContent,
+    /// Gemini's `POST …/models/{model}:embedContent`
+    EmbedContent,
+    /// Gemini's `POST …/models/{model}:batchEmbedContents`
+    BatchEmbedContents,
+    /// `POST …/responses`
+    Responses,
 }
 
 impl Operation {
-    /// The end of the path.
+    /// The end of the path; empty for Gemini's, whose last segment begins with the model.
     pub fn path(self) -> &'static str {
         match self {
+            Self::GenerateContent
+            | Self::StreamGenerateContent
+            | Self::EmbedContent
+            | Self::BatchEmbedContents => "",
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
+            Self::Responses => "/responses",
         }
     }
 
-    /// The operation of a recording's `endpoint`.
+    /// Whether it is one of Gemini's.
+    pub fn is_gemini(self) -> bool {
+        self.path().is_empty()
+    }
+
+    /// The operation of a recording's `endpoint`, of OpenAI's family.
     pub fn from_endpoint(endpoint: &str) -> Option<Self> {
         match endpoint {
             "chat_completions" => Some(Self::ChatCompletions),
             "completions" => Some(Self::Completions),
             "embeddings" => Some(Self::Embeddings),
+            "responses" => Some(Self::Responses),
             _ => None,
         }
     }
@@ -86,7 +108,7 @@ impl Body {
         Self(Expected::Recorded { text: text.to_owned(), byte_for_byte: true })
     }
 
-    /// Of the shape that OpenAI publishes for the operation.
+    /// Of the shape that the vendor publishes for the operation.
     pub fn published() -> Self {
         Self(Expected::Published)
     }
@@ -144,6 +166,9 @@ impl Judge {
 
     /// Everything that is wrong with the request; empty when nothing is.
     pub fn complaints(&self, seen: &Seen) -> Vec<String> {
+        if self.operation.is_gemini() {
+            return gemini::complaints(self, seen);
+        }
         let mut complaints = self.envelope_complaints(seen);
         match std::str::from_utf8(&seen.body) {
             Ok(body) => complaints.extend(self.body_complaints(body)),
@@ -154,6 +179,9 @@ impl Judge {
 
     /// Everything that is wrong with a body alone.
     pub fn body_complaints(&self, body: &str) -> Vec<String> {
+        if self.operation.is_gemini() {
+            return gemini::body_complaints(self, body);
+        }
         let allowed =
             Rewrites { model: &self.model, may_add_usage: self.may_add_usage, overrides: &self.overrides };
         match &self.body.0 {

@@ -2,41 +2,37 @@
 
 mod base_url;
 mod headers;
+mod options;
 
 use std::collections::BTreeMap;
 
 use orchestrator_base::config::ProviderRules;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::de::IgnoredAny;
 
 use crate::{
-    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, ProviderOptions, Timeouts, defaults},
-    dialect::{Dialect, Operation},
+    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts, defaults},
+    dialect::Operation,
     error::{Error, Result},
     policy::glob,
     provider::KINDS,
 };
 
 /// The kinds that the interface names and this version does not have.
-const KINDS_TO_COME: [&str; 3] = ["anthropic", "gemini", "azure_openai"];
-/// The dialects that the interface names and this version does not speak: a provider may have them all the same.
-const DIALECTS_TO_COME: [&str; 3] = ["openai_responses", "anthropic", "gemini"];
-/// The body's fields that say what is asked; no option of a provider overrides them.
-const OWN_FIELDS: [&str; 3] = ["model", "stream", "messages"];
+const KINDS_TO_COME: [&str; 1] = ["anthropic"];
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// A provider, with its kind's base URL filled in.
 pub(super) fn provider(provider: &mut Provider, rules: &ProviderRules) -> Result<()> {
     provider_name(&provider.name)?;
     kind(&provider.kind)?;
-    provider.base_url = base_url::normalised(&provider.kind, &provider.base_url, rules)?;
+    options::check(provider)?;
+    provider.base_url = base_url::normalised(provider, rules)?;
     in_range("priority", provider.priority, 0, 1000)?;
     in_range("weight", provider.weight, 1, 10_000)?;
     in_range("max_retries", provider.max_retries, 0, 10)?;
     timeout(provider.timeout)?;
     timeouts(&provider.timeouts)?;
-    headers::check(&provider.headers)?;
-    options(&provider.options)
+    headers::check(&provider.headers)
 }
 
 /// A provider's key.
@@ -121,36 +117,6 @@ fn kind(kind: &str) -> Result<()> {
         return refuse("kind", &format!("{kind:?} is not supported by this version yet"));
     }
     refuse("kind", &format!("must be one of {}", KINDS.join(", ")))
-}
-
-fn options(options: &ProviderOptions) -> Result<()> {
-    for name in &options.dialects {
-        if Dialect::from_name(name).is_none() && !DIALECTS_TO_COME.contains(&name.as_str()) {
-            let known = Dialect::ALL.map(Dialect::name).join(", ");
-            let why = format!("{name:?} is no dialect; there are {known}, {}", DIALECTS_TO_COME.join(", "));
-            return refuse("options.dialects", &why);
-        }
-    }
-    at_most("options.dialects", options.dialects.len(), 16)?;
-    overrides(&options.body_overrides)
-}
-
-fn overrides(overrides: &BTreeMap<String, String>) -> Result<()> {
-    const PARAM: &str = "options.body_overrides_json";
-    at_most(PARAM, overrides.len(), 32)?;
-    for (name, json) in overrides {
-        if OWN_FIELDS.contains(&name.as_str()) {
-            return refuse(PARAM, &format!("must not override {name:?}"));
-        }
-        text(PARAM, name, 1, 128)?;
-        if json.len() > 16 * 1024 {
-            return refuse(PARAM, &format!("{name:?} is longer than 16 KiB"));
-        }
-        if serde_json::from_str::<IgnoredAny>(json).is_err() {
-            return refuse(PARAM, &format!("{name:?} is not valid JSON; a string needs its quotes"));
-        }
-    }
-    Ok(())
 }
 
 fn fallbacks(model: &Model) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
 
@@ -9,6 +10,7 @@ use crate::{
     call::{Facts, Input},
     dialect::{Dialect, HubRequest, Operation},
     error::{Error, Result},
+    origins::Keeper,
 };
 
 /// An admitted request.
@@ -26,6 +28,8 @@ pub struct Job {
     pub headers: HeaderMap,
     /// What translation could not carry is an error.
     pub strict: bool,
+    /// Remembers the answer's id where its provider stores it.
+    pub keeper: Option<Keeper>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
     /// The request in the hub's words: decoded when the first candidate needs it, then kept for the others.
@@ -42,6 +46,7 @@ impl Job {
             operation,
             headers: HeaderMap::new(),
             strict: false,
+            keeper: None,
             deadline: None,
             hub: OnceLock::new(),
         }
@@ -51,6 +56,7 @@ impl Job {
     pub fn dialect(&self) -> Option<Dialect> {
         match &self.input {
             Input::Native { dialect, .. } | Input::Models { dialect, .. } => Some(*dialect),
+            Input::Stored { .. } => Some(Dialect::OpenAiResponses),
             Input::Chat(_) | Input::Embed(_) => None,
         }
     }
@@ -60,12 +66,27 @@ impl Job {
     /// Errors: 400 that names the path of the wrong field.
     pub fn hub(&self) -> Result<&HubRequest> {
         let decoded = self.hub.get_or_init(|| match &self.input {
-            Input::Native { dialect, body } => dialect.wire().decode_request(body),
+            Input::Native { dialect, body, .. } => self.decoded(*dialect, body),
             Input::Chat(request) => Ok(HubRequest::Chat(request.clone())),
             Input::Embed(request) => Ok(HubRequest::Embed(request.clone())),
-            Input::Models { .. } => Err(Error::internal("a list of models is no request for a provider")),
+            Input::Models { .. } | Input::Stored { .. } => {
+                Err(Error::internal("what names no model is no request for a provider"))
+            }
         });
         decoded.as_ref().map_err(Clone::clone)
+    }
+
+    /// A body in the hub's words, with what its path said.
+    fn decoded(&self, dialect: Dialect, body: &Bytes) -> Result<HubRequest> {
+        let mut request = dialect.wire().decode_request(body)?;
+        match &mut request {
+            HubRequest::Chat(chat) => {
+                chat.model.clone_from(&self.facts.model);
+                chat.stream = self.facts.stream;
+            }
+            HubRequest::Embed(embed) => embed.model.clone_from(&self.facts.model),
+        }
+        Ok(request)
     }
 
     /// How long the caller still waits; `None`: no limit.

@@ -17,6 +17,7 @@ use crate::{
     catalog::route::Target,
     dialect::{Dialect, ErrorAnswer, HubReply},
     error::{Error, ErrorKind, Result, Upstream},
+    origins::Keeper,
     provider::{
         self,
         http::{Answer, Ask, AskFailure, BodyFailure},
@@ -30,6 +31,8 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// An answer that the caller will get: fail-over is closed.
 #[derive(Debug)]
 pub struct Committed {
+    /// Remembers the answer's id where its provider stores it: only what passes as it came.
+    pub keeper: Option<Keeper>,
     /// The provider's status, 2xx.
     pub status: StatusCode,
     /// The provider's headers.
@@ -83,7 +86,12 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
         commit(asker, job, target, prepared, answer, total).await
     };
     match timeout_at(sooner(limit, job.deadline), asking).await {
-        Ok(result) => result.map_err(|error| without_secret(error, &target.provider_name, secret)),
+        Ok(Ok(mut committed)) => {
+            let key_id = candidate.key().map(|key| &*key.id).unwrap_or_default();
+            committed.keeper = committed.keeper.map(|keeper| keeper.at(&target.provider_id, key_id));
+            Ok(committed)
+        }
+        Ok(Err(error)) => Err(without_secret(error, &target.provider_name, secret)),
         Err(_) => Err(too_late(job, target, dialect)),
     }
 }
@@ -130,7 +138,8 @@ async fn commit(
         let (whole, signals) = read_whole(target, &prepared, body)?;
         CommittedAnswer::Whole(whole, signals)
     };
-    Ok(Committed { status, headers, dropped: prepared.dropped, answer })
+    let keeper = job.keeper.clone().filter(|_| prepared.same);
+    Ok(Committed { keeper, status, headers, dropped: prepared.dropped, answer })
 }
 
 /// Reads a stream until it says something that is content, or is over. What was read is held in the stream.
@@ -219,7 +228,7 @@ fn named(mut error: Error, target: &Target, dialect: Dialect) -> Error {
 
 /// What a provider says of a key that it refuses reaches the caller. Vendors mask the key in it; where one does not, nothing of what
 /// it said is kept.
-fn without_secret(mut error: Error, provider: &str, secret: Option<&SecretString>) -> Error {
+pub(crate) fn without_secret(mut error: Error, provider: &str, secret: Option<&SecretString>) -> Error {
     let Some(secret) = secret.map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty()) else {
         return error;
     };

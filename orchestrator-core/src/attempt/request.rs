@@ -12,7 +12,7 @@ use crate::{
     catalog::route::Target,
     dialect::{Dialect, Edits, EncodeTarget},
     error::{Error, ErrorKind, Result},
-    provider::{self, ProviderKind},
+    provider::{self, Asked, ProviderKind, preset::preset},
     routing,
 };
 
@@ -42,8 +42,11 @@ pub fn prepare(job: &Job, target: &Target, kind: &dyn ProviderKind) -> Result<Pr
     let own = job.dialect();
     let dialect = routing::dialect_for(target, job.operation, own)
         .ok_or_else(|| Error::internal("the plan holds a provider that cannot do this"))?;
-    let same = own == Some(dialect);
-    let wants_usage = job.facts.stream && target.include_usage.unwrap_or_else(|| kind.takes_include_usage());
+    // Another vendor's sealed reasoning has to come out first, and only the hub's words can say where it stands.
+    let same = own == Some(dialect) && !job.facts.sealed;
+    let preset = target.preset.as_deref().and_then(preset);
+    let takes_usage = || preset.map_or_else(|| kind.takes_include_usage(), |preset| preset.include_usage);
+    let wants_usage = job.facts.stream && target.include_usage.unwrap_or_else(takes_usage);
     let (body, dropped) = match &job.input {
         Input::Native { body, .. } if same => {
             let edits = Edits {
@@ -60,6 +63,7 @@ pub fn prepare(job: &Job, target: &Target, kind: &dyn ProviderKind) -> Result<Pr
                 include_usage: wants_usage,
                 overrides: &target.overrides,
                 legacy_names: kind.legacy_names(),
+                quirks: preset.map_or_else(|| kind.quirks(), |preset| preset.quirks),
             };
             let encoded = dialect.wire().encode_request(job.hub()?, &encode)?;
             (encoded.body, encoded.dropped)
@@ -68,12 +72,18 @@ pub fn prepare(job: &Job, target: &Target, kind: &dyn ProviderKind) -> Result<Pr
     if job.strict && !dropped.is_empty() {
         return Err(lossy(&target.provider_name, &dropped));
     }
+    let asked = Asked {
+        dialect,
+        model: &target.upstream_model,
+        stream: job.facts.stream,
+        api_version: target.api_version.as_deref(),
+    };
     Ok(Prepared {
         dialect,
         same,
         injected_usage: same && wants_usage && !job.facts.include_usage,
-        uri: uri(&target.base_url, kind.path(dialect))?,
-        headers: headers(job, target, same),
+        uri: uri(&target.base_url, &kind.path(&asked))?,
+        headers: headers(job, target, same, kind.headers(dialect)),
         body,
         dropped,
     })
@@ -91,8 +101,8 @@ fn uri(base_url: &str, path: &str) -> Result<Uri> {
         .map_err(|_| Error::new(ErrorKind::ProviderFailed, "the provider's base URL is not a URL"))
 }
 
-/// Ours, then the caller's where it speaks the same dialect, then the provider's own, which win.
-fn headers(job: &Job, target: &Target, same: bool) -> HeaderMap {
+/// Ours, then what the kind needs, then the caller's where it speaks the same dialect, then the provider's own, which win.
+fn headers(job: &Job, target: &Target, same: bool, needed: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(6 + target.headers.len());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if job.facts.stream { "text/event-stream" } else { "application/json" };
@@ -100,6 +110,9 @@ fn headers(job: &Job, target: &Target, same: bool) -> HeaderMap {
     headers.insert(USER_AGENT, provider::http::USER_AGENT);
     if let Ok(id) = HeaderValue::from_str(&job.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    for &(name, value) in needed {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     if same {
         headers.extend(job.headers.iter().map(|(name, value)| (name.clone(), value.clone())));

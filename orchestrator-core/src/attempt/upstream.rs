@@ -43,6 +43,13 @@ impl Reader {
             Self::Decode(decoder) => decoder.decode(&events),
         }
     }
+
+    /// What a decoder held back for the connection's end.
+    fn end(&mut self) -> Option<Batch> {
+        let Self::Decode(decoder) = self else { return None };
+        let events = decoder.end();
+        (!events.is_empty()).then(|| Batch { events, ..Batch::default() })
+    }
 }
 
 impl fmt::Debug for Reader {
@@ -72,6 +79,8 @@ pub struct UpstreamStream {
     /// One timer for the whole stream: when it fires, it looks whether there is reason to, and is armed again.
     timer: Pin<Box<Sleep>>,
     ended: bool,
+    /// The connection did not end as it should.
+    failed: bool,
     /// The answer is over; only the connection's end is waited for.
     lingering: bool,
 }
@@ -95,6 +104,7 @@ impl UpstreamStream {
             deadline,
             timer: Box::pin(sleep_until(deadline.min(last_piece + idle))),
             ended: false,
+            failed: false,
             lingering: false,
         }
     }
@@ -168,7 +178,8 @@ impl UpstreamStream {
             };
             return Poll::Ready(Some(Ok(self.reader.read(events))));
         }
-        Poll::Ready(None)
+        let held_back = if self.failed { None } else { self.reader.end() };
+        Poll::Ready(held_back.map(Ok))
     }
 
     /// What stood behind the last blank line. Some servers forget the blank line of their last event; anything else is half an
@@ -186,6 +197,7 @@ impl UpstreamStream {
 
     fn fail(&mut self, what: &str) -> Poll<Option<Result<Batch, Error>>> {
         self.ended = true;
+        self.failed = true;
         Poll::Ready(Some(Err(Error::new(ErrorKind::ProviderFailed, what))))
     }
 
@@ -203,6 +215,7 @@ impl UpstreamStream {
 
     fn too_late(&mut self) -> Error {
         self.ended = true;
+        self.failed = true;
         let what = if self.deadline <= Instant::now() {
             "the answer took longer than its time limit"
         } else {

@@ -135,6 +135,8 @@ fn direct_target(provider: &Provider, keys: Vec<TargetKey>, defaults: &config::T
         headers: Arc::new(headers(provider)),
         overrides: overrides.map(|(name, json)| (name.clone(), json.clone())).collect(),
         include_usage: provider.options.include_usage,
+        preset: provider.options.preset.as_deref().map(Arc::from),
+        api_version: provider.options.api_version.as_deref().map(Arc::from),
         keys: keys.into(),
     }
 }
@@ -144,7 +146,11 @@ fn direct_target(provider: &Provider, keys: Vec<TargetKey>, defaults: &config::T
 fn dialects(provider: &Provider) -> Vec<Dialect> {
     let mut dialects: Vec<Dialect> = Vec::new();
     for dialect in provider.options.dialects.iter().filter_map(|name| Dialect::from_name(name)) {
-        let implied = (dialect == Dialect::OpenAiChat).then_some(Dialect::OpenAiCompletions);
+        let implied = match dialect {
+            Dialect::OpenAiChat => Some(Dialect::OpenAiCompletions),
+            Dialect::GeminiEmbeddings => Some(Dialect::GeminiEmbedContent),
+            _ => None,
+        };
         for spoken in [Some(dialect), implied].into_iter().flatten() {
             if !dialects.contains(&spoken) {
                 dialects.push(spoken);

@@ -53,8 +53,12 @@ pub struct Target {
     pub headers: Arc<HeaderMap>,
     /// Top-level fields that every request carries: name and JSON text.
     pub overrides: Arc<[(String, JsonText)]>,
-    /// Whether usage may be asked for on a caller's behalf; `None`: as the kind says.
+    /// Whether usage may be asked for on a caller's behalf; `None`: as the preset or else the kind says.
     pub include_usage: Option<bool>,
+    /// The server that its options name.
+    pub preset: Option<Arc<str>>,
+    /// The version of its interface that its options name.
+    pub api_version: Option<Arc<str>>,
     /// The enabled keys. Empty: it has none at all, and is asked without one, as local servers are.
     pub keys: Arc<[TargetKey]>,
 }

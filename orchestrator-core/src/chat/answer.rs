@@ -129,10 +129,17 @@ pub enum ChatEvent {
     ReasoningBlock {
         /// From 0.
         choice: u32,
-        /// The signature over the reasoning before it.
+        /// The signature over the reasoning before it, [sealed](crate::dialect::seal).
         signature: Option<String>,
-        /// Encrypted or redacted reasoning.
+        /// Encrypted or redacted reasoning, sealed.
         encrypted: Option<String>,
+    },
+    /// Where a claim in the choice's latest text comes from.
+    Citation {
+        /// From 0.
+        choice: u32,
+        /// The source.
+        citation: Citation,
     },
     /// A tool call or a piece of its arguments.
     ToolCall(ToolCallDelta),
@@ -156,6 +163,22 @@ pub enum ChatEvent {
     Done,
 }
 
+/// Where a claim in a text comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Citation {
+    /// Where the source is.
+    pub url: Option<String>,
+    /// What the source is called.
+    pub title: Option<String>,
+    /// The source's own words.
+    pub cited_text: Option<String>,
+    /// The claim's place in its text: the first character and the one behind the last. Unknown where the vendor says it by
+    /// splitting the text.
+    pub span: Option<(u32, u32)>,
+    /// The dialect that the answer came in, and the citation as that has it.
+    pub native: Option<(String, JsonText)>,
+}
+
 /// A tool call, or a piece of one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolCallDelta {
@@ -169,6 +192,50 @@ pub struct ToolCallDelta {
     pub name: Option<String>,
     /// The next piece of the arguments.
     pub arguments: String,
-    /// The provider's signature over the call's reasoning.
+    /// The provider's signature over the call's reasoning, [sealed](crate::dialect::seal).
     pub signature: Option<String>,
+}
+
+impl ChatEvent {
+    /// The choice that it belongs to, if it is one's.
+    pub fn choice(&self) -> Option<u32> {
+        match self {
+            Self::Text { choice, .. }
+            | Self::Reasoning { choice, .. }
+            | Self::Refusal { choice, .. }
+            | Self::ReasoningBlock { choice, .. }
+            | Self::Citation { choice, .. }
+            | Self::Logprobs { choice, .. }
+            | Self::Finished { choice, .. }
+            | Self::ToolCall(ToolCallDelta { choice, .. }) => Some(*choice),
+            Self::Started { .. } | Self::Usage(_) | Self::Done => None,
+        }
+    }
+}
+
+/// Which choices of a stream have begun and not ended: a connection that ends before them has cut them off.
+#[derive(Debug, Default)]
+pub struct OpenChoices {
+    open: Vec<u32>,
+    ended: Vec<u32>,
+}
+
+impl OpenChoices {
+    /// Takes note of what was said.
+    pub fn saw(&mut self, events: &[ChatEvent]) {
+        for event in events {
+            let Some(choice) = event.choice() else { continue };
+            if matches!(event, ChatEvent::Finished { .. }) {
+                self.open.retain(|open| *open != choice);
+                self.ended.push(choice);
+            } else if !self.open.contains(&choice) && !self.ended.contains(&choice) {
+                self.open.push(choice);
+            }
+        }
+    }
+
+    /// Whether nobody is in the middle of something.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
 }

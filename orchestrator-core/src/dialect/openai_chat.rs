@@ -8,13 +8,20 @@
 //! * unknown content parts: [`PartKind::Opaque`](crate::chat::PartKind::Opaque) of dialect `openai_chat`;
 //! * tool calls that call no function: the same, of dialect `openai_chat.tool_call`;
 //! * unknown fields of a message, as one object: the same, of dialect `openai_chat.message`.
+//!
+//! What other vendors have and OpenAI's Chat has not is written as servers of this dialect publish it: reasoning in
+//! `reasoning_content` (DeepSeek), its signatures in `reasoning_details` (OpenRouter), those of tool calls in
+//! `extra_content.google` (Gemini's compatible endpoint). What stands in the order reasoning, text, calls in a message of Chat may
+//! have been interleaved elsewhere: that order is lost.
 
 pub(in crate::dialect) mod decode;
 mod decode_messages;
-mod media;
+pub(in crate::dialect) mod media;
 
 pub(in crate::dialect) mod encode;
 mod encode_messages;
+mod results;
+mod thoughts;
 
 pub(in crate::dialect) mod reply;
 mod stream;

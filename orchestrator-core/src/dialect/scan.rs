@@ -82,6 +82,19 @@ impl<'a> Object<'a> {
     }
 }
 
+/// The members of an object that is text: keys unescaped, values as they stand.
+pub fn entries(json: &str) -> Result<Vec<(Cow<'_, str>, &str)>> {
+    let object = Object::scan(json.as_bytes(), usize::MAX)?;
+    let entry = |member: &Member| {
+        let key = match &member.escaped {
+            Some(key) => Cow::Owned(key.to_string()),
+            None => Cow::Borrowed(json.get(member.key.clone())?),
+        };
+        Some((key, json.get(member.value.clone())?))
+    };
+    Ok(object.members().iter().filter_map(entry).collect())
+}
+
 /// The text of a JSON string, unescaped; `None` when `json` is no valid string.
 pub fn string(json: &[u8]) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;

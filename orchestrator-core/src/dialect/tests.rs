@@ -1,7 +1,12 @@
 //! The dialects against real traffic: the project's own exchanges, and answers of OpenAI, Azure and a dozen compatible servers that
 //! other projects recorded, where those are there. What is expected is read by naive code over parsed JSON.
 
+mod gemini;
+mod matrix;
 mod naive;
+mod properties;
+mod published;
+mod table;
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -29,7 +34,8 @@ fn wire_of(recording: &Recording) -> &'static dyn Wire {
     match recording.operation().unwrap() {
         Operation::ChatCompletions => Dialect::OpenAiChat.wire(),
         Operation::Completions => Dialect::OpenAiCompletions.wire(),
-        Operation::Embeddings => Dialect::OpenAiEmbeddings.wire(),
+        Operation::Responses => Dialect::OpenAiResponses.wire(),
+        _ => Dialect::OpenAiEmbeddings.wire(),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! OpenAI: `{"object":"list","data":[{"id":"gpt-4o", …}]}` (<https://platform.openai.com/docs/api-reference/models/list>).
 //! Ollama's own list is `{"models":[{"name":"llama3:8b", …}]}`
-//! (<https://github.com/ollama/ollama/blob/main/docs/api.md#list-local-models>), llama.cpp sends both at once, and Together AI
-//! the bare array.
+//! (<https://github.com/ollama/ollama/blob/main/docs/api.md#list-local-models>), Gemini's the same with `models/` before each name
+//! (<https://ai.google.dev/api/models>), llama.cpp sends both at once, and Together AI the bare array.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -40,7 +40,8 @@ pub(super) fn parse(body: &[u8]) -> Result<ModelList, &'static str> {
     };
     let items: Vec<Item> = items.ok_or(NO_LIST)?;
     let names = items.into_iter().filter_map(|item| match if by_name { item.name } else { item.id } {
-        Value::String(name) => Some(name),
+        // Gemini's names stand behind their collection.
+        Value::String(name) => Some(name.strip_prefix("models/").map_or(name.clone(), str::to_owned)),
         _ => None,
     });
     Ok(ModelList::new(names))
@@ -65,6 +66,10 @@ mod tests {
         let table = [
             (r#"{"object":"list","data":[{"id":"b","object":"model","created":1},{"id":"a"}]}"#, "a b"),
             (r#"{"models":[{"name":"llama3:8b","model":"llama3:8b"}]}"#, "llama3:8b"),
+            (
+                r#"{"models":[{"name":"models/gemini-3-flash","version":"3"}],"nextPageToken":"x"}"#,
+                "gemini-3-flash",
+            ),
             (r#"{"models":[{"name":"x.gguf"}],"object":"list","data":[{"id":"x"}]}"#, "x"),
             (r#" [{"id":"meta/llama","name":"Llama"}]"#, "meta/llama"),
             (r#"{"data":[{"id":7},{"id":null},{},{"id":"kept"}]}"#, "kept"),

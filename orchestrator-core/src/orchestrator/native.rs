@@ -1,5 +1,6 @@
 //! Delivery on the native plane: bytes of the caller's dialect, failures included.
 
+mod framing;
 mod headers;
 mod live;
 
@@ -12,17 +13,19 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
+use http::{HeaderMap, StatusCode};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::{Orchestrator, prepare::PreparedCall};
 use crate::{
     attempt::{self, Committed, CommittedAnswer, Job, WholeAnswer},
     call::Head,
-    dialect::Wire,
+    dialect::{HubReply, HubRequest, Wire},
     error::{Error, Result},
     ledger::{Entry, Outcome},
     routing::Plan,
 };
+use framing::Framing;
 use live::Live;
 
 /// An answer on the native plane.
@@ -53,7 +56,25 @@ pub(super) fn refusal(error: &Error, request_id: &str, wire: &dyn Wire) -> Nativ
     failure(error, request_id, wire, None)
 }
 
-fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entry>) -> NativeReply {
+/// What a provider answered to a request that was not for a model, as it came.
+pub(super) fn passed(
+    status: StatusCode,
+    upstream: &HeaderMap,
+    body: Bytes,
+    job: &Job,
+    entry: &mut Entry,
+) -> NativeReply {
+    let head = headers::answered(status, upstream, &[], job, entry);
+    entry.close(Outcome::Answered(status.as_u16()));
+    NativeReply { head, body: NativeBody::Whole(body) }
+}
+
+pub(super) fn failure(
+    error: &Error,
+    request_id: &str,
+    wire: &dyn Wire,
+    entry: Option<&Entry>,
+) -> NativeReply {
     let body = wire.render_error(error, request_id);
     NativeReply { head: headers::failed(error, request_id, entry), body: NativeBody::Whole(body) }
 }
@@ -62,15 +83,18 @@ fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entr
 pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dyn Wire) -> NativeReply {
     let PreparedCall { job, plan, mut entry } = prepared;
     let answered = attempt::drive(&core.asker, &job, plan, &mut entry).await.and_then(|committed| {
-        let Committed { status, headers, dropped, answer } = committed;
+        let Committed { keeper, status, headers, dropped, answer } = committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
             return Err(Error::internal("a stream came for a request that asked for none"));
         };
         entry.committed(false);
+        if let (Some(keeper), Some(id)) = (&keeper, &signals.stored_id) {
+            keeper.keep(id);
+        }
         entry.saw(signals);
         let body = match answer {
             WholeAnswer::Raw(bytes) => bytes,
-            WholeAnswer::Hub(reply) => wire.encode_reply(&reply)?,
+            WholeAnswer::Hub(reply) => wire.encode_reply(&as_asked(*reply, &job, &entry))?,
         };
         Ok((headers::answered(status, &headers, &dropped, &job, &entry), body))
     });
@@ -84,6 +108,18 @@ pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dy
             failure(&error, &job.request_id, wire, Some(&entry))
         }
     }
+}
+
+/// An answer with what only the request tells: how its vectors are to be written, and of which model they are where the provider
+/// does not say.
+fn as_asked(mut reply: HubReply, job: &Job, entry: &Entry) -> HubReply {
+    if let (HubReply::Embed(reply), Ok(HubRequest::Embed(request))) = (&mut reply, job.hub()) {
+        reply.encoding = request.encoding;
+        if reply.model.is_empty() {
+            reply.model = entry.served().upstream_model;
+        }
+    }
+    reply
 }
 
 /// Answers a request that streams. The head waits for the commit point, so that a failure before it has a status of its own;
@@ -136,6 +172,7 @@ pub struct NativeStream {
     state: State,
     job: Arc<Job>,
     wire: &'static dyn Wire,
+    framing: Framing,
     /// Fires when nothing was sent for a while; armed again at each firing, not at each piece.
     quiet: Pin<Box<Sleep>>,
     quiet_for: std::time::Duration,
@@ -156,7 +193,7 @@ impl State {
         match committed.answer {
             CommittedAnswer::Stream(upstream) => {
                 entry.committed(true);
-                Self::Live(Box::new(Live::new(upstream, job, wire, entry)))
+                Self::Live(Box::new(Live::new(upstream, committed.keeper, job, wire, entry)))
             }
             CommittedAnswer::Whole(..) => {
                 entry.close(Outcome::Failed(&Error::internal(
@@ -171,7 +208,8 @@ impl State {
 impl NativeStream {
     fn new(state: State, job: Arc<Job>, wire: &'static dyn Wire, quiet_for: std::time::Duration) -> Self {
         let sent = tokio::time::Instant::now();
-        Self { state, job, wire, quiet: Box::pin(sleep(quiet_for)), quiet_for, sent }
+        let framing = Framing::of(&job);
+        Self { state, job, wire, framing, quiet: Box::pin(sleep(quiet_for)), quiet_for, sent }
     }
 
     fn poll_state(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -213,7 +251,7 @@ impl NativeStream {
                 continue;
             }
             self.quiet.as_mut().reset(now + self.quiet_for);
-            if let Some(bytes) = self.wire.idle_bytes() {
+            if let Some(bytes) = self.framing.idle_bytes(self.wire) {
                 return Poll::Ready(bytes);
             }
         }
@@ -225,9 +263,13 @@ impl Stream for NativeStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = &mut *self;
-        if let Poll::Ready(next) = this.poll_state(context) {
+        while let Poll::Ready(next) = this.poll_state(context) {
             this.sent = tokio::time::Instant::now();
-            return Poll::Ready(next);
+            let Some(events) = next else { return Poll::Ready(this.framing.end()) };
+            let framed = this.framing.frame(events);
+            if !framed.is_empty() {
+                return Poll::Ready(Some(framed));
+            }
         }
         let idle = ready!(this.poll_quiet(context));
         this.sent = tokio::time::Instant::now();

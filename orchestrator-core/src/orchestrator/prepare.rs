@@ -14,10 +14,11 @@ use crate::{
         snapshot::Catalog,
     },
     chat::{ChatRequest, PartKind, ResponseFormat},
-    dialect::Operation,
+    dialect::{Dialect, Operation},
     embedding::{EmbedInput, EmbedRequest},
     error::{Error, ErrorKind, Result},
     ledger::{Entry, Outcome},
+    origins::Keeper,
     routing::{self, Plan},
 };
 
@@ -64,11 +65,20 @@ impl Orchestrator {
             entry.caller(caller);
         }
         let planned = facts.and_then(|facts| {
-            let plan = self.plan(&view.catalog, &*caller?, &call, &facts, operation)?;
-            Ok((facts, plan))
+            let caller = caller?;
+            let plan = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
+            Ok((facts, plan, caller))
         });
         match planned {
-            Ok((facts, plan)) => Ok(PreparedCall { job: job(call, facts, operation), plan, entry }),
+            Ok((facts, plan, caller)) => {
+                let mut job = job(call, facts, operation);
+                if job.dialect() == Some(Dialect::OpenAiResponses) {
+                    let origins = Arc::clone(&shared.origins);
+                    job.keeper =
+                        Some(Keeper::new(origins, shared.clock.clone(), &job.facts.model, &caller.id));
+                }
+                Ok(PreparedCall { job, plan, entry })
+            }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
                 Err(Box::new(Refusal { error, request_id: call.request_id }))
@@ -95,8 +105,21 @@ impl Orchestrator {
         let mut routes = vec![Arc::clone(&first)];
         // A fall-back that is not there any more is left out: the first route may still answer.
         routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()));
-        routing::plan(&routes, facts, operation, || self.shared.random.unit())
+        let plan = routing::plan(&routes, facts, operation, || self.shared.random.unit())?;
+        let Some(id) = &facts.previous_response else { return Ok(plan) };
+        match self.shared.origins.find(id, self.shared.clock.now()) {
+            Some(origin) if origin.api_key_id == caller.id => plan.only(&origin),
+            Some(_) => Err(unknown_response(id)),
+            // Made before this process began, or by another: the provider knows, and only one that speaks Responses is asked.
+            None => Ok(plan),
+        }
     }
+}
+
+/// A response that is not the caller's, in OpenAI's words.
+fn unknown_response(id: &str) -> Error {
+    let message = format!("Previous response with id '{id}' not found.");
+    Error::invalid("previous_response_id".to_owned(), message).with_code("previous_response_not_found")
 }
 
 /// The route of a model.
@@ -123,12 +146,14 @@ fn operation(input: &Input) -> Operation {
         Input::Chat(_) => Operation::Chat,
         Input::Embed(_) => Operation::Embeddings,
         Input::Models { .. } => Operation::Models,
+        Input::Stored { .. } => Operation::Responses,
     }
 }
 
 fn dialect_name(input: &Input) -> &'static str {
     match input {
         Input::Native { dialect, .. } | Input::Models { dialect, .. } => dialect.name(),
+        Input::Stored { .. } => Dialect::OpenAiResponses.name(),
         Input::Chat(_) | Input::Embed(_) => "typed",
     }
 }
@@ -136,10 +161,16 @@ fn dialect_name(input: &Input) -> &'static str {
 /// What one look at the input tells.
 pub(super) fn facts(input: &Input, max_depth: usize) -> Result<Facts> {
     match input {
-        Input::Native { dialect, body } => dialect.wire().peek(body, max_depth),
+        Input::Native { dialect, body, path } => {
+            let facts = dialect.wire().peek(body, max_depth)?;
+            let model = path.model.clone().unwrap_or(facts.model);
+            Ok(Facts { model, stream: facts.stream || path.stream, ..facts })
+        }
         Input::Chat(request) => chat_facts(request),
         Input::Embed(request) => embed_facts(request),
-        Input::Models { .. } => Err(Error::internal("a list of models has no facts")),
+        Input::Models { .. } | Input::Stored { .. } => {
+            Err(Error::internal("what names no model has no facts"))
+        }
     }
 }
 
@@ -162,6 +193,8 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         images: parts().any(|part| matches!(part.kind, PartKind::Image(_))),
         end_user: request.end_user.clone(),
         session_id: None,
+        sealed: false,
+        previous_response: None,
         body_bytes: text_bytes + tool_bytes,
         outline: None,
     })

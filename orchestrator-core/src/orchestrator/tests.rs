@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     admin::secrets::Vault,
-    call::About,
+    call::{About, PathFacts},
     catalog::{CatalogRows, samples},
     dialect::Dialect,
     ledger::journal::{self, Journal, Line},
+    origins::LocalOrigins,
     refresher::Reloader,
     store::{CatalogReader, StoreError},
 };
@@ -51,7 +52,11 @@ fn call(stream: bool) -> Call {
     Call {
         request_id: "r1".into(),
         keys: vec!["secret".into()],
-        input: Input::Native { dialect: Dialect::OpenAiChat, body: Bytes::from(body) },
+        input: Input::Native {
+            dialect: Dialect::OpenAiChat,
+            body: Bytes::from(body),
+            path: PathFacts::default(),
+        },
         received: Instant::now(),
         timeout: None,
         about: About::default(),
@@ -76,6 +81,7 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
     let core = Orchestrator::for_thread(Arc::new(Shared {
         catalog,
         ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
+        origins: Arc::new(LocalOrigins::default()),
         clock,
         random,
         limits: Limits::default(),

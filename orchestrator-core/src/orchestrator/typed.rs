@@ -13,7 +13,7 @@ use super::{Orchestrator, prepare::PreparedCall};
 use crate::{
     attempt::{self, Committed, CommittedAnswer, UpstreamStream, WholeAnswer},
     call::{Batch, Served, UsageSource},
-    chat::{ChatEvent, ChatReply, Usage},
+    chat::{ChatEvent, ChatReply, OpenChoices, Usage},
     dialect::HubReply,
     embedding::EmbedReply,
     error::{Error, ErrorKind, Result},
@@ -79,7 +79,16 @@ pub(super) async fn stream_chat(core: &Orchestrator, prepared: PreparedCall) -> 
         Ok(Committed { answer: CommittedAnswer::Stream(upstream), dropped, .. }) => {
             entry.committed(true);
             let served = Served { dropped, ..entry.served() };
-            Ok(ChatStream { served, upstream, entry, ready: Vec::new().into_iter(), last: None, over: false })
+            let choices = OpenChoices::default();
+            Ok(ChatStream {
+                served,
+                upstream,
+                entry,
+                choices,
+                ready: Vec::new().into_iter(),
+                last: None,
+                over: false,
+            })
         }
         Ok(_) => Err(Error::internal("a whole answer came for a request that streams")),
         Err(error) => {
@@ -96,6 +105,7 @@ pub struct ChatStream {
     pub served: Served,
     upstream: UpstreamStream,
     entry: Entry,
+    choices: OpenChoices,
     /// Events of the last batch that were not handed out yet.
     ready: vec::IntoIter<ChatEvent>,
     /// The item that ends the stream, once it is known; it goes out behind the events before it.
@@ -125,6 +135,7 @@ impl ChatStream {
         let error = batch.signals.error.take();
         let terminator = batch.signals.terminator;
         self.entry.saw(batch.signals);
+        self.choices.saw(&batch.events);
         self.ready = batch.events.into_iter();
         match error {
             Some(error) => Some(Err(self.end_badly(error))),
@@ -153,9 +164,9 @@ impl ChatStream {
         error
     }
 
-    /// The connection has ended. That is the answer's end only if the provider has said why it stopped.
+    /// The connection has ended. That is the answer's end only if the provider has said why it stopped, of every choice.
     fn end_of_connection(&mut self) -> Result<TypedEvent> {
-        if self.entry.signals().finish.is_some() {
+        if self.entry.signals().finish.is_some() && self.choices.is_empty() {
             return Ok(self.end_well());
         }
         let message = "the provider's answer was cut off before its end";

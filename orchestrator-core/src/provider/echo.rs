@@ -43,7 +43,7 @@ impl ProviderKind for Echo {
         Some(match dialect {
             Dialect::OpenAiChat => chat(body),
             Dialect::OpenAiEmbeddings => embeddings(body),
-            Dialect::OpenAiCompletions => Err(Error::invalid(None, "echo speaks Chat and Embeddings")),
+            _ => Err(Error::invalid(None, "echo speaks Chat and Embeddings")),
         })
     }
 }

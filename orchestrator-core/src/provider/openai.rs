@@ -1,7 +1,7 @@
 //! OpenAI itself.
 
 use super::ProviderKind;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Quirks, Thinking};
 
 /// `api.openai.com`, and servers that are the same in every respect.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,16 @@ impl ProviderKind for OpenAi {
     }
 
     fn dialects(&self) -> &'static [Dialect] {
-        &[Dialect::OpenAiChat, Dialect::OpenAiCompletions, Dialect::OpenAiEmbeddings]
+        &[
+            Dialect::OpenAiChat,
+            Dialect::OpenAiResponses,
+            Dialect::OpenAiCompletions,
+            Dialect::OpenAiEmbeddings,
+        ]
+    }
+
+    /// Its models never show their reasoning on Chat, and it refuses fields that it does not know.
+    fn quirks(&self) -> Quirks {
+        Quirks { thinking: Thinking::Nowhere, ..Quirks::default() }
     }
 }

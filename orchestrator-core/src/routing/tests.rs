@@ -33,6 +33,8 @@ fn target(name: &str, priority: u32, weight: u64) -> Target {
         headers: Arc::new(HeaderMap::new()),
         overrides: [].into(),
         include_usage: None,
+        preset: None,
+        api_version: None,
         keys: [].into(),
     }
 }

@@ -41,6 +41,8 @@ fn provider() -> Provider {
             dialects: vec!["openai_chat".into()],
             body_overrides: [("seed".into(), "7".into())].into(),
             include_usage: Some(false),
+            preset: Some("vllm".into()),
+            api_version: Some("2024-10-21".into()),
         },
         enabled: false,
         managed_by: ManagedBy::File,

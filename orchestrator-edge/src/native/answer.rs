@@ -17,7 +17,7 @@ use http_body::Frame;
 use orchestrator_proto::v1::{Head, InvokeResponse};
 use tonic::{Status, Streaming};
 
-use crate::error::EdgeError;
+use crate::error::{EdgeError, Voice};
 
 /// Headers that belong to a connection or that the edge computes itself: never taken from an answer's head.
 const NOT_FROM_THE_CORE: [HeaderName; 6] = [
@@ -30,22 +30,29 @@ const NOT_FROM_THE_CORE: [HeaderName; 6] = [
 ];
 
 /// Turns the first part and whatever follows it into an answer.
+///
+/// `voice`: whose envelope an error in the middle has. `in_array`: a stream of the elements of one JSON array was asked for.
 pub(super) async fn answer(
     first: InvokeResponse,
     mut rest: Streaming<InvokeResponse>,
+    voice: Voice,
+    in_array: bool,
 ) -> Result<Response, EdgeError> {
     let Some(head) = first.head else { return Err(EdgeError::no_answer()) };
     let status = u16::try_from(head.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.filter(|status| !status.is_informational()).ok_or_else(EdgeError::no_answer)?;
-    let is_event_stream = head.content_type.starts_with("text/event-stream");
+    let framing = if head.content_type.starts_with("text/event-stream") {
+        Framing::Events
+    } else if in_array && status.is_success() {
+        Framing::Array
+    } else {
+        Framing::Unknown
+    };
     let mut headers = headers_of(&head);
 
-    let body = if is_event_stream {
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
-        // Asks nginx, and proxies that follow it, not to hold events back.
-        headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
-        Body::new(PartsBody { ready: [Some(first.data), None], rest: Some(rest), is_event_stream })
-    } else {
+    let in_parts =
+        |ready, rest| Body::new(PartsBody { ready, rest: Some(rest), framing, voice, begun: false });
+    let body = if framing == Framing::Unknown {
         match rest.message().await {
             Ok(None) => whole(status, &mut headers, first.data),
             // By contract a whole answer is one part, and that part is here.
@@ -53,11 +60,13 @@ pub(super) async fn answer(
                 tracing::warn!(grpc.code = ?lost.code(), "the core was lost after a whole answer");
                 whole(status, &mut headers, first.data)
             }
-            Ok(Some(second)) => {
-                let ready = [Some(first.data), Some(second.data)];
-                Body::new(PartsBody { ready, rest: Some(rest), is_event_stream })
-            }
+            Ok(Some(second)) => in_parts([Some(first.data), Some(second.data)], rest),
         }
+    } else {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+        // Asks nginx, and proxies that follow it, not to hold events back.
+        headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
+        in_parts([Some(first.data), None], rest)
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -96,19 +105,41 @@ struct PartsBody {
     ready: [Option<Bytes>; 2],
     /// The parts still to come; `None` once the end was reached.
     rest: Option<Streaming<InvokeResponse>>,
-    is_event_stream: bool,
+    framing: Framing,
+    voice: Voice,
+    /// Something was said already.
+    begun: bool,
+}
+
+/// How the parts of an answer follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// Server-sent events.
+    Events,
+    /// The elements of one JSON array.
+    Array,
+    /// Nobody here knows.
+    Unknown,
 }
 
 impl PartsBody {
-    /// A core that is lost in the middle of a stream: events end with an error in the protocol and then cleanly, for a reset
-    /// would hide it. Anything else is cut, so that half an answer never looks like a whole one.
+    /// A core that is lost in the middle of a stream: events, or elements, end with an error in the protocol and then cleanly, for
+    /// a reset would hide it. Anything else is cut, so that half an answer never looks like a whole one.
     fn end_with(&self, status: Status) -> Result<Frame<Bytes>, Status> {
         tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core was lost in a stream");
-        if !self.is_event_stream {
-            return Err(status);
-        }
-        let event = format!("data: {}\n\n", EdgeError::from_status(&status).envelope());
-        Ok(Frame::data(Bytes::from(event)))
+        let envelope = EdgeError::from_status(&status).envelope(self.voice);
+        let last = match self.framing {
+            Framing::Events => format!("data: {envelope}\n\n"),
+            Framing::Array => format!("{}{envelope}]", if self.begun { "," } else { "[" }),
+            Framing::Unknown => return Err(status),
+        };
+        Ok(Frame::data(Bytes::from(last)))
+    }
+
+    /// The next data of the answer; white space begins nothing.
+    fn data(&mut self, data: Bytes) -> Frame<Bytes> {
+        self.begun |= !data.trim_ascii().is_empty();
+        Frame::data(data)
     }
 }
 
@@ -122,13 +153,13 @@ impl http_body::Body for PartsBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let ready = self.ready.iter_mut().find_map(|part| part.take().filter(|data| !data.is_empty()));
         if let Some(data) = ready {
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+            return Poll::Ready(Some(Ok(self.data(data))));
         }
         loop {
             let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
             match ready!(Pin::new(rest).poll_next(cx)) {
                 Some(Ok(part)) if part.data.is_empty() => {}
-                Some(Ok(part)) => return Poll::Ready(Some(Ok(Frame::data(part.data)))),
+                Some(Ok(part)) => return Poll::Ready(Some(Ok(self.data(part.data)))),
                 Some(Err(status)) => {
                     self.rest = None;
                     return Poll::Ready(Some(self.end_with(status)));

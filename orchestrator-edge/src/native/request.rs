@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, HeaderName, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use orchestrator_proto::v1::InvokeRequest;
 use tonic::metadata::MetadataMap;
 
@@ -20,7 +20,11 @@ const SHOWN_TO_PROVIDERS: [&str; 3] = ["anthropic-beta", "anthropic-version", "o
 const MAX_NAME_BYTES: usize = 256;
 
 /// Everything but the body.
-pub(super) fn describe(target: Target, id: Option<String>, head: &Parts) -> Result<InvokeRequest, EdgeError> {
+pub(super) fn describe(
+    target: Target,
+    path_args: Vec<(&'static str, String)>,
+    head: &Parts,
+) -> Result<InvokeRequest, EdgeError> {
     let headers = &head.headers;
     let request_id = head.extensions.get::<RequestId>().map(RequestId::to_string);
     let client_address = head.extensions.get::<PeerAddress>().map(|peer| peer.0.ip().to_string());
@@ -32,7 +36,7 @@ pub(super) fn describe(target: Target, id: Option<String>, head: &Parts) -> Resu
         dialect: target.dialect.to_owned(),
         operation: target.operation.to_owned(),
         method: head.method.as_str().to_owned(),
-        path_args: id.into_iter().map(|id| ("id".to_owned(), id)).collect(),
+        path_args: path_args.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         query: head.uri.query().map(without_keys).unwrap_or_default(),
         headers: shown_to_providers(headers),
         content_type: text(headers, "content-type")?.unwrap_or_default().to_owned(),
@@ -69,6 +73,18 @@ pub(super) fn present_id(head: &Parts, metadata: &mut MetadataMap) {
     if let Some(id) = id {
         metadata.insert("x-request-id", id);
     }
+}
+
+/// Copies the keys of a query, where vendors let them stand.
+pub(super) fn present_query_key(query: &str, metadata: &mut MetadataMap) -> Result<(), EdgeError> {
+    let [_, _, name] = KEY_HEADERS;
+    for (_, key) in url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "key") {
+        let mut value =
+            HeaderValue::from_str(&key).map_err(|_| EdgeError::bad_header("key", "visible ASCII"))?;
+        value.set_sensitive(true);
+        metadata.as_mut().append(&name, value);
+    }
+    Ok(())
 }
 
 fn shown_to_providers(headers: &HeaderMap) -> BTreeMap<String, String> {

@@ -211,6 +211,41 @@ async fn a_core_lost_in_a_stream_ends_it_with_an_error_event_and_no_done() {
 }
 
 #[tokio::test]
+async fn a_core_lost_in_a_stream_of_geminis_ends_it_in_its_own_framing() {
+    let stream = "/v1beta/models/m:streamGenerateContent";
+    for (path, content_type, begun) in [
+        (format!("{stream}?alt=sse"), EVENTS, "data: {}\r\n\r\n"),
+        (stream.to_owned(), "application/json", "[{}"),
+        (stream.to_owned(), "application/json", "\n"),
+    ] {
+        let parts = vec![Ok(head(200, content_type, begun)), Err(Status::unavailable("10.0.0.7 is gone"))];
+        let answer = ask(&app(FakeCore::saying(parts).channel()), request("POST", &path, &[], "{}")).await;
+        let rest = answer.text().strip_prefix(begun).unwrap();
+        assert!(rest.contains(r#""status":"UNAVAILABLE""#), "{rest}");
+        if content_type == "application/json" {
+            let array: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+            assert_eq!(array.as_array().unwrap().last().unwrap()["error"]["code"], 503, "{array}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_edges_own_errors_are_in_googles_envelope_on_googles_paths() {
+    let app = app_with(FakeCore::saying(vec![]).channel(), |config| config.limits.max_body_bytes = 4);
+    for (method, path, status) in [
+        ("POST", "/v1beta/models/m:generateContent", 413),
+        ("POST", "/v1/models/m:generateContent", 413),
+        ("POST", "/gemini/v1beta/models/m:nothing", 404),
+        ("DELETE", "/v1beta/models", 405),
+    ] {
+        let answer = ask(&app, request(method, path, &[], "too large")).await;
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((answer.status.as_u16(), &body["error"]["code"]), (status, &status.into()), "{path}");
+        assert!(body["error"]["status"].is_string() && body["error"]["param"].is_null(), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_core_lost_after_a_whole_answer_does_not_cost_the_answer() {
     let parts = vec![Ok(head(200, "application/json", "{}")), Err(Status::unavailable("gone"))];
     let answer = ask(&app(FakeCore::saying(parts).channel()), get("/v1/models")).await;

@@ -114,8 +114,7 @@ fn asking(model: &str) -> v1::ChatRequest {
 }
 
 fn message(role: v1::Role, parts: Vec<Part>) -> v1::Message {
-    let parts =
-        parts.into_iter().map(|kind| v1::Part { kind: Some(kind), cache_control_json: None }).collect();
+    let parts = parts.into_iter().map(|kind| v1::Part { kind: Some(kind), ..v1::Part::default() }).collect();
     v1::Message { role: role.into(), parts, name: None }
 }
 

@@ -6,6 +6,7 @@ use v1::chat_event::Kind;
 
 use super::{
     chat_reply::{encode_finish, encode_usage},
+    message::encode_citation,
     served::encode_routing,
 };
 
@@ -70,6 +71,9 @@ fn encode_later(said: TypedEvent) -> Option<v1::ChatEvent> {
         }),
         TypedEvent::Event(ChatEvent::Logprobs { choice, json }) => {
             Kind::Logprobs(v1::LogprobsDelta { choice, json })
+        }
+        TypedEvent::Event(ChatEvent::Citation { choice, citation }) => {
+            Kind::Citation(v1::CitationDelta { choice, citation: Some(encode_citation(citation)) })
         }
         TypedEvent::Event(ChatEvent::Finished { choice, finish }) => {
             Kind::ChoiceFinished(v1::ChoiceFinished {

@@ -1,7 +1,7 @@
 //! Messages and their parts, both ways: they stand in requests and in answers.
 
 use orchestrator_core::chat::{
-    Media, MediaSource, Message, Part, PartKind, ReasoningPart, Role, ToolCall, ToolResult,
+    Citation, Media, MediaSource, Message, Part, PartKind, ReasoningPart, Role, ToolCall, ToolResult,
 };
 use orchestrator_proto::v1;
 use v1::{media::Source, part::Kind};
@@ -48,7 +48,14 @@ fn decode_part(part: v1::Part, max_depth: usize) -> Result<Part, Wrong> {
     if let Some(mark) = &part.cache_control_json {
         json("cache_control_json", mark, max_depth)?;
     }
-    Ok(Part { kind: decode_kind(kind, max_depth)?, cache_control: part.cache_control_json })
+    let mut citations = Vec::with_capacity(part.citations.len());
+    for (index, citation) in part.citations.into_iter().enumerate() {
+        citations.push(
+            decode_citation(citation, max_depth)
+                .map_err(|wrong| wrong.inside(format_args!("citations[{index}]")))?,
+        );
+    }
+    Ok(Part { kind: decode_kind(kind, max_depth)?, cache_control: part.cache_control_json, citations })
 }
 
 fn decode_kind(kind: Kind, max_depth: usize) -> Result<PartKind, Wrong> {
@@ -74,6 +81,19 @@ fn decode_kind(kind: Kind, max_depth: usize) -> Result<PartKind, Wrong> {
             PartKind::Opaque { dialect, json: text }
         }
     })
+}
+
+fn decode_citation(citation: v1::Citation, max_depth: usize) -> Result<Citation, Wrong> {
+    let v1::Citation { url, title, cited_text, span, native } = citation;
+    let span = span.map(|span| (span.start, span.end));
+    if span.is_some_and(|(start, end)| start > end) {
+        return Err(Wrong::new("span", "must not end before it starts"));
+    }
+    if let Some(native) = &native {
+        required("native.dialect", &native.dialect)?;
+        json("native.json", &native.json, max_depth)?;
+    }
+    Ok(Citation { url, title, cited_text, span, native: native.map(|native| (native.dialect, native.json)) })
 }
 
 fn decode_media(media: v1::Media) -> Result<Media, Wrong> {
@@ -135,9 +155,20 @@ pub fn encode_message(message: Message) -> v1::Message {
 }
 
 fn encode_parts(parts: Vec<Part>) -> Vec<v1::Part> {
-    let encode =
-        |part: Part| v1::Part { kind: Some(encode_kind(part.kind)), cache_control_json: part.cache_control };
+    let encode = |part: Part| v1::Part {
+        kind: Some(encode_kind(part.kind)),
+        cache_control_json: part.cache_control,
+        citations: part.citations.into_iter().map(encode_citation).collect(),
+    };
     parts.into_iter().map(encode).collect()
+}
+
+/// Where a claim comes from.
+pub fn encode_citation(citation: Citation) -> v1::Citation {
+    let Citation { url, title, cited_text, span, native } = citation;
+    let span = span.map(|(start, end)| v1::CharacterSpan { start, end });
+    let native = native.map(|(dialect, json)| v1::OpaquePart { dialect, json });
+    v1::Citation { url, title, cited_text, span, native }
 }
 
 fn encode_kind(kind: PartKind) -> Kind {
@@ -179,7 +210,7 @@ mod tests {
     use super::*;
 
     fn user(kind: Option<Kind>) -> v1::Message {
-        let part = v1::Part { kind, cache_control_json: None };
+        let part = v1::Part { kind, ..v1::Part::default() };
         v1::Message { role: v1::Role::User.into(), parts: vec![part], name: None }
     }
 

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use orchestrator_base::config::Limits;
 use orchestrator_core::{
-    call::{About, Call, Head, Input},
+    call::{About, Call, Head, Input, PathFacts, StoredVerb},
     dialect::Dialect,
     error::{Error, ErrorKind, Result},
 };
@@ -46,8 +46,8 @@ const OWN_HEADERS: [&str; 18] = [
 
 /// A request in a public dialect.
 ///
-/// `method`, `query` and `content_type` are not looked at: every dialect so far is a POST of JSON, and a body that is none is
-/// refused by the dialect itself, in its own words. `idempotency_key` is not either: no part of the core joins or replays
+/// `method` and `content_type` are not looked at, and of `query` only `alt` and what is asked of stored responses: every dialect so
+/// far is a POST of JSON, and a body that is none is refused by the dialect itself, in its own words. `idempotency_key` is not either: no part of the core joins or replays
 /// answers yet.
 pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call> {
     let (_, extensions, message) = request.into_parts();
@@ -58,8 +58,8 @@ pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call
         return Err(Error::new(ErrorKind::TooLarge, problem).with_param("body"));
     }
     let timeout = timeout(message.timeout_ms)?;
+    let input = decode_input(&message)?;
     let headers = decode_headers(message.headers)?;
-    let input = decode_input(&message.dialect, &message.operation, &message.path_args, message.body)?;
     Ok(Call {
         request_id: envelope.request_id,
         keys: envelope.keys,
@@ -93,24 +93,33 @@ pub fn adopt_request_id(request: &mut Request<v1::InvokeRequest>) {
     }
 }
 
-fn decode_input(
-    dialect: &str,
-    operation: &str,
-    path_args: &BTreeMap<String, String>,
-    body: bytes::Bytes,
-) -> Result<Input, Wrong> {
-    let Some(dialect) = Dialect::from_name(dialect) else {
+fn decode_input(message: &v1::InvokeRequest) -> Result<Input, Wrong> {
+    let Some(dialect) = Dialect::from_name(&message.dialect) else {
         let names = Dialect::ALL.map(Dialect::name).join(", ");
         return Err(Wrong::new("dialect", format!("must be one of {names}")));
     };
-    match operation {
+    let path_arg = |name: &str| message.path_args.get(name).map(String::as_str).unwrap_or_default();
+    let id = || required("path_args[\"id\"]", path_arg("id")).map(|()| path_arg("id").to_owned());
+    if dialect == Dialect::OpenAiResponses
+        && let Some(verb) = stored_verb(&message.operation)
+    {
+        return Ok(Input::Stored { verb, id: id()?, query: message.query.clone() });
+    }
+    match message.operation.as_str() {
         "models.list" => Ok(Input::Models { dialect, id: None }),
-        "models.get" => {
-            let id = path_args.get("id").map(String::as_str).unwrap_or_default();
-            required("path_args[\"id\"]", id)?;
-            Ok(Input::Models { dialect, id: Some(id.to_owned()) })
+        "models.get" => Ok(Input::Models { dialect, id: Some(id()?) }),
+        own if own.is_empty() || own == dialect.operation().name() => {
+            let stream = path_arg("verb") == "streamGenerateContent";
+            let path = PathFacts {
+                model: Some(path_arg("model")).filter(|model| !model.is_empty()).map(str::to_owned),
+                stream,
+                json_array: stream && !asks_for_events(&message.query),
+            };
+            if is_in_path(dialect) {
+                required("path_args[\"model\"]", path_arg("model"))?;
+            }
+            Ok(Input::Native { dialect, body: message.body.clone(), path })
         }
-        own if own.is_empty() || own == dialect.operation().name() => Ok(Input::Native { dialect, body }),
         _ => {
             let (own, name) = (dialect.operation().name(), dialect.name());
             Err(Wrong::new(
@@ -118,6 +127,27 @@ fn decode_input(
                 format!("must be empty, {own}, models.list or models.get for {name}"),
             ))
         }
+    }
+}
+
+/// Whether the dialect's requests name their model in the path.
+fn is_in_path(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent)
+}
+
+/// Whether a query asks for server-sent events, in one of Google's two spellings.
+fn asks_for_events(query: &str) -> bool {
+    query.split('&').any(|pair| matches!(pair, "alt=sse" | "$alt=sse" | "%24alt=sse"))
+}
+
+/// What is to be done with a stored response.
+fn stored_verb(operation: &str) -> Option<StoredVerb> {
+    match operation {
+        "responses.get" => Some(StoredVerb::Get),
+        "responses.delete" => Some(StoredVerb::Delete),
+        "responses.cancel" => Some(StoredVerb::Cancel),
+        "responses.input_items" => Some(StoredVerb::InputItems),
+        _ => None,
     }
 }
 

@@ -53,10 +53,8 @@ async fn calls_over_a_socket_are_answered() {
     let request = v1::InvokeRequest { dialect: "cobol".into(), ..v1::InvokeRequest::default() };
     let status = client.stream_invoke(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert_eq!(
-        status.message(),
-        "dialect: must be one of openai_chat, openai_completions, openai_embeddings"
-    );
+    let said = status.message();
+    assert!(said.starts_with("dialect: must be one of openai_chat, openai_completions,"), "{said}");
     assert_eq!(status.metadata().get("x-request-id").unwrap().len(), 36);
 }
 

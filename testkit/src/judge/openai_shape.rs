@@ -4,6 +4,7 @@
 //! Stricter than a compatible server: a field that OpenAI does not know is a complaint.
 
 mod messages;
+mod responses;
 
 use serde_json::{Map, Value};
 
@@ -106,9 +107,10 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str) -> Vec<S
     };
     let mut complaints = Vec::new();
     let (fields, required): (&[(&str, Is)], &str) = match operation {
+        Operation::Responses => (&responses::FIELDS, "model"),
         Operation::ChatCompletions => (&CHAT, "messages"),
         Operation::Completions => (&COMPLETIONS, "prompt"),
-        Operation::Embeddings => (&EMBEDDINGS, "input"),
+        _ => (&EMBEDDINGS, "input"),
     };
     check_fields(&request, fields, required, &mut complaints);
     if request.get("model").and_then(Value::as_str) != Some(model) {
@@ -117,6 +119,7 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str) -> Vec<S
     check_stream_options(&request, &mut complaints);
     check_stop(&request, &mut complaints);
     match operation {
+        Operation::Responses => responses::check(&request, &mut complaints),
         Operation::ChatCompletions => {
             messages::check(&request, &mut complaints);
             check_tools(&request, &mut complaints);
@@ -126,7 +129,7 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str) -> Vec<S
             }
         }
         Operation::Completions => check_prompt("prompt", request.get("prompt"), &mut complaints),
-        Operation::Embeddings => check_prompt("input", request.get("input"), &mut complaints),
+        _ => check_prompt("input", request.get("input"), &mut complaints),
     }
     complaints
 }

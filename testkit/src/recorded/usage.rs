@@ -49,13 +49,29 @@ pub fn data_events(recording: &Recording) -> Vec<String> {
 
 fn usage_in(body: &Value) -> Option<Usage> {
     // Groq states it in `x_groq` on streams whose caller did not ask for it.
-    let usage = [&body["usage"], &body["x_groq"]["usage"]].into_iter().find(|usage| usage.is_object())?;
+    let places = [&body["usage"], &body["x_groq"]["usage"], &body["response"]["usage"]];
+    let usage = places.into_iter().find(|usage| usage.is_object())?;
+    if usage["input_tokens"].is_u64() {
+        // Responses.
+        return Some(Usage {
+            prompt: usage["input_tokens"].as_u64(),
+            completion: usage["output_tokens"].as_u64(),
+            total: usage["total_tokens"].as_u64(),
+            cached: usage["input_tokens_details"]["cached_tokens"].as_u64(),
+            reasoning: usage["output_tokens_details"]["reasoning_tokens"].as_u64(),
+        });
+    }
     let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64();
+    let [prompt, completion, total] =
+        ["prompt_tokens", "completion_tokens", "total_tokens"].map(|name| usage[name].as_u64());
+    // xAI leaves reasoning out of the completion; only its total tells. It also reports more cached than there was.
+    let behind_prompt = total.zip(prompt).map(|(total, prompt)| total.saturating_sub(prompt));
+    let cached = cached.or_else(|| usage["prompt_cache_hit_tokens"].as_u64());
     Some(Usage {
-        prompt: usage["prompt_tokens"].as_u64(),
-        completion: usage["completion_tokens"].as_u64(),
-        total: usage["total_tokens"].as_u64(),
-        cached: cached.or_else(|| usage["prompt_cache_hit_tokens"].as_u64()),
+        prompt,
+        completion: completion.max(behind_prompt),
+        total,
+        cached: cached.map(|cached| cached.min(prompt.unwrap_or(cached))),
         reasoning: usage["completion_tokens_details"]["reasoning_tokens"].as_u64(),
     })
 }

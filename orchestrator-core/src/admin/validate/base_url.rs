@@ -7,9 +7,10 @@ use url::{Host, Url};
 
 use super::refuse;
 use crate::{
+    catalog::Provider,
     error::Result,
     policy::address::{Reach, reach, reach_of_name},
-    provider::{self, ProviderKind},
+    provider::{self, ProviderKind, preset::preset},
 };
 
 const PARAM: &str = "base_url";
@@ -17,8 +18,13 @@ const PARAM: &str = "base_url";
 /// The URL to keep: the kind's own when none is given, without a slash at the end.
 ///
 /// Only what the name or address itself says is checked here; what a name resolves to is checked when it is asked.
-pub(super) fn normalised(kind: &str, given: &str, rules: &ProviderRules) -> Result<String> {
-    match (provider::kind(kind).and_then(ProviderKind::default_base_url), given) {
+pub(super) fn normalised(provider: &Provider, rules: &ProviderRules) -> Result<String> {
+    let preset = provider.options.preset.as_deref().and_then(preset);
+    let given = match preset {
+        Some(preset) if provider.base_url.is_empty() => preset.base_url,
+        _ => provider.base_url.as_str(),
+    };
+    match (provider::kind(&provider.kind).and_then(ProviderKind::default_base_url), given) {
         (Some(own), "") => return Ok(own.to_owned()),
         (Some(""), _) => return refuse(PARAM, "must be empty: this kind asks nobody"),
         (None, "") => return refuse(PARAM, "is required for this kind"),
@@ -38,7 +44,14 @@ pub(super) fn normalised(kind: &str, given: &str, rules: &ProviderRules) -> Resu
         return refuse(PARAM, "must not contain a query or a fragment");
     }
     host(&url, rules)?;
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    let url = url.as_str().trim_end_matches('/');
+    // Its paths begin with the interface, which is often copied along.
+    let url = if provider.kind == "azure_openai" {
+        url.trim_end_matches("/v1").trim_end_matches("/openai")
+    } else {
+        url
+    };
+    Ok(url.to_owned())
 }
 
 fn host(url: &Url, rules: &ProviderRules) -> Result<()> {

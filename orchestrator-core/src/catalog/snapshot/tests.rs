@@ -182,11 +182,8 @@ fn a_provider_speaks_what_its_options_name_or_else_what_its_kind_does() {
     assert_eq!(named(&[]), None);
     assert_eq!(named(&["openai_embeddings"]), Some(vec![Embeddings]));
     assert_eq!(named(&["openai_chat", "openai_chat"]), Some(vec![Chat, Completions]));
-    assert_eq!(
-        named(&["openai_responses"]),
-        Some(vec![]),
-        "known to the interface, spoken by a later version"
-    );
+    assert_eq!(named(&["openai_responses"]), Some(vec![Dialect::OpenAiResponses]));
+    assert_eq!(named(&["tomorrow"]), Some(vec![]), "known to the interface, spoken by a later version");
 }
 
 #[test]

@@ -7,15 +7,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
+    citations,
     content::{self, finish, signature, text},
+    details,
     error::stream_error,
-    events::Event,
     usage,
 };
 use crate::{
     call::Signals,
-    chat::{Finish, Usage},
-    dialect::Dialect,
+    chat::{Citation, Finish, ReasoningPart, Usage},
+    dialect::{Dialect, events::Event},
     error::Error,
 };
 
@@ -59,6 +60,12 @@ pub(crate) struct Chunk<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    /// Perplexity.
+    #[serde(borrow)]
+    citations: Option<&'a RawValue>,
+    /// Perplexity.
+    #[serde(borrow)]
+    search_results: Option<&'a RawValue>,
     #[serde(borrow)]
     x_groq: Option<XGroq<'a>>,
     /// `None` when the field is absent.
@@ -110,6 +117,11 @@ pub(crate) struct Delta<'a> {
     pub(crate) function_call: Option<FunctionDelta<'a>>,
     #[serde(borrow)]
     pub(crate) audio: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) annotations: Option<&'a RawValue>,
+    /// OpenRouter.
+    #[serde(borrow)]
+    reasoning_details: Option<&'a RawValue>,
 }
 
 /// A piece of a tool call.
@@ -209,6 +221,14 @@ impl<'a> Chunk<'a> {
         read(self.usage).or_else(|| read(groq))
     }
 
+    /// The sources that Perplexity repeats in each chunk.
+    pub(crate) fn sources(&self) -> Vec<Citation> {
+        if self.citations.is_none() && self.search_results.is_none() {
+            return Vec::new();
+        }
+        citations::sources(self.citations.map(RawValue::get), self.search_results.map(RawValue::get))
+    }
+
     /// An `error`, or the older `object: "error"` of vLLM and Mistral.
     fn is_error(&self) -> bool {
         self.error.is_some() || self.object.is_some_and(|object| object.get() == "\"error\"")
@@ -254,6 +274,8 @@ impl Delta<'_> {
         self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
             || self.function_call.is_some()
             || self.audio.is_some()
+            || self.annotations.is_some_and(|json| json.get() != "null" && json.get() != "[]")
+            || self.reasoning_details.is_some_and(|json| !details::read(json.get()).is_empty())
     }
 
     /// How many bytes of text, reasoning, refusal and calls are in it.
@@ -270,6 +292,11 @@ impl Delta<'_> {
     /// Reasoning under either of its names: DeepSeek's and llama.cpp's, or Groq's and OpenRouter's. Some send both alike.
     pub(crate) fn reasoning_text(&self) -> Option<String> {
         text(self.reasoning_content).or_else(|| text(self.reasoning))
+    }
+
+    /// Signed and encrypted reasoning.
+    pub(crate) fn details(&self) -> Vec<ReasoningPart> {
+        self.reasoning_details.map(|json| details::read(json.get())).unwrap_or_default()
     }
 }
 

@@ -5,10 +5,24 @@ use serde_json::value::RawValue;
 
 use crate::{
     chat::{Finish, FinishReason},
-    dialect::scan,
+    dialect::{
+        Dialect, scan,
+        seal::{self, Opened},
+        splice::quoted,
+    },
 };
 
-/// `google.thought_signature` of a tool call's `extra_content`.
+/// For whom something is written: what a vendor sealed is shown to callers, and told to no other vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// A provider, in a request.
+    Provider,
+    /// A caller, in an answer.
+    Caller,
+}
+
+/// `google.thought_signature` of a tool call's `extra_content`, sealed: Gemini's signature, where its OpenAI-compatible endpoint
+/// puts it (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
 pub(crate) fn signature(extra_content: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Extra {
@@ -18,7 +32,18 @@ pub(crate) fn signature(extra_content: &str) -> Option<String> {
     struct Google {
         thought_signature: String,
     }
-    serde_json::from_str::<Extra>(extra_content).ok().map(|extra| extra.google.thought_signature)
+    let extra = serde_json::from_str::<Extra>(extra_content).ok()?;
+    Some(seal::seal(Dialect::OpenAiChat, &extra.google.thought_signature))
+}
+
+/// The same `extra_content` for a reader; `None` when this provider cannot be told.
+pub(crate) fn extra_content(signature: &str, reader: Reader) -> Option<String> {
+    let shown = match (seal::open(Dialect::OpenAiChat, signature), reader) {
+        (Opened::Own(own), _) => own,
+        (Opened::Foreign, Reader::Caller) => signature.to_owned(),
+        (Opened::Foreign, Reader::Provider) => return None,
+    };
+    Some(format!(r#"{{"google":{{"thought_signature":{}}}}}"#, quoted(&shown)))
 }
 
 /// A piece of content.

@@ -3,17 +3,16 @@
 //!
 //! What a provider says in JSON reaches a caller of this family with its status, byte for byte; only an answer that is none (an HTML
 //! page, nothing) becomes a 502 of ours. Its 401, 402 and 403 are about the gateway's key, not about the caller's: they count as the
-//! provider's failure, and what logs and the ledger say of them is our own text, for the provider's may show parts of that key. The
-//! caller, once nobody else is left to ask, gets the provider's own answer like any other.
+//! provider's failure, and the message says so before the provider's own words. The caller, once nobody else is left to ask, gets
+//! the provider's own answer like any other.
 
 use bytes::Bytes;
 use http::StatusCode;
 use memchr::memmem;
 use serde_json::Value;
 
-use super::{json::ObjectWriter, retry_after};
 use crate::{
-    dialect::{Dialect, ErrorAnswer, scan::Object},
+    dialect::{Dialect, ErrorAnswer, json::ObjectWriter, retry_after, scan::Object, told},
     error::{Error, ErrorKind, Upstream},
 };
 
@@ -52,8 +51,11 @@ pub(crate) fn read_error(answer: &ErrorAnswer<'_>, dialect: Dialect) -> Error {
         matches!(status, 401..=403) || memmem::find(answer.body, b"API_KEY_INVALID").is_some();
     let kind = if about_our_key { ErrorKind::ProviderFailed } else { kind_of(status) };
     let message = match said.message {
-        _ if about_our_key => {
-            format!("provider {} refused the gateway's access to it ({status})", answer.provider)
+        // Where its words quote the key, whoever asked it takes them out.
+        message if about_our_key => {
+            let refused =
+                format!("provider {} refused the gateway's access to it ({status})", answer.provider);
+            message.map_or(refused.clone(), |message| format!("{refused}: {message}"))
         }
         Some(message) => message,
         None => {
@@ -171,6 +173,15 @@ pub(crate) fn render_error(error: &Error) -> Bytes {
     }
 }
 
+/// The same for a caller of another dialect of this family than the provider's: what imitates OpenAI leaves out `type`, which
+/// clients of the published interface look for.
+pub(crate) fn render_error_of(error: &Error, caller: Dialect) -> Bytes {
+    let body = provider_body(error).and_then(|body| serde_json::from_slice::<Value>(body).ok());
+    let typed = body.is_none_or(|body| body["error"]["type"].is_string());
+    let own = error.upstream.as_ref().is_some_and(|upstream| upstream.dialect == caller.name());
+    if own || typed { render_error(error) } else { Bytes::from(envelope(error)) }
+}
+
 /// An error for a caller whose stream has begun. No `[DONE]` follows, for that would look like success.
 pub(crate) fn render_error_event(error: &Error) -> Bytes {
     let json = match provider_body(error) {
@@ -184,14 +195,18 @@ pub(crate) fn render_error_event(error: &Error) -> Bytes {
 fn provider_body(error: &Error) -> Option<&Bytes> {
     let upstream = error.upstream.as_ref()?;
     Dialect::from_name(upstream.dialect).filter(|dialect| match dialect {
-        Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => true,
+        Dialect::OpenAiChat
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiResponses => true,
+        Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => false,
     })?;
     Some(&upstream.body).filter(|body| !body.is_empty())
 }
 
 fn envelope(error: &Error) -> String {
     let mut inner = ObjectWriter::new();
-    inner.string("message", &error.message);
+    inner.string("message", &told::message(error));
     inner.string("type", type_of(error.kind));
     for (name, word) in [("param", &error.param), ("code", &error.code)] {
         match word {

@@ -20,7 +20,8 @@ use crate::{
 pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
     let answer_field = match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => "choices",
-        Dialect::OpenAiEmbeddings => "data",
+        Dialect::OpenAiResponses => "output",
+        _ => "data",
     };
     let mut signals = Signals::default();
     let Ok(object) = Object::scan(body, usize::MAX) else {
@@ -45,7 +46,9 @@ pub(crate) fn inspect(body: &Bytes, dialect: Dialect) -> Signals {
                 read_choices(choices, &mut signals);
             }
         }
-        Dialect::OpenAiEmbeddings => {
+        // Responses read their answers by themselves.
+        Dialect::OpenAiResponses => {}
+        _ => {
             signals.content = begins_with_object(answer.unwrap_or_default());
         }
     }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::json::{ObjectWriter, array};
 use crate::call::ModelInfo;
+use crate::dialect::json::{ObjectWriter, array};
 
 /// `GET /v1/models`.
 pub(crate) fn render_models(models: &[ModelInfo]) -> Bytes {

@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use super::{
     chunk::{CallDelta, Chunk, ChunkChoice, Delta, FunctionDelta, Reading},
+    citations,
     content::{self, Piece},
-    events::Events,
 };
 use crate::{
     call::{Batch, Signals},
-    chat::{ChatEvent, ToolCallDelta},
-    dialect::{Dialect, StreamDecoder},
+    chat::{ChatEvent, ReasoningPart, ToolCallDelta},
+    dialect::{Dialect, StreamDecoder, events::Events},
 };
 
 /// The decoder of Chat Completions and of legacy Completions.
@@ -22,6 +22,10 @@ pub(crate) struct OpenAiDecoder {
     calls: Vec<OpenCall>,
     /// Choices that have ended.
     finished: Vec<u32>,
+    /// How many of Perplexity's sources were told; each chunk repeats them.
+    sources: usize,
+    /// Reasoning has come in a field of its own.
+    plain_reasoning: bool,
 }
 
 /// A tool call that has begun.
@@ -36,7 +40,15 @@ struct OpenCall {
 impl OpenAiDecoder {
     /// A decoder at the beginning of a stream.
     pub(crate) fn new(dialect: Dialect) -> Self {
-        Self { dialect, first: true, started: false, calls: Vec::new(), finished: Vec::new() }
+        Self {
+            dialect,
+            first: true,
+            started: false,
+            calls: Vec::new(),
+            finished: Vec::new(),
+            sources: 0,
+            plain_reasoning: false,
+        }
     }
 }
 
@@ -81,6 +93,14 @@ impl OpenAiDecoder {
         for (position, choice) in chunk.choices().iter().enumerate() {
             self.choice(choice, choice.index.unwrap_or(position as u32), out);
         }
+        let sources = chunk.sources();
+        out.extend(
+            sources
+                .iter()
+                .skip(self.sources)
+                .map(|citation| ChatEvent::Citation { choice: 0, citation: citation.clone() }),
+        );
+        self.sources = self.sources.max(sources.len());
         out.extend(chunk.usage().map(ChatEvent::Usage));
     }
 
@@ -105,9 +125,7 @@ impl OpenAiDecoder {
     }
 
     fn delta(&mut self, delta: &Delta<'_>, choice: u32, out: &mut Vec<ChatEvent>) {
-        if let Some(text) = delta.reasoning_text() {
-            out.push(ChatEvent::Reasoning { choice, text });
-        }
+        self.reasoning(delta, choice, out);
         for piece in content::pieces(delta.content) {
             out.push(match piece {
                 Piece::Text(text) => ChatEvent::Text { choice, text },
@@ -117,6 +135,10 @@ impl OpenAiDecoder {
         if let Some(text) = content::text(delta.refusal) {
             out.push(ChatEvent::Refusal { choice, text });
         }
+        let annotations = delta.annotations.map(|json| citations::annotations(json.get()));
+        for citation in annotations.unwrap_or_default() {
+            out.push(ChatEvent::Citation { choice, citation });
+        }
         for (position, call) in delta.tool_calls.iter().flatten().enumerate() {
             out.push(ChatEvent::ToolCall(self.call(call, position as u32, choice)));
         }
@@ -124,6 +146,22 @@ impl OpenAiDecoder {
         if let Some(function) = &delta.function_call {
             let call = self.call_piece(function, "call_0".to_owned(), 0, choice);
             out.push(ChatEvent::ToolCall(call));
+        }
+    }
+
+    /// Reasoning text, and what signs it. Where it has a field of its own the entries that sign it only repeat it.
+    fn reasoning(&mut self, delta: &Delta<'_>, choice: u32, out: &mut Vec<ChatEvent>) {
+        let details = delta.details();
+        let plain = delta.reasoning_text();
+        self.plain_reasoning |= plain.is_some();
+        let text = plain.or_else(|| {
+            let texts: String = details.iter().map(|part| part.text.as_str()).collect();
+            Some(texts).filter(|texts| !self.plain_reasoning && !texts.is_empty())
+        });
+        out.extend(text.map(|text| ChatEvent::Reasoning { choice, text }));
+        for part in details.into_iter().filter(|part| part.signature.is_some() || part.encrypted.is_some()) {
+            let ReasoningPart { signature, encrypted, .. } = part;
+            out.push(ChatEvent::ReasoningBlock { choice, signature, encrypted });
         }
     }
 

@@ -12,14 +12,14 @@ use std::{ops::Range, sync::LazyLock};
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 
-use super::{
-    chunk::Reading,
-    events::{Event, Events},
-    shape::Shape,
-};
+use super::{chunk::Reading, shape::Shape};
 use crate::{
     call::{Batch, Signals},
-    dialect::{Dialect, Tap, scan::closing_quote},
+    dialect::{
+        Dialect, Tap,
+        events::{Event, Events},
+        scan::closing_quote,
+    },
 };
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
@@ -115,7 +115,7 @@ fn content_length(data: &[u8]) -> usize {
 }
 
 /// The length of the string behind a key, escapes as they stand; 0 for any other value.
-fn string_length(behind_key: &[u8]) -> usize {
+pub(crate) fn string_length(behind_key: &[u8]) -> usize {
     let value = behind_key.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
     value.and_then(|value| value.strip_prefix(b"\"")).and_then(closing_quote).unwrap_or_default()
 }

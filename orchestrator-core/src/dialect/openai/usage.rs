@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::json::ObjectWriter;
 use crate::chat::Usage;
+use crate::dialect::json::ObjectWriter;
 
 /// Counts are read leniently: some servers write floats or `null`.
 #[derive(Debug, Default, Deserialize)]
@@ -52,10 +52,13 @@ pub(crate) fn read(json: &[u8]) -> Option<Usage> {
     let cached = count(&prompt_details.cached_tokens)
         .or_else(|| count(&fields.prompt_cache_hit_tokens))
         .or_else(|| count(&fields.cached_tokens));
+    // xAI and Gemini's compatible endpoint leave reasoning out of `completion_tokens`, and only the total tells.
+    let behind_prompt = total.unwrap_or_default().saturating_sub(prompt);
     Some(Usage {
         prompt,
-        completion: completion.unwrap_or_else(|| total.unwrap_or_default().saturating_sub(prompt)),
-        cached_read: cached.unwrap_or_default(),
+        completion: completion.unwrap_or_default().max(behind_prompt),
+        // More than there was cannot have been cached; xAI at Azure says so at times.
+        cached_read: cached.unwrap_or_default().min(prompt),
         cache_write: count(&prompt_details.cache_write_tokens).unwrap_or_default(),
         reasoning: count(&completion_details.reasoning_tokens).unwrap_or_default(),
         prompt_audio: count(&prompt_details.audio_tokens).unwrap_or_default(),
@@ -115,6 +118,11 @@ mod tests {
         );
         let embedding = br#"{"prompt_tokens":8,"total_tokens":8}"#;
         assert_eq!(read(embedding), Some(Usage { prompt: 8, ..Usage::default() }));
+        let apart = br#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":22,"prompt_tokens_details":{"cached_tokens":11}}"#;
+        assert_eq!(
+            read(apart),
+            Some(Usage { prompt: 10, completion: 12, cached_read: 10, ..Usage::default() })
+        );
         assert_eq!(read(b"{}"), None);
         assert_eq!(read(br#"{"prompt_tokens":null}"#), None);
         assert_eq!(read(b"[]"), None);

@@ -5,7 +5,7 @@ use crate::{
     dialect::scan::Object,
 };
 
-use super::json::ObjectWriter;
+use crate::dialect::json::ObjectWriter;
 
 /// The head that every chunk and every whole answer has.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use super::{EXTRA, decode_messages};
 use crate::{
     chat::{ChatRequest, Reasoning, ResponseFormat, Tool, ToolChoice},
     dialect::{
-        openai::json::{Fields, array, array_at, must_be, string_at},
+        json::{Fields, array, array_at, must_be, string_at},
         splice::{Edit, splice},
     },
     error::Result,
@@ -19,6 +19,8 @@ pub(super) fn request(body: &[u8]) -> Result<ChatRequest> {
     tools(&mut fields, &mut request)?;
     response_format(&mut fields, &mut request)?;
     streaming(&mut fields, &mut request)?;
+    // Not OpenAI's, but many servers' that imitate it.
+    request.top_k = fields.integer("top_k")?;
     request.service_tier = fields.string("service_tier")?;
     request.end_user = fields.string("user")?;
     let effort = fields.string("reasoning_effort")?;

@@ -6,9 +6,9 @@
 use super::{OPAQUE_CALL, OPAQUE_MESSAGE, OPAQUE_PART, media};
 use crate::{
     chat::{Message, Part, PartKind, ReasoningPart, Role, ToolCall, ToolResult},
-    dialect::openai::{
-        content as wire,
+    dialect::{
         json::{Fields, ObjectWriter, array_at, must_be, string_at},
+        openai::{citations, content as wire, details},
     },
     error::{Error, Result},
 };
@@ -93,6 +93,8 @@ pub(super) fn assistant(mut fields: Fields<'_>, id: &str) -> Result<Message> {
     } else {
         fields.take("reasoning");
     }
+    let details = fields.take("reasoning_details").map(details::read).unwrap_or_default();
+    let citations = fields.take("annotations").map(citations::annotations).unwrap_or_default();
     let mut refusal = String::new();
     let mut said = Vec::new();
     for part in content(&mut fields)? {
@@ -104,11 +106,15 @@ pub(super) fn assistant(mut fields: Fields<'_>, id: &str) -> Result<Message> {
     }
     refusal.push_str(&fields.string("refusal")?.unwrap_or_default());
 
-    let mut parts = Vec::with_capacity(said.len() + 1);
-    if !reasoning.is_empty() {
-        let thought = ReasoningPart { text: reasoning, ..ReasoningPart::default() };
-        parts.push(Part::from(PartKind::Reasoning(thought)));
+    if !citations.is_empty() {
+        // Their places count from the beginning of all that is said; where that is more than one part, they stand with the last.
+        match said.iter_mut().rfind(|part| matches!(part.kind, PartKind::Text(_))) {
+            Some(text) => text.citations = citations,
+            None => said.push(Part { citations, ..Part::from(PartKind::Text(String::new())) }),
+        }
     }
+    let mut parts = Vec::with_capacity(said.len() + 1);
+    parts.extend(thoughts(reasoning, details).into_iter().map(PartKind::Reasoning).map(Part::from));
     parts.extend(said);
     if !refusal.is_empty() {
         parts.push(Part::from(PartKind::Refusal(refusal)));
@@ -116,6 +122,20 @@ pub(super) fn assistant(mut fields: Fields<'_>, id: &str) -> Result<Message> {
     parts.extend(calls(&mut fields, id)?);
     parts.extend(unknown(fields));
     Ok(Message { role: Role::Assistant, parts, name: None })
+}
+
+/// Reasoning in parts. Entries that are signed hold the text too; it stands elsewhere where all of them are encrypted.
+fn thoughts(text: String, details: Vec<ReasoningPart>) -> Vec<ReasoningPart> {
+    let told = details.iter().any(|part| !part.text.is_empty());
+    let plain = ReasoningPart { text, ..ReasoningPart::default() };
+    if !details::opaque(&details) && (told || details.is_empty()) && !plain.text.is_empty() {
+        return vec![plain];
+    }
+    let mut parts = details;
+    if !told && !plain.text.is_empty() {
+        parts.insert(0, plain);
+    }
+    parts
 }
 
 fn calls(fields: &mut Fields<'_>, id: &str) -> Result<Vec<Part>> {
@@ -153,6 +173,7 @@ fn called(mut function: Fields<'_>) -> Result<ToolCall> {
         Some(json) if json.starts_with('{') => json.to_owned(),
         Some(json) => string_at(json, &path)?,
     };
+    let arguments = if arguments.is_empty() { "{}".to_owned() } else { arguments };
     Ok(ToolCall { name, arguments, ..ToolCall::default() })
 }
 
@@ -193,7 +214,7 @@ fn part(json: &str, path: &str) -> Result<Part> {
         "thinking" => PartKind::Reasoning(thinking(&mut fields)?),
         _ => return Ok(opaque(json)),
     };
-    Ok(Part { kind, cache_control })
+    Ok(Part { cache_control, ..Part::from(kind) })
 }
 
 /// A part that is passed on as it is, with its cache mark inside.

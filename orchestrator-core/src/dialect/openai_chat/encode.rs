@@ -10,7 +10,8 @@ use crate::{
     chat::{ChatRequest, ResponseFormat, Tool, ToolChoice},
     dialect::{
         EncodeTarget, Encoded,
-        openai::json::{ObjectWriter, array, array_at, checked},
+        json::{ObjectWriter, array, array_at, checked},
+        openai::SHARED_FIELDS,
         splice::{Edit, quoted, splice, with_include_usage},
     },
     error::{Error, Result},
@@ -24,14 +25,20 @@ pub(super) fn request(request: &ChatRequest, target: &EncodeTarget<'_>) -> Resul
     let mut dropped = Vec::new();
     let mut out = ObjectWriter::new();
     out.string("model", target.model);
-    out.raw("messages", &encode_messages::messages(request, target.legacy_names, &mut dropped)?);
+    out.raw("messages", &encode_messages::messages(request, target, &mut dropped)?);
     let limit = if target.legacy_names { "max_tokens" } else { "max_completion_tokens" };
-    sampling(request, limit, &mut out);
+    let seed = if target.quirks.random_seed { "random_seed" } else { "seed" };
+    sampling(request, (limit, seed), &mut out);
+    if target.quirks.top_k {
+        out.optional_plain("top_k", request.top_k);
+    } else if request.top_k.is_some() {
+        dropped.push("top_k".to_owned());
+    }
     if let Some(alternatives) = request.top_logprobs {
         out.plain("logprobs", true);
         out.optional_plain("top_logprobs", (alternatives > 0).then_some(alternatives));
     }
-    tools(request, &mut out)?;
+    tools(request, if target.quirks.any_tool { "any" } else { "required" }, &mut out)?;
     if let Some(format) = &request.response_format {
         out.raw("response_format", &response_format(format)?);
     }
@@ -42,7 +49,8 @@ pub(super) fn request(request: &ChatRequest, target: &EncodeTarget<'_>) -> Resul
 
     let mut edits: Vec<Edit> = Vec::new();
     for (name, json) in &request.extras {
-        match name.strip_prefix(EXTRA) {
+        let shared = name.strip_prefix("openai_responses.").filter(|field| SHARED_FIELDS.contains(field));
+        match name.strip_prefix(EXTRA).or(shared) {
             // The model is the catalog's choice, whatever an extra says.
             Some(field) if field != "model" && !WOVEN.contains(&name.as_str()) => {
                 edits.push(Edit::Set(field.to_owned(), checked(json, name)?.to_owned()));
@@ -71,8 +79,13 @@ pub(in crate::dialect) fn overrides(target: &EncodeTarget<'_>, stream: bool) -> 
     edits
 }
 
-/// The fields that steer sampling, which legacy Completions has alike. `limit` is the name of the most tokens to generate.
-pub(in crate::dialect) fn sampling(request: &ChatRequest, limit: &str, out: &mut ObjectWriter) {
+/// The fields that steer sampling, which legacy Completions has alike. What the most tokens to generate and the seed are called
+/// differs.
+pub(in crate::dialect) fn sampling(
+    request: &ChatRequest,
+    (limit, seed): (&str, &str),
+    out: &mut ObjectWriter,
+) {
     out.optional_plain(limit, request.max_output_tokens);
     out.optional_number("temperature", request.temperature);
     out.optional_number("top_p", request.top_p);
@@ -82,11 +95,11 @@ pub(in crate::dialect) fn sampling(request: &ChatRequest, limit: &str, out: &mut
         let stops: Vec<String> = request.stop.iter().map(|stop| quoted(stop)).collect();
         out.raw("stop", &array(&stops));
     }
-    out.optional_plain("seed", request.seed);
+    out.optional_plain(seed, request.seed);
     out.optional_plain("n", request.candidate_count);
 }
 
-fn tools(request: &ChatRequest, out: &mut ObjectWriter) -> Result<()> {
+fn tools(request: &ChatRequest, required: &str, out: &mut ObjectWriter) -> Result<()> {
     let mut list: Vec<String> = Vec::with_capacity(request.tools.len());
     for (at, entry) in request.tools.iter().enumerate() {
         list.push(tool(entry, at)?);
@@ -101,7 +114,7 @@ fn tools(request: &ChatRequest, out: &mut ObjectWriter) -> Result<()> {
         None => {}
         Some(ToolChoice::None) => out.string("tool_choice", "none"),
         Some(ToolChoice::Auto) => out.string("tool_choice", "auto"),
-        Some(ToolChoice::Required) => out.string("tool_choice", "required"),
+        Some(ToolChoice::Required) => out.string("tool_choice", required),
         Some(ToolChoice::Named(name)) => {
             out.raw(
                 "tool_choice",
@@ -141,9 +154,6 @@ fn response_format(format: &ResponseFormat) -> Result<String> {
 
 /// Chat has an effort and nothing else.
 fn reasoning(request: &ChatRequest, out: &mut ObjectWriter, dropped: &mut Vec<String>) {
-    if request.top_k.is_some() {
-        dropped.push("top_k".to_owned());
-    }
     let Some(reasoning) = &request.reasoning else { return };
     out.optional_string("reasoning_effort", reasoning.effort.as_deref());
     if reasoning.budget_tokens.is_some() {

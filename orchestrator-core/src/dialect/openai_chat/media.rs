@@ -9,12 +9,12 @@ use bytes::Bytes;
 
 use crate::{
     chat::{Media, MediaSource},
-    dialect::openai::json::{Fields, ObjectWriter, must_be, string_at},
+    dialect::json::{Fields, ObjectWriter, must_be, string_at},
     error::Result,
 };
 
 /// Standard base64, padded when written, padded or not when read.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(in crate::dialect) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -58,24 +58,27 @@ pub(super) fn file(mut fields: Fields<'_>) -> Result<Option<Media>> {
     Ok(Some(Media { filename, ..media }))
 }
 
-fn bare(source: MediaSource) -> Media {
+/// A medium of which only its place is known.
+pub(in crate::dialect) fn bare(source: MediaSource) -> Media {
     Media { source, mime_type: String::new(), filename: None, detail: None }
 }
 
 /// An address, or what a base64 `data:` URL holds.
-fn from_url(url: String, path: &str) -> Result<Media> {
+pub(in crate::dialect) fn from_url(url: String, path: &str) -> Result<Media> {
     let inside = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
     let Some((mime_type, data)) = inside else { return Ok(bare(MediaSource::Url(url))) };
     let source = MediaSource::Data(decode(data, path)?);
     Ok(Media { mime_type: mime_type.to_owned(), ..bare(source) })
 }
 
-fn decode(data: &str, path: &str) -> Result<Bytes> {
+/// What base64 says.
+pub(in crate::dialect) fn decode(data: &str, path: &str) -> Result<Bytes> {
     let data = BASE64.decode(data).map_err(|_| must_be(path, "valid base64"))?;
     Ok(Bytes::from(data))
 }
 
-fn data_url(mime_type: &str, data: &[u8]) -> String {
+/// A `data:` URL.
+pub(in crate::dialect) fn data_url(mime_type: &str, data: &[u8]) -> String {
     format!("data:{mime_type};base64,{}", BASE64.encode(data))
 }
 

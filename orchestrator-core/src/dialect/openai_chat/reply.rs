@@ -4,13 +4,15 @@ use bytes::Bytes;
 
 use super::{EXTRA, decode_messages, encode_messages::Sorted};
 use crate::{
-    chat::{ChatReply, Choice},
+    chat::{ChatReply, Choice, Citation, Message, PartKind},
     dialect::Dialect,
     dialect::{
+        Thinking,
+        json::{Fields, ObjectWriter, array, checked},
         openai::{
-            content,
+            citations,
+            content::{self, Reader},
             error::stream_error,
-            json::{Fields, ObjectWriter, array, checked},
             usage,
             write::{Head, finish_reason, logprobs_with},
         },
@@ -26,8 +28,24 @@ pub(super) fn decode(body: &Bytes) -> Result<ChatReply> {
         return Err(stream_error(body, Dialect::OpenAiChat));
     }
     let mut reply = answer(&mut fields).map_err(unreadable)?;
+    // Perplexity's lists stay beside the answer too: its clients look for them there.
+    let lists = ["citations", "search_results"].map(|name| fields.peek(name));
+    if let Some(choice) = reply.choices.first_mut() {
+        attach(&mut choice.message, citations::sources(lists[0], lists[1]));
+    }
     reply.extras = fields.rest().map(|(name, json)| (format!("{EXTRA}{name}"), json.to_owned())).collect();
     Ok(reply)
+}
+
+/// Gives the last text of a message the sources that it does not name yet.
+fn attach(message: &mut Message, sources: Vec<Citation>) {
+    let text = message.parts.iter_mut().rfind(|part| matches!(part.kind, PartKind::Text(_)));
+    let Some(text) = text else { return };
+    for source in sources {
+        if !text.citations.iter().any(|known| known.url == source.url) {
+            text.citations.push(source);
+        }
+    }
 }
 
 /// A wrong field in an answer is nothing that the caller could mend.
@@ -92,10 +110,10 @@ pub(super) fn encode(reply: &ChatReply) -> Result<Bytes> {
 fn write_choice(choice: &Choice, at: usize) -> Result<String> {
     let mut message = ObjectWriter::new();
     message.string("role", "assistant");
-    // An answer has no list of what was dropped: a caller of Chat knows no signatures.
+    // An answer has no list of what was dropped: what another dialect alone has a word for is no part of a caller's answer.
     let mut dropped = Vec::new();
-    Sorted::of(&choice.message, &format!("choices[{at}].message"), &mut dropped)?
-        .write_assistant(&mut message)?;
+    Sorted::of(&choice.message, &format!("choices[{at}].message"), Reader::Caller, &mut dropped)?
+        .write_assistant(Thinking::Content, &mut message)?;
     let mut out = ObjectWriter::new();
     out.plain("index", choice.index);
     out.raw("message", &message.finish());

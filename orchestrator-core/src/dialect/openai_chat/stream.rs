@@ -3,17 +3,21 @@
 //! As OpenAI does it: the first chunk of a choice has its role and an empty content, the last one an empty delta and the finish
 //! reason; where usage was asked for, every chunk has `usage: null` and one more, without choices, has the usage. Usage is held
 //! until the end, for some providers report it many times. Reasoning goes into `reasoning_content`, as most compatible servers
-//! have it; its signatures have no place here. A stream whose provider gave no id gets `chatcmpl-0`.
+//! have it; each signature over it, and encrypted reasoning, is an entry of `reasoning_details`. A stream whose provider gave no id gets `chatcmpl-0`.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::encode_messages::signed;
 use crate::{
-    chat::{ChatEvent, ToolCallDelta, Usage},
+    chat::{ChatEvent, ReasoningPart, ToolCallDelta, Usage},
     dialect::{
         StreamEncoder,
+        json::{ObjectWriter, array},
         openai::{
-            json::ObjectWriter,
+            citations,
+            content::{Reader, extra_content},
+            details::{self, Written},
             usage,
             write::{DONE, Head, event, finish_reason, logprobs_with},
         },
@@ -28,13 +32,25 @@ pub(super) struct ChatEncoder {
     /// Choices whose first chunk is written.
     opened: Vec<u32>,
     usage: Option<Usage>,
+    /// What each choice has said so far that a later entry counts from.
+    said: BTreeMap<u32, Said>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    /// Entries of `reasoning_details` that are closed.
+    entries: usize,
+    /// Characters of text.
+    characters: u32,
+    /// Calls that have had no arguments so far.
+    bare_calls: Vec<u32>,
 }
 
 impl ChatEncoder {
     /// An encoder at the beginning of a stream; `include_usage`: the caller asked for usage at its end.
     pub(super) fn new(include_usage: bool) -> Self {
         let head = Head::new("", 0, "", "chatcmpl-0");
-        Self { include_usage, head, opened: Vec::new(), usage: None }
+        Self { include_usage, head, opened: Vec::new(), usage: None, said: BTreeMap::new() }
     }
 
     fn write(&mut self, said: &ChatEvent, logprobs: Option<&str>, out: &mut String) {
@@ -43,16 +59,14 @@ impl ChatEncoder {
                 self.head = Head::new(id, *created, model, "chatcmpl-0");
                 self.open(0, out);
             }
-            ChatEvent::Text { choice, text } => self.text(*choice, "content", text, logprobs, out),
-            ChatEvent::Reasoning { choice, text } => {
-                self.text(*choice, "reasoning_content", text, logprobs, out);
+            ChatEvent::Text { choice, text } => {
+                let said = self.said.entry(*choice).or_default();
+                said.characters = said.characters.saturating_add(text.chars().count() as u32);
+                self.text(*choice, "content", text, logprobs, out);
             }
+            ChatEvent::Reasoning { choice, text } => self.reasoning(*choice, text, logprobs, out),
             ChatEvent::Refusal { choice, text } => self.text(*choice, "refusal", text, logprobs, out),
-            ChatEvent::ToolCall(call) => {
-                let mut delta = ObjectWriter::new();
-                delta.raw("tool_calls", &format!("[{}]", tool_call(call)));
-                self.chunk(call.choice, delta, logprobs, "null", out);
-            }
+            ChatEvent::ToolCall(call) => self.call(call, logprobs, out),
             ChatEvent::Logprobs { choice, json } => {
                 // Those that follow a text are written with it; these stand alone.
                 if let Some(json) = logprobs_with(Some(json), &["content", "refusal"]) {
@@ -60,10 +74,81 @@ impl ChatEncoder {
                 }
             }
             ChatEvent::Finished { choice, finish } => {
+                self.fill_bare_calls(*choice, out);
                 self.chunk(*choice, ObjectWriter::new(), None, finish_reason(finish), out);
             }
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
-            ChatEvent::ReasoningBlock { .. } | ChatEvent::Done => {}
+            ChatEvent::ReasoningBlock { choice, signature, encrypted } => {
+                self.block(*choice, signature.as_ref(), encrypted.as_ref(), out);
+            }
+            ChatEvent::Citation { choice, citation } => {
+                // Where its text began is not known any more.
+                let end = self.said.entry(*choice).or_default().characters;
+                let mut delta = ObjectWriter::new();
+                delta.raw("annotations", &format!("[{}]", citations::write(citation, (end, end))));
+                self.chunk(*choice, delta, None, "null", out);
+            }
+            ChatEvent::Done => {}
+        }
+    }
+
+    fn call(&mut self, call: &ToolCallDelta, logprobs: Option<&str>, out: &mut String) {
+        let bare = &mut self.said.entry(call.choice).or_default().bare_calls;
+        if !call.arguments.is_empty() {
+            bare.retain(|index| *index != call.index);
+        } else if call.id.is_some() {
+            bare.push(call.index);
+        }
+        let mut delta = ObjectWriter::new();
+        delta.raw("tool_calls", &format!("[{}]", tool_call(call)));
+        self.chunk(call.choice, delta, logprobs, "null", out);
+    }
+
+    /// A call without arguments has those of an empty object: callers parse what they have gathered.
+    fn fill_bare_calls(&mut self, choice: u32, out: &mut String) {
+        let bare = std::mem::take(&mut self.said.entry(choice).or_default().bare_calls);
+        for index in bare {
+            let call =
+                ToolCallDelta { choice, index, arguments: "{}".to_owned(), ..ToolCallDelta::default() };
+            self.call(&call, None, out);
+        }
+    }
+
+    /// Each piece stands in both of its places, as OpenRouter sends it: who reads one of them reads all of it, and who gathers
+    /// entries has what it must hand back.
+    fn reasoning(&mut self, choice: u32, text: &str, logprobs: Option<&str>, out: &mut String) {
+        let index = self.said.entry(choice).or_default().entries;
+        let mut delta = ObjectWriter::new();
+        delta.string("reasoning_content", text);
+        delta.raw("reasoning_details", &format!("[{}]", details::text_entry(text, index)));
+        self.chunk(choice, delta, logprobs, "null", out);
+    }
+
+    /// A signature closes the entry of the text before it.
+    fn block(
+        &mut self,
+        choice: u32,
+        signature: Option<&String>,
+        encrypted: Option<&String>,
+        out: &mut String,
+    ) {
+        let said = self.said.entry(choice).or_default();
+        let thought = ReasoningPart {
+            text: String::new(),
+            signature: signature.cloned(),
+            encrypted: encrypted.cloned(),
+        };
+        let mut entries: Vec<String> = Vec::new();
+        for written in details::write(&thought, Reader::Caller, said.entries) {
+            if let Written::Entry(json) = written {
+                entries.push(json);
+            }
+        }
+        said.entries += 1;
+        if !entries.is_empty() {
+            let mut delta = ObjectWriter::new();
+            delta.raw("reasoning_details", &array(&entries));
+            self.chunk(choice, delta, None, "null", out);
         }
     }
 
@@ -149,6 +234,7 @@ fn choice_of(event: &ChatEvent) -> Option<u32> {
         ChatEvent::ToolCall(call) => Some(call.choice),
         ChatEvent::Started { .. }
         | ChatEvent::ReasoningBlock { .. }
+        | ChatEvent::Citation { .. }
         | ChatEvent::Logprobs { .. }
         | ChatEvent::Finished { .. }
         | ChatEvent::Usage(_)
@@ -167,8 +253,9 @@ fn tool_call(call: &ToolCallDelta) -> String {
     function.optional_string("name", call.name.as_deref());
     function.string("arguments", &call.arguments);
     out.raw("function", &function.finish());
-    if let Some(signature) = &call.signature {
-        out.raw("extra_content", &signed(signature));
+    let signature = call.signature.as_ref();
+    if let Some(extra) = signature.and_then(|signature| extra_content(signature, Reader::Caller)) {
+        out.raw("extra_content", &extra);
     }
     out.finish()
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     call::Batch,
-    chat::{ChatEvent, Usage},
+    chat::{ChatEvent, ToolCallDelta, Usage},
 };
 
 /// A stream with everything that the field puts into streams.
@@ -215,4 +215,47 @@ proptest! {
             let _ = OpenAiChat.peek(&stretch, 128);
         }
     }
+}
+
+#[test]
+fn signatures_sources_and_bare_calls_have_their_place_in_a_stream() {
+    let choice = 0;
+    let signature = Some(crate::dialect::seal::seal(Dialect::OpenAiEmbeddings, "s"));
+    let encrypted = Some(crate::dialect::seal::seal(
+        Dialect::OpenAiChat,
+        r#"{"type":"reasoning.encrypted","data":"d","id":"x"}"#,
+    ));
+    let citation = crate::chat::Citation { url: Some("https://a.test".into()), ..Default::default() };
+    let call = ToolCallDelta { id: Some("c".into()), name: Some("f".into()), ..ToolCallDelta::default() };
+    let events = [
+        ChatEvent::Started { id: "i".into(), model: "m".into(), created: 0 },
+        ChatEvent::Reasoning { choice, text: "h".into() },
+        ChatEvent::Reasoning { choice, text: "m".into() },
+        ChatEvent::ReasoningBlock { choice, signature, encrypted: None },
+        ChatEvent::ReasoningBlock { choice, signature: None, encrypted },
+        ChatEvent::Text { choice, text: "ä!".into() },
+        ChatEvent::Citation { choice, citation },
+        ChatEvent::ToolCall(call),
+        ChatEvent::Finished { choice, finish: crate::dialect::openai::content::finish("tool_calls".into()) },
+    ];
+    let mut encoder = OpenAiChat.stream_encoder(&Facts::default());
+    let mut written = encoder.encode(&events).to_vec();
+    written.extend_from_slice(&encoder.finish());
+    let written = String::from_utf8(written).unwrap();
+    insta::assert_snapshot!(written);
+    let again = OpenAiChat.stream_decoder().decode(&Bytes::from(written)).events;
+    let blocks = |events: &[ChatEvent]| {
+        let block = |event: &&ChatEvent| matches!(event, ChatEvent::ReasoningBlock { .. });
+        events.iter().filter(block).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(blocks(&again), blocks(&events));
+    let texts: String = again
+        .iter()
+        .filter_map(|event| match event {
+            ChatEvent::Reasoning { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    // The entry that holds the signature holds its text as well; who reads both counts it once.
+    assert_eq!(texts, "hm");
 }

@@ -9,6 +9,7 @@ use crate::chat::{
     ChatReply, ChatRequest, Choice, Finish, Message, Part, PartKind, Reasoning, ReasoningPart, Role, Tool,
     ToolCall, ToolResult,
 };
+use crate::dialect::Quirks;
 
 fn decode(body: &str) -> ChatRequest {
     match OpenAiChat.decode_request(&Bytes::copy_from_slice(body.as_bytes())) {
@@ -22,8 +23,17 @@ fn encode_for(request: &ChatRequest, target: &EncodeTarget<'_>) -> (String, Vec<
     (String::from_utf8(encoded.body.to_vec()).unwrap(), encoded.dropped)
 }
 
-const SAME: EncodeTarget<'static> =
-    EncodeTarget { model: "m", include_usage: false, overrides: &[], legacy_names: false };
+const SAME: EncodeTarget<'static> = EncodeTarget {
+    model: "m",
+    include_usage: false,
+    overrides: &[],
+    legacy_names: false,
+    quirks: Quirks::NONE,
+};
+
+/// A server that takes `top_k`, too.
+const EVERYTHING: EncodeTarget<'static> =
+    EncodeTarget { quirks: Quirks { top_k: true, ..Quirks::NONE }, ..SAME };
 
 const FULL: &str = r#"{
   "model": "m",
@@ -80,8 +90,13 @@ fn an_older_server_gets_the_older_names() {
         r#"{"model":"asked","messages":[{"role":"developer","content":"a"}],"max_completion_tokens":5,"stream":true}"#,
     );
     let overrides = [("seed".to_owned(), "7".to_owned()), ("model".to_owned(), "\"x\"".to_owned())];
-    let target =
-        EncodeTarget { model: "theirs", include_usage: true, overrides: &overrides, legacy_names: true };
+    let target = EncodeTarget {
+        model: "theirs",
+        include_usage: true,
+        overrides: &overrides,
+        legacy_names: true,
+        quirks: Quirks::NONE,
+    };
     insta::assert_snapshot!(
         encode_for(&request, &target).0,
         @r#"{"model":"theirs","messages":[{"role":"system","content":"a"}],"max_tokens":5,"stream":true,"stream_options":{"include_usage":true},"seed":7}"#
@@ -122,6 +137,124 @@ fn what_chat_cannot_carry_is_named() {
     let (body, dropped) = encode_for(&request, &SAME);
     insta::assert_snapshot!(body);
     insta::assert_snapshot!(dropped.join("\n"));
+}
+
+fn assistant(parts: Vec<PartKind>) -> Message {
+    Message { role: Role::Assistant, parts: parts.into_iter().map(Part::from).collect(), name: None }
+}
+
+/// What two vendors reasoned, signed and called.
+fn reasoned() -> Message {
+    let thought = |origin, text: &str| ReasoningPart {
+        text: text.to_owned(),
+        signature: Some(crate::dialect::seal::seal(origin, "s")),
+        encrypted: Some(crate::dialect::seal::seal(origin, "e")),
+    };
+    let call = |origin, id: &str| ToolCall {
+        id: id.to_owned(),
+        name: "f".into(),
+        arguments: String::new(),
+        signature: Some(crate::dialect::seal::seal(origin, "s")),
+    };
+    let (own, foreign) = (Dialect::OpenAiChat, Dialect::OpenAiEmbeddings);
+    assistant(vec![
+        PartKind::Reasoning(thought(own, "own")),
+        PartKind::Reasoning(thought(foreign, "foreign")),
+        PartKind::ToolCall(call(own, "toolu_1")),
+        PartKind::ToolCall(call(foreign, "toolu_2")),
+    ])
+}
+
+#[test]
+fn what_a_vendor_signed_goes_back_to_it_alone_and_to_callers_sealed() {
+    let request = ChatRequest { messages: vec![reasoned()], ..ChatRequest::default() };
+    let (body, dropped) = encode_for(&request, &SAME);
+    insta::assert_snapshot!(body);
+    let foreign = ["messages[0].parts[1].reasoning.signature"; 2];
+    assert_eq!(dropped, [foreign[0], foreign[1], "messages[0].parts[3].tool_call.signature"]);
+    let choice = Choice { index: 0, message: reasoned(), finish: Finish::default(), logprobs: None };
+    let shown = encode_reply(&ChatReply { choices: vec![choice], ..ChatReply::default() });
+    insta::assert_snapshot!(shown);
+    // A caller that hands back what it was shown says the same as the hub did.
+    let message = &serde_json::from_str::<Value>(&shown).unwrap()["choices"][0]["message"];
+    let again = decode(&json!({"model": "m", "messages": [message]}).to_string());
+    let (handed_back, dropped_again) = encode_for(&again, &SAME);
+    let said = |body: &str| {
+        let mut body: Value = serde_json::from_str(body).unwrap();
+        for entry in body["messages"][0]["reasoning_details"].as_array_mut().unwrap() {
+            entry["index"] = Value::Null;
+        }
+        body
+    };
+    assert_eq!(said(&handed_back), said(&body));
+    assert_eq!(dropped_again.len(), dropped.len());
+}
+
+#[test]
+fn each_servers_own_way_is_kept() {
+    let request = ChatRequest {
+        messages: vec![
+            assistant(vec![
+                PartKind::Reasoning(ReasoningPart { text: "hm".into(), ..ReasoningPart::default() }),
+                PartKind::ToolCall(ToolCall {
+                    id: "toolu_1".into(),
+                    name: "f".into(),
+                    ..ToolCall::default()
+                }),
+            ]),
+            Message {
+                role: Role::Tool,
+                parts: vec![
+                    PartKind::ToolResult(ToolResult {
+                        tool_call_id: "toolu_1".into(),
+                        ..ToolResult::default()
+                    })
+                    .into(),
+                ],
+                name: None,
+            },
+        ],
+        tool_choice: Some(crate::chat::ToolChoice::Required),
+        seed: Some(7),
+        top_k: Some(3),
+        ..ChatRequest::default()
+    };
+    let mut ways = Vec::new();
+    for preset in &crate::provider::preset::PRESETS {
+        let target = EncodeTarget { quirks: preset.quirks, ..SAME };
+        let (body, dropped) = encode_for(&request, &target);
+        ways.push(format!("{}: {body} {dropped:?}", preset.name));
+    }
+    let openai = crate::provider::kind("openai").unwrap().quirks();
+    let (body, dropped) = encode_for(&request, &EncodeTarget { quirks: openai, ..SAME });
+    ways.push(format!("openai: {body} {dropped:?}"));
+    insta::assert_snapshot!(ways.join("\n"));
+}
+
+#[test]
+fn what_a_tool_drew_follows_behind_the_last_result() {
+    let picture = PartKind::Image(crate::chat::Media {
+        source: crate::chat::MediaSource::Data(Bytes::from_static(&[0])),
+        mime_type: "image/png".into(),
+        filename: None,
+        detail: None,
+    });
+    let result = |id: &str, parts: Vec<PartKind>| {
+        let parts = parts.into_iter().map(Part::from).collect();
+        PartKind::ToolResult(ToolResult { tool_call_id: id.into(), parts, ..ToolResult::default() })
+    };
+    let results = vec![
+        result("a", vec![picture.clone()]).into(),
+        result("b", vec![PartKind::Text("seen".into()), picture]).into(),
+        PartKind::Text("go on".into()).into(),
+    ];
+    let request = ChatRequest {
+        messages: vec![Message { role: Role::User, parts: results, name: None }],
+        ..ChatRequest::default()
+    };
+    let (body, dropped) = encode_for(&request, &SAME);
+    insta::assert_snapshot!(body);
+    assert_eq!(dropped, Vec::<String>::new());
 }
 
 #[test]
@@ -256,7 +389,7 @@ proptest! {
     fn requests_survive_the_hub(body in any_request()) {
         let text = body.to_string();
         let request = decode(&text);
-        let (written, dropped) = encode_for(&request, &EncodeTarget { include_usage: request.include_usage, ..SAME });
+        let (written, dropped) = encode_for(&request, &EncodeTarget { include_usage: request.include_usage, ..EVERYTHING });
         prop_assert!(dropped.is_empty(), "{:?}", dropped);
         prop_assert_eq!(decode(&written), request);
     }

@@ -6,11 +6,11 @@ use crate::{
     chat::{ChatReply, Choice, Message, Part, PartKind, Role},
     dialect::{
         Dialect,
-        openai::json::ObjectWriter,
+        json::ObjectWriter,
+        json::{Fields, array},
         openai::{
             content,
             error::stream_error,
-            json::{Fields, array},
             usage,
             write::{Head, finish_reason, logprobs_with},
         },

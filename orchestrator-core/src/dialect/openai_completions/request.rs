@@ -6,7 +6,7 @@ use crate::{
     chat::{ChatRequest, Message, Part, PartKind, Role},
     dialect::{
         EncodeTarget, Encoded,
-        openai::json::{Fields, ObjectWriter, array_at, checked, must_be, string_at},
+        json::{Fields, ObjectWriter, array_at, checked, must_be, string_at},
         openai_chat::{decode, encode},
         splice::{Edit, splice},
     },
@@ -62,7 +62,7 @@ pub(super) fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result
     let mut out = ObjectWriter::new();
     out.string("model", target.model);
     out.string("prompt", only_text(request)?);
-    encode::sampling(request, "max_tokens", &mut out);
+    encode::sampling(request, ("max_tokens", "seed"), &mut out);
     out.optional_plain("logprobs", request.top_logprobs);
     out.optional_string("user", request.end_user.as_deref());
     encode::streaming(request, target, &mut out)?;

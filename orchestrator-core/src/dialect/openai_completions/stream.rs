@@ -7,8 +7,8 @@ use crate::{
     chat::{ChatEvent, Usage},
     dialect::{
         StreamEncoder,
+        json::ObjectWriter,
         openai::{
-            json::ObjectWriter,
             usage,
             write::{DONE, Head, event, finish_reason, logprobs_with},
         },
@@ -66,6 +66,7 @@ impl StreamEncoder for CompletionsEncoder {
                 ChatEvent::Reasoning { .. }
                 | ChatEvent::Refusal { .. }
                 | ChatEvent::ReasoningBlock { .. }
+                | ChatEvent::Citation { .. }
                 | ChatEvent::ToolCall(_)
                 | ChatEvent::Done => {}
             }

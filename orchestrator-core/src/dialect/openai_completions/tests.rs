@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::dialect::Quirks;
 use crate::{
     chat::{ChatEvent, ChatReply, ChatRequest, Usage},
     dialect::openai_chat::OpenAiChat,
@@ -16,7 +17,13 @@ fn decode(body: &str) -> Result<ChatRequest> {
 }
 
 fn encode(wire: &dyn Wire, request: &ChatRequest) -> (String, Vec<String>) {
-    let target = EncodeTarget { model: "theirs", include_usage: true, overrides: &[], legacy_names: false };
+    let target = EncodeTarget {
+        model: "theirs",
+        include_usage: true,
+        overrides: &[],
+        legacy_names: false,
+        quirks: Quirks::NONE,
+    };
     let encoded = wire.encode_request(&HubRequest::Chat(Box::new(request.clone())), &target).unwrap();
     (String::from_utf8(encoded.body.to_vec()).unwrap(), encoded.dropped)
 }
@@ -62,7 +69,13 @@ fn a_conversation_cannot_be_asked_for_here() {
         br#"{"model":"m","messages":[{"role":"system","content":"a"},{"role":"user","content":"b"}]}"#,
     );
     let request = OpenAiChat.decode_request(&body).unwrap();
-    let target = EncodeTarget { model: "m", include_usage: false, overrides: &[], legacy_names: false };
+    let target = EncodeTarget {
+        model: "m",
+        include_usage: false,
+        overrides: &[],
+        legacy_names: false,
+        quirks: Quirks::NONE,
+    };
     let error = OpenAiCompletions.encode_request(&request, &target).unwrap_err();
     assert_eq!((error.status(), error.param.as_deref()), (400, Some("messages")));
 }

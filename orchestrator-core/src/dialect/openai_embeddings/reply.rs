@@ -6,11 +6,8 @@ use bytes::Bytes;
 use crate::{
     dialect::{
         Dialect,
-        openai::{
-            error::stream_error,
-            json::{Fields, ObjectWriter, array, must_be, string_at},
-            usage,
-        },
+        json::{Fields, ObjectWriter, array, must_be, string_at},
+        openai::{error::stream_error, usage},
         openai_chat::reply::unreadable,
     },
     embedding::{EmbedEncoding, EmbedReply},

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     dialect::{
         EncodeTarget, Encoded,
-        openai::json::{Fields, ObjectWriter, array, array_at, checked, must_be, string_at},
+        json::{Fields, ObjectWriter, array, array_at, checked, must_be, string_at},
         openai_chat::encode::overrides,
         splice::{Edit, quoted, splice},
     },

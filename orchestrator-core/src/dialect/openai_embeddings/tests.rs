@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::dialect::Quirks;
 use crate::embedding::{EmbedEncoding, EmbedInput, EmbedReply, EmbedRequest};
 
 fn decode(body: &str) -> Result<EmbedRequest> {
@@ -15,8 +16,13 @@ fn decode(body: &str) -> Result<EmbedRequest> {
 
 fn encode(request: &EmbedRequest) -> Encoded {
     let overrides = [("truncate".to_owned(), "true".to_owned())];
-    let target =
-        EncodeTarget { model: "theirs", include_usage: true, overrides: &overrides, legacy_names: false };
+    let target = EncodeTarget {
+        model: "theirs",
+        include_usage: true,
+        overrides: &overrides,
+        legacy_names: false,
+        quirks: Quirks::NONE,
+    };
     OpenAiEmbeddings.encode_request(&HubRequest::Embed(Box::new(request.clone())), &target).unwrap()
 }
 

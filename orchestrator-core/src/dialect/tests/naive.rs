@@ -136,8 +136,8 @@ fn usage(json: &Value) -> Option<Usage> {
     let cached = [&details["cached_tokens"], &json["prompt_cache_hit_tokens"], &json["cached_tokens"]];
     Some(Usage {
         prompt,
-        completion: count(&json["completion_tokens"]).unwrap_or(total - prompt),
-        cached_read: cached.into_iter().find_map(count).unwrap_or(0),
+        completion: count(&json["completion_tokens"]).unwrap_or(0).max(total.saturating_sub(prompt)),
+        cached_read: cached.into_iter().find_map(count).unwrap_or(0).min(prompt),
         cache_write: count(&details["cache_write_tokens"]).unwrap_or(0),
         reasoning: count(&json["completion_tokens_details"]["reasoning_tokens"]).unwrap_or(0),
         prompt_audio: count(&details["audio_tokens"]).unwrap_or(0),

@@ -5,6 +5,7 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
+use super::framing::Framing;
 use crate::{
     attempt::Job,
     call::Head,
@@ -37,8 +38,7 @@ pub(super) fn answered(
     entry: &Entry,
 ) -> Head {
     let mut headers = HeaderMap::with_capacity(16);
-    let content_type = if job.facts.stream { EVENT_STREAM } else { JSON };
-    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CONTENT_TYPE, content_type(job));
     insert_text(&mut headers, REQUEST_ID, &job.request_id);
     insert_served(&mut headers, entry);
     if !dropped.is_empty() {
@@ -52,10 +52,14 @@ pub(super) fn answered(
     Head { status, headers, failure: None }
 }
 
+fn content_type(job: &Job) -> HeaderValue {
+    if job.facts.stream && Framing::of(job) == Framing::Events { EVENT_STREAM } else { JSON }
+}
+
 /// A stream whose provider is not known yet.
 pub(super) fn early(job: &Job) -> Head {
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, EVENT_STREAM);
+    headers.insert(CONTENT_TYPE, content_type(job));
     insert_text(&mut headers, REQUEST_ID, &job.request_id);
     Head { status: StatusCode::OK, headers, failure: None }
 }

@@ -7,9 +7,11 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     attempt::{Job, UpstreamStream},
     call::Batch,
+    chat::OpenChoices,
     dialect::{StreamEncoder, Wire},
     error::{Error, ErrorKind},
     ledger::{Entry, Outcome},
+    origins::Keeper,
 };
 
 /// A committed stream.
@@ -17,8 +19,10 @@ pub(super) struct Live {
     upstream: UpstreamStream,
     /// Writes the caller's dialect where the provider does not speak it.
     encoder: Option<Box<dyn StreamEncoder>>,
+    choices: OpenChoices,
     wire: &'static dyn Wire,
     entry: Entry,
+    keeper: Option<Keeper>,
     request_id: String,
     /// What the provider itself has said went wrong. What it says after that still passes to a caller of its dialect.
     reported: Option<Error>,
@@ -27,13 +31,21 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(upstream: UpstreamStream, job: &Job, wire: &'static dyn Wire, entry: Entry) -> Self {
+    pub(super) fn new(
+        upstream: UpstreamStream,
+        keeper: Option<Keeper>,
+        job: &Job,
+        wire: &'static dyn Wire,
+        entry: Entry,
+    ) -> Self {
         let encoder = upstream.is_decoded().then(|| wire.stream_encoder(&job.facts));
         Self {
             upstream,
             encoder,
+            choices: OpenChoices::default(),
             wire,
             entry,
+            keeper,
             request_id: job.request_id.clone(),
             reported: None,
             over: false,
@@ -59,7 +71,11 @@ impl Live {
     fn deliver(&mut self, mut batch: Batch) -> Bytes {
         let error = batch.signals.error.take();
         let terminator = batch.signals.terminator;
+        if let (Some(keeper), Some(id)) = (&self.keeper, &batch.signals.stored_id) {
+            keeper.keep(id);
+        }
         self.entry.saw(batch.signals);
+        self.choices.saw(&batch.events);
         let bytes = match &mut self.encoder {
             None => batch.raw,
             Some(encoder) => encoder.encode(&batch.events),
@@ -96,9 +112,9 @@ impl Live {
         }
     }
 
-    /// The connection has ended. That is the answer's end only if the provider has said why it stopped.
+    /// The connection has ended. That is the answer's end only if the provider has said why it stopped, of every choice.
     fn end_of_connection(&mut self) -> Bytes {
-        if self.entry.signals().finish.is_some() {
+        if self.entry.signals().finish.is_some() && self.choices.is_empty() {
             return self.end_well(Bytes::new());
         }
         let message = "the provider's answer was cut off before its end";

@@ -74,7 +74,7 @@ fn stand_in(recording: &Recording) -> String {
     let mut request = match recording.operation().unwrap() {
         Operation::ChatCompletions => json!({"messages": [{"role": "user", "content": "hello"}]}),
         Operation::Completions => json!({"prompt": "hello"}),
-        Operation::Embeddings => json!({"input": "hello"}),
+        _ => json!({"input": "hello"}),
     };
     request["model"] = DEPLOYMENT.into();
     if recording.streaming {

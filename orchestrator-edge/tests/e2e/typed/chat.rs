@@ -34,7 +34,7 @@ pub(super) fn weather_tool() -> v1::Tool {
 
 /// The call's result, as a program gives it back.
 fn result(call: &Call, text: &str) -> v1::Message {
-    let parts = vec![v1::Part { kind: Some(Part::Text(text.into())), cache_control_json: None }];
+    let parts = vec![v1::Part { kind: Some(Part::Text(text.into())), ..v1::Part::default() }];
     let result = v1::ToolResult { tool_call_id: call.id.clone(), parts, ..v1::ToolResult::default() };
     message(v1::Role::Tool, vec![Part::ToolResult(result)])
 }

@@ -87,7 +87,11 @@ pub(super) fn streamed(events: &[Event]) -> Choices {
             Event::ChoiceFinished(end) => {
                 choices.entry(end.choice).or_default().finish.clone_from(&end.native_reason);
             }
-            Event::Started(_) | Event::ReasoningBlock(_) | Event::Logprobs(_) | Event::Finished(_) => {}
+            Event::Started(_)
+            | Event::ReasoningBlock(_)
+            | Event::Citation(_)
+            | Event::Logprobs(_)
+            | Event::Finished(_) => {}
         }
     }
     choices

@@ -50,13 +50,14 @@ pub(crate) fn change(message: v1::Provider, paths: &[String]) -> Result<Provider
 }
 
 fn options(message: Option<v1::ProviderOptions>) -> ProviderOptions {
-    let v1::ProviderOptions { dialects, body_overrides_json, include_usage } = message.unwrap_or_default();
-    ProviderOptions { dialects, body_overrides: body_overrides_json, include_usage }
+    let v1::ProviderOptions { dialects, body_overrides_json, include_usage, preset, api_version } =
+        message.unwrap_or_default();
+    ProviderOptions { dialects, body_overrides: body_overrides_json, include_usage, preset, api_version }
 }
 
 /// Into the contract.
 pub(crate) fn message(provider: Provider) -> v1::Provider {
-    let ProviderOptions { dialects, body_overrides, include_usage } = provider.options;
+    let ProviderOptions { dialects, body_overrides, include_usage, preset, api_version } = provider.options;
     v1::Provider {
         id: provider.id,
         name: provider.name,
@@ -70,7 +71,13 @@ pub(crate) fn message(provider: Provider) -> v1::Provider {
         timeouts: timeouts_message(provider.timeouts),
         rate_limit: None,
         headers: provider.headers,
-        options: Some(v1::ProviderOptions { dialects, body_overrides_json: body_overrides, include_usage }),
+        options: Some(v1::ProviderOptions {
+            dialects,
+            body_overrides_json: body_overrides,
+            include_usage,
+            preset,
+            api_version,
+        }),
         managed_by: provider.managed_by.name().to_owned(),
         created_at: timestamp(provider.created_at),
         updated_at: timestamp(provider.updated_at),

@@ -9,7 +9,7 @@ use super::*;
 use crate::testing::layered;
 
 fn message() -> v1::ChatRequest {
-    let part = v1::Part { kind: Some(v1::part::Kind::Text("hi".into())), cache_control_json: None };
+    let part = v1::Part { kind: Some(v1::part::Kind::Text("hi".into())), ..v1::Part::default() };
     let message = v1::Message { role: v1::Role::User.into(), parts: vec![part], name: None };
     v1::ChatRequest { model: "m".into(), messages: vec![message], ..v1::ChatRequest::default() }
 }

@@ -9,7 +9,7 @@ use crate::convert::message::encode_message;
 const DEPTH: usize = 8;
 
 fn minimal() -> v1::ChatRequest {
-    let part = v1::Part { kind: Some(v1::part::Kind::Text("hi".into())), cache_control_json: None };
+    let part = v1::Part { kind: Some(v1::part::Kind::Text("hi".into())), ..v1::Part::default() };
     let message = v1::Message { role: v1::Role::User.into(), parts: vec![part], name: None };
     v1::ChatRequest { model: "m".into(), messages: vec![message], ..v1::ChatRequest::default() }
 }
@@ -234,16 +234,31 @@ fn parts(all: bool) -> BoxedStrategy<v1::Part> {
         (text(), json_text()).prop_map(|(dialect, json)| Kind::Opaque(v1::OpaquePart { dialect, json })),
     ];
     let kinds = if all { prop_oneof![plain, others].boxed() } else { plain.boxed() };
-    (kinds, option::of(json_text()))
-        .prop_map(|(kind, cache_control_json)| v1::Part { kind: Some(kind), cache_control_json })
+    (kinds, option::of(json_text()), vec(citation(), 0..2))
+        .prop_map(|(kind, cache_control_json, citations)| v1::Part {
+            kind: Some(kind),
+            cache_control_json,
+            citations,
+        })
         .boxed()
+}
+
+fn citation() -> impl Strategy<Value = v1::Citation> {
+    let words = (option::of(text()), option::of(text()), option::of(text()));
+    let native = (text(), json_text()).prop_map(|(dialect, json)| v1::OpaquePart { dialect, json });
+    (words, option::of((0..9_u32, 9..20_u32)), option::of(native)).prop_map(
+        |((url, title, cited_text), span, native)| {
+            let span = span.map(|(start, end)| v1::CharacterSpan { start, end });
+            v1::Citation { url, title, cited_text, span, native }
+        },
+    )
 }
 
 fn tool_result_part() -> impl Strategy<Value = v1::Part> {
     (text(), option::of(text()), vec(parts(false), 0..3), any::<bool>()).prop_map(
         |(tool_call_id, name, parts, is_error)| v1::Part {
             kind: Some(v1::part::Kind::ToolResult(v1::ToolResult { tool_call_id, name, parts, is_error })),
-            cache_control_json: None,
+            ..v1::Part::default()
         },
     )
 }

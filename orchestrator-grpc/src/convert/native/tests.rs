@@ -42,7 +42,9 @@ fn a_native_call_keeps_its_body_and_all_that_is_said_about_it() {
     assert_eq!((about.session_id.as_str(), about.tags["app"].as_str(), about.strict), ("s", "mail", true));
     assert_eq!((about.client_address.as_str(), about.user_agent.as_str()), ("10.0.0.1", "curl/8"));
     assert_eq!(about.providers, ["echo"]);
-    let Input::Native { dialect: Dialect::OpenAiChat, body } = call.input else { panic!("{:?}", call.input) };
+    let Input::Native { dialect: Dialect::OpenAiChat, body, .. } = call.input else {
+        panic!("{:?}", call.input)
+    };
     assert_eq!(body, "{ \"model\" : 1 }");
 }
 
@@ -122,4 +124,25 @@ fn a_head_keeps_every_header_and_says_why_it_failed() {
 
     let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), failure: None };
     assert_eq!(encode_head(&head).reason(), v1::ErrorReason::Unspecified);
+}
+
+#[test]
+fn what_a_path_of_geminis_says_is_kept_and_its_model_is_required() {
+    let asked = |verb: &str, query: &str| {
+        let path_args = [("model".to_owned(), "a/b:c".to_owned()), ("verb".to_owned(), verb.to_owned())];
+        let message = v1::InvokeRequest {
+            dialect: "gemini".into(),
+            path_args: path_args.into(),
+            query: query.into(),
+            ..invoke()
+        };
+        let Input::Native { path, .. } = decode(message).unwrap().input else { panic!("a native request") };
+        assert_eq!(path.model.as_deref(), Some("a/b:c"));
+        (path.stream, path.json_array)
+    };
+    assert_eq!(asked("generateContent", "alt=sse"), (false, false));
+    assert_eq!(asked("streamGenerateContent", "x=1&alt=sse"), (true, false));
+    assert_eq!(asked("streamGenerateContent", "alt=json"), (true, true));
+    let nameless = v1::InvokeRequest { dialect: "gemini".into(), ..invoke() };
+    assert!(decode(nameless).unwrap_err().message.contains("path_args[\"model\"]"));
 }

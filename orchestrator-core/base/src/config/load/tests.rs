@@ -279,7 +279,10 @@ fn a_generated_env_file_is_good_for_production() {
     assert_eq!(loaded.places["keys.client"], "CLIENT_KEY in .env");
 
     // What it offers as a comment is a setting, and with its default value where it has one.
-    let everything = first.replace("\n#", "\n").replace("file:/run/secrets/openai", "x");
+    let everything = first
+        .replace("\n#", "\n")
+        .replace("file:/run/secrets/openai", "x")
+        .replace("file:/run/secrets/gemini", "x");
     let uncommented: Vec<&str> =
         everything.lines().filter(|line| !line.is_empty() && !line.starts_with([' ', '#'])).collect();
     let loaded = Home::new().file(".env", &uncommented.join("\n")).load();
@@ -329,6 +332,8 @@ fn what_is_shown_says_everything_but_secrets() {
     [vendors]
     openai_api_key = "****"  # OPENAI_API_KEY
     # openai_base_url =
+    # gemini_api_key =
+    # gemini_base_url =
 
     [database]
     url = "sqlite://****@x.db"  # DATABASE_URL

@@ -17,6 +17,8 @@ use crate::{
 pub(crate) struct Fields<'a> {
     path: String,
     members: BTreeMap<String, &'a str>,
+    /// How the caller spelled the members that are called something else here.
+    spelled: BTreeMap<String, String>,
 }
 
 impl<'a> Fields<'a> {
@@ -36,11 +38,29 @@ impl<'a> Fields<'a> {
 
     fn new(path: String, members: BTreeMap<String, &'a RawValue>) -> Self {
         let members = members.into_iter().map(|(key, value)| (key, value.get()));
-        Self { path, members: members.filter(|(_, json)| *json != "null").collect() }
+        let members = members.filter(|(_, json)| *json != "null").collect();
+        Self { path, members, spelled: BTreeMap::new() }
     }
 
-    /// The path of a member: `messages[2].role`.
+    /// The same members by their names in camel case. Where both spellings are there, the one in camel case counts.
+    pub(crate) fn camel_case(mut self) -> Self {
+        let snake: Vec<String> = self.members.keys().filter(|key| key.contains('_')).cloned().collect();
+        for key in snake {
+            let camel = camel_case(&key);
+            if camel == key || self.members.contains_key(&camel) {
+                continue;
+            }
+            if let Some(json) = self.members.remove(&key) {
+                self.members.insert(camel.clone(), json);
+                self.spelled.insert(camel, key);
+            }
+        }
+        self
+    }
+
+    /// The path of a member, as the caller spelled it: `messages[2].role`.
     pub(crate) fn path_of(&self, name: &str) -> String {
+        let name = self.spelled.get(name).map_or(name, String::as_str);
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
@@ -52,6 +72,11 @@ impl<'a> Fields<'a> {
     /// Takes the member's text.
     pub(crate) fn take(&mut self, name: &str) -> Option<&'a str> {
         self.members.remove(name)
+    }
+
+    /// The member's text, which stays.
+    pub(crate) fn peek(&self, name: &str) -> Option<&'a str> {
+        self.members.get(name).copied()
     }
 
     /// Takes a string.
@@ -116,10 +141,30 @@ impl<'a> Fields<'a> {
         self.take(name).map(|json| Self::parse(json, &path)).transpose()
     }
 
+    /// Whether something was not taken yet.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.members.is_empty()
+    }
+
     /// What nobody took: names and texts.
     pub(crate) fn rest(self) -> impl Iterator<Item = (String, &'a str)> {
         self.members.into_iter()
     }
+}
+
+/// `function_declarations` as `functionDeclarations`. What begins with an underscore stays as it is.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut camel = words.next().unwrap_or_default().to_owned();
+    if camel.is_empty() {
+        return name.to_owned();
+    }
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
 }
 
 /// The string that `json` is.

@@ -1,0 +1,138 @@
+//! What one scan of a request tells, and the few fields that are rewritten in it. Which model is asked and whether its answer
+//! streams is said by the path.
+
+use bytes::Bytes;
+use memchr::memmem;
+
+use crate::{
+    call::Facts,
+    dialect::{
+        Edits,
+        json::must_be,
+        scan::{self, Object},
+        seal,
+        splice::{Edit, quoted, splice},
+    },
+    error::{Error, Result},
+};
+
+/// Reads the facts of a request for content.
+pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
+    let object = utf8_object(body, max_depth)?;
+    match object.get_non_null("contents") {
+        None => return Err(Error::invalid("contents".to_owned(), "`contents` is missing")),
+        Some(json) if !matches!(json.first(), Some(b'[' | b'{')) => {
+            return Err(must_be("contents", "an array"));
+        }
+        Some(_) => {}
+    }
+    Ok(Facts {
+        model: model(&object)?,
+        tools: filled_array(&object, "tools")?,
+        structured: ["responseSchema", "response_schema", "responseJsonSchema", "response_json_schema"]
+            .iter()
+            .any(|name| memmem::find(body, format!("\"{name}\"").as_bytes()).is_some()),
+        images: memmem::find(body, b"\"image/").is_some(),
+        sealed: seal::is_in(body),
+        body_bytes: body.len(),
+        ..Facts::default()
+    })
+}
+
+/// The body as an object, if it is UTF-8: what is not would travel as it came, and each reader would see another text.
+pub(in crate::dialect) fn utf8_object(body: &Bytes, max_depth: usize) -> Result<Object<'_>> {
+    if let Err(error) = std::str::from_utf8(body) {
+        let message = format!("the body is not valid UTF-8, from byte {} on", error.valid_up_to());
+        return Err(Error::invalid(None, message));
+    }
+    Object::scan(body, max_depth)
+}
+
+/// The model that a body names beside the path, which wins.
+pub(in crate::dialect) fn model(object: &Object<'_>) -> Result<String> {
+    let Some(json) = object.get_non_null("model") else { return Ok(String::new()) };
+    let model = scan::string(json).ok_or_else(|| must_be("model", "a string"))?;
+    Ok(model.strip_prefix("models/").unwrap_or(&model).to_owned())
+}
+
+fn filled_array(object: &Object<'_>, name: &str) -> Result<bool> {
+    let Some(json) = object.get_non_null(name) else { return Ok(false) };
+    match json.first() {
+        Some(b'[') => Ok(json[1..].trim_ascii_start().first() != Some(&b']')),
+        Some(b'{') => Ok(true),
+        _ => Err(must_be(name, "an array")),
+    }
+}
+
+/// Rewrites the model where the body names it, and sets the provider's overrides.
+pub(in crate::dialect) fn splice_model(body: &Bytes, edits: &Edits<'_>) -> Result<Bytes> {
+    let object = Object::scan(body, usize::MAX)?;
+    let mut list: Vec<Edit> = edits
+        .overrides
+        .iter()
+        .filter(|(name, _)| name != "model")
+        .map(|(name, json)| Edit::Set(name.clone(), json.clone()))
+        .collect();
+    list.extend(object.get("model").map(|named| Edit::Set("model".to_owned(), renamed(named, edits.model))));
+    if list.is_empty() { Ok(body.clone()) } else { splice(body, &list) }
+}
+
+/// The provider's name of a model in the form that the body has: most say `models/NAME`.
+pub(in crate::dialect) fn renamed(named: &[u8], model: &str) -> String {
+    let qualified = model.starts_with("models/") || model.starts_with("tunedModels/");
+    if named.starts_with(b"\"models/") && !qualified {
+        quoted(&format!("models/{model}"))
+    } else {
+        quoted(model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_scan_tells_what_admission_and_routing_need() {
+        let body = r#"{"model":"models/m","contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":""}}]}],
+            "tools":[{"functionDeclarations":[]}],"generationConfig":{"response_schema":{}}}"#;
+        let facts = peek(&Bytes::from_static(body.as_bytes()), 128).unwrap();
+        let expected = Facts {
+            model: "m".into(),
+            tools: true,
+            structured: true,
+            images: true,
+            body_bytes: body.len(),
+            ..Facts::default()
+        };
+        assert_eq!(facts, expected);
+    }
+
+    #[test]
+    fn wrong_fields_are_refused_by_name() {
+        let refusals = [
+            "[]",
+            "{}",
+            r#"{"contents":"hi"}"#,
+            r#"{"contents":[],"model":1}"#,
+            r#"{"contents":[],"tools":"all"}"#,
+        ];
+        let said = refusals.map(|body| peek(&Bytes::from_static(body.as_bytes()), 128).unwrap_err().message);
+        insta::assert_snapshot!(said.join("\n"));
+    }
+
+    #[test]
+    fn only_a_model_that_the_body_names_is_rewritten() {
+        let edits = Edits { model: "up", include_usage: false, overrides: &[], outline: None };
+        let spliced =
+            |body: &'static str| splice_model(&Bytes::from_static(body.as_bytes()), &edits).unwrap();
+        assert_eq!(spliced(r#"{ "contents" : [1.0] }"#), r#"{ "contents" : [1.0] }"#);
+        assert_eq!(
+            spliced(r#"{"model": "models/m","contents":[]}"#),
+            r#"{"model": "models/up","contents":[]}"#
+        );
+        assert_eq!(spliced(r#"{"model": "m"}"#), r#"{"model": "up"}"#);
+        let overrides = [("safetySettings".to_owned(), "[]".to_owned())];
+        let edits = Edits { overrides: &overrides, ..edits };
+        assert_eq!(splice_model(&Bytes::from_static(b"{}"), &edits).unwrap(), r#"{"safetySettings":[]}"#);
+    }
+}
