@@ -13,6 +13,7 @@
 //! 3. A row in `edge/router.rs` for each public path.
 //! 4. Fixtures: golden files for every shape, and the recordings of `testkit`.
 
+pub mod anthropic;
 pub(crate) mod events;
 pub mod gemini;
 pub mod gemini_embeddings;
@@ -50,6 +51,8 @@ pub enum Dialect {
     OpenAiCompletions,
     /// OpenAI Embeddings.
     OpenAiEmbeddings,
+    /// Anthropic Messages.
+    Anthropic,
     /// Gemini generateContent.
     Gemini,
     /// Gemini batchEmbedContents.
@@ -62,10 +65,11 @@ pub enum Dialect {
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiEmbeddings,
+        Self::Anthropic,
         Self::Gemini,
         Self::GeminiEmbeddings,
         Self::GeminiEmbedContent,
@@ -78,6 +82,7 @@ impl Dialect {
             Self::OpenAiChat => "openai_chat",
             Self::OpenAiCompletions => "openai_completions",
             Self::OpenAiEmbeddings => "openai_embeddings",
+            Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::GeminiEmbeddings => "gemini_embeddings",
             Self::GeminiEmbedContent => "gemini_embed_content",
@@ -93,7 +98,7 @@ impl Dialect {
     /// What is asked in it: the operation that keys are allowed and the ledger counts.
     pub fn operation(self) -> Operation {
         match self {
-            Self::OpenAiChat | Self::Gemini | Self::OpenAiResponses => Operation::Chat,
+            Self::OpenAiChat | Self::Anthropic | Self::Gemini | Self::OpenAiResponses => Operation::Chat,
             Self::OpenAiCompletions => Operation::Completions,
             Self::OpenAiEmbeddings | Self::GeminiEmbeddings | Self::GeminiEmbedContent => {
                 Operation::Embeddings
@@ -107,6 +112,7 @@ impl Dialect {
             Self::OpenAiChat => &openai_chat::OpenAiChat,
             Self::OpenAiCompletions => &openai_completions::OpenAiCompletions,
             Self::OpenAiEmbeddings => &openai_embeddings::OpenAiEmbeddings,
+            Self::Anthropic => &anthropic::Anthropic,
             Self::Gemini => &gemini::Gemini,
             Self::GeminiEmbeddings => &gemini_embeddings::BATCH,
             Self::GeminiEmbedContent => &gemini_embeddings::SINGLE,

@@ -9,6 +9,7 @@
 pub mod http;
 pub mod sse;
 
+pub mod anthropic;
 pub mod azure_openai;
 pub mod echo;
 pub mod gemini;
@@ -29,12 +30,13 @@ use crate::{
 };
 
 /// The names of all kinds, as Admin takes them.
-pub const KINDS: [&str; 5] = ["openai", "gemini", "azure_openai", "openai_compatible", "echo"];
+pub const KINDS: [&str; 6] = ["openai", "anthropic", "gemini", "azure_openai", "openai_compatible", "echo"];
 
 /// The kind of that name.
 pub fn kind(name: &str) -> Option<&'static dyn ProviderKind> {
     match name {
         "openai" => Some(&openai::OpenAi),
+        "anthropic" => Some(&anthropic::Anthropic),
         "gemini" => Some(&gemini::Gemini),
         "azure_openai" => Some(&azure_openai::AzureOpenAi),
         "openai_compatible" => Some(&openai_compatible::OpenAiCompatible),
@@ -112,6 +114,7 @@ pub trait ProviderKind: Send + Sync {
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiEmbeddings
             | Dialect::OpenAiResponses => openai_path(asked.dialect),
+            Dialect::Anthropic => return anthropic::path(asked),
             Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => {
                 return Cow::Owned(gemini::path(asked));
             }

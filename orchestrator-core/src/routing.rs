@@ -114,7 +114,7 @@ pub fn dialect_for(target: &Target, operation: Operation, own: Option<Dialect>) 
     // What the hub translates into, the one that can say most to most providers first.
     let through_hub: &[Dialect] = match operation {
         Operation::Chat | Operation::Completions => {
-            &[Dialect::OpenAiChat, Dialect::Gemini, Dialect::OpenAiResponses]
+            &[Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Gemini, Dialect::OpenAiResponses]
         }
         Operation::Embeddings => &[Dialect::OpenAiEmbeddings, Dialect::GeminiEmbeddings],
         Operation::Models | Operation::Responses => return None,

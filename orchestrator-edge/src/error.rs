@@ -1,7 +1,8 @@
 //! The edge's own errors, in the envelope of the vendor whose path was called. Everything else is rendered by the core, in the
 //! caller's dialect.
 //!
-//! OpenAI: `{"error":{"message","type","param","code"}}`. Gemini: `{"error":{"code","message","status"}}`.
+//! OpenAI: `{"error":{"message","type","param","code"}}`. Anthropic: `{"type":"error","error":{"type","message"}}`. Gemini:
+//! `{"error":{"code","message","status"}}`.
 
 use axum::{
     body::Body,
@@ -16,6 +17,8 @@ use tonic::{Code, Status};
 pub(crate) enum Voice {
     /// OpenAI's, and everybody who knows no other envelope.
     OpenAi,
+    /// Anthropic's.
+    Anthropic,
     /// Gemini's.
     Gemini,
 }
@@ -30,11 +33,22 @@ impl Voice {
             .is_some_and(|(_, verb)| verb.ends_with("Content") || verb.ends_with("Contents"));
         if own_path || (shared_path && (verb || headers.contains_key("x-goog-api-key"))) {
             Self::Gemini
+        } else if is_anthropics(path) || (shared_path && headers.contains_key("anthropic-version")) {
+            Self::Anthropic
         } else {
             Self::OpenAi
         }
     }
 }
+
+/// Whether only clients of Anthropic call such a path.
+fn is_anthropics(path: &str) -> bool {
+    let prefixed = ["/anthropic/", "/claude/"].iter().any(|prefix| path.starts_with(prefix));
+    prefixed || path == "/v1/messages" || path.starts_with("/v1/messages/") || path == EVENT_LOGGING
+}
+
+/// Where Anthropic's coding agent sends its telemetry.
+pub(crate) const EVENT_LOGGING: &str = "/api/event_logging/batch";
 
 /// Something that went wrong before the core could answer.
 #[derive(Clone, Debug)]
@@ -177,11 +191,30 @@ impl EdgeError {
         let Self { message, kind, param, code, .. } = self;
         let error = match voice {
             Voice::OpenAi => json!({ "message": message, "type": kind, "param": param, "code": code }),
+            Voice::Anthropic => json!({ "type": anthropic_type(self.status), "message": message }),
             Voice::Gemini => {
                 json!({ "code": self.status.as_u16(), "message": message, "status": google_status(self.status) })
             }
         };
-        json!({ "error": error }).to_string()
+        match voice {
+            Voice::Anthropic => json!({ "type": "error", "error": error }).to_string(),
+            _ => json!({ "error": error }).to_string(),
+        }
+    }
+}
+
+/// Anthropic's word for a status (<https://docs.anthropic.com/en/api/errors>).
+fn anthropic_type(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        408 | 504 => "timeout_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        503 => "overloaded_error",
+        _ => "api_error",
     }
 }
 

@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::{
     Edge, admin_api,
-    error::{EdgeError, Voice},
+    error::{EVENT_LOGGING, EdgeError, Voice},
     native::{Target, gemini, invoke, invoke_named},
     ops,
 };
@@ -25,6 +25,9 @@ const GET_RESPONSE: Target = Target { dialect: "openai_responses", operation: "r
 const DELETE_RESPONSE: Target = Target { dialect: "openai_responses", operation: "responses.delete" };
 const CANCEL_RESPONSE: Target = Target { dialect: "openai_responses", operation: "responses.cancel" };
 const INPUT_ITEMS: Target = Target { dialect: "openai_responses", operation: "responses.input_items" };
+const MESSAGES: Target = Target { dialect: "anthropic", operation: "" };
+const ANTHROPIC_MODELS: Target = Target { dialect: "anthropic", operation: "models.list" };
+const ANTHROPIC_MODEL: Target = Target { dialect: "anthropic", operation: "models.get" };
 const LIST_MODELS: Target = Target { dialect: "openai_chat", operation: "models.list" };
 const GET_MODEL: Target = Target { dialect: "openai_chat", operation: "models.get" };
 
@@ -34,6 +37,13 @@ pub(crate) fn routes(edge: Edge) -> Router {
     for prefix in ["/v1", "/openai/v1", "/api/v1"] {
         router = client_api(router, prefix);
     }
+    for prefix in ["/v1", "/anthropic/v1", "/claude/v1"] {
+        router = anthropic_api(router, prefix);
+    }
+    for prefix in ["/anthropic/v1", "/claude/v1"] {
+        router = anthropic_models(router, prefix);
+    }
+    router = router.route(EVENT_LOGGING, post(drop_events));
     for prefix in ["/v1beta", "/gemini/v1beta"] {
         router = gemini_api(router, prefix);
     }
@@ -72,6 +82,7 @@ fn client_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
 async fn list_models(State(edge): State<Edge>, request: Request) -> Response {
     match Voice::of(request.uri().path(), request.headers()) {
         Voice::Gemini => gemini::list_models(edge, request).await,
+        Voice::Anthropic => invoke(edge, ANTHROPIC_MODELS, request).await,
         Voice::OpenAi => invoke(edge, LIST_MODELS, request).await,
     }
 }
@@ -79,7 +90,32 @@ async fn list_models(State(edge): State<Edge>, request: Request) -> Response {
 async fn get_model(edge: State<Edge>, id: Result<Path<String>, PathRejection>, request: Request) -> Response {
     match Voice::of(request.uri().path(), request.headers()) {
         Voice::Gemini => gemini::get_model(edge, id, request).await,
+        Voice::Anthropic => invoke_named(edge, ANTHROPIC_MODEL, id, request).await,
         Voice::OpenAi => invoke_named(edge, GET_MODEL, id, request).await,
+    }
+}
+
+fn anthropic_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
+    let to = |target: Target| move |State(edge): State<Edge>, request: Request| invoke(edge, target, request);
+    router.route(&format!("{prefix}/messages"), post(to(MESSAGES)))
+}
+
+/// The lists that only clients of Anthropic ask for.
+fn anthropic_models(router: Router<Edge>, prefix: &str) -> Router<Edge> {
+    let to = |target: Target| move |State(edge): State<Edge>, request: Request| invoke(edge, target, request);
+    let named = |target: Target| move |edge, id, request| invoke_named(edge, target, id, request);
+    router
+        .route(&format!("{prefix}/models"), get(to(ANTHROPIC_MODELS)))
+        .route(&format!("{prefix}/models/{{*id}}"), get(named(ANTHROPIC_MODEL)))
+}
+
+/// Anthropic's coding agent reports what its user does. Nobody here wants to know: the body is read, so that the connection can
+/// be used again, and forgotten.
+async fn drop_events(State(edge): State<Edge>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    match edge.bodies.read(&head.headers, body).await {
+        Ok(_) => axum::Json(serde_json::json!({})).into_response(),
+        Err(error) => error.into_response(),
     }
 }
 

@@ -208,6 +208,10 @@ async fn seed(
         let base_url = config.vendors.openai_base_url.as_deref();
         seed::ensure_vendor(admin, "openai", "openai", base_url, secret).await?;
     }
+    if let Some(secret) = &config.vendors.anthropic_api_key {
+        let base_url = config.vendors.anthropic_base_url.as_deref();
+        seed::ensure_vendor(admin, "anthropic", "anthropic", base_url, secret).await?;
+    }
     if let Some(secret) = &config.vendors.gemini_api_key {
         let base_url = config.vendors.gemini_base_url.as_deref();
         seed::ensure_vendor(admin, "gemini", "gemini", base_url, secret).await?;

@@ -129,6 +129,9 @@ impl PartsBody {
         tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core was lost in a stream");
         let envelope = EdgeError::from_status(&status).envelope(self.voice);
         let last = match self.framing {
+            Framing::Events if self.voice == Voice::Anthropic => {
+                format!("event: error\ndata: {envelope}\n\n")
+            }
             Framing::Events => format!("data: {envelope}\n\n"),
             Framing::Array => format!("{}{envelope}]", if self.begun { "," } else { "[" }),
             Framing::Unknown => return Err(status),

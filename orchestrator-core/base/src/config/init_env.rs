@@ -33,9 +33,11 @@ CLIENT_KEY={client}
 #DATA_DIR=./data
 #DATABASE_URL=sqlite://./data/llm_orchestrator.db
 
-# A provider `openai` or `gemini` exists as soon as its key is set.
+# A provider `openai`, `anthropic` or `gemini` exists as soon as its key is set.
 #OPENAI_API_KEY=file:/run/secrets/openai
 #OPENAI_BASE_URL=https://api.openai.com/v1
+#ANTHROPIC_API_KEY=file:/run/secrets/anthropic
+#ANTHROPIC_BASE_URL=https://api.anthropic.com
 #GEMINI_API_KEY=file:/run/secrets/gemini
 #GEMINI_BASE_URL=https://generativelanguage.googleapis.com
 

@@ -158,6 +158,11 @@ pub struct Vendors {
     pub openai_api_key: Option<SecretString>,
     /// `OPENAI_BASE_URL`, default the vendor's.
     pub openai_base_url: Option<String>,
+    /// `ANTHROPIC_API_KEY`: at every start, an absent provider `anthropic` is made with it.
+    #[serde(serialize_with = "masked")]
+    pub anthropic_api_key: Option<SecretString>,
+    /// `ANTHROPIC_BASE_URL`, default the vendor's.
+    pub anthropic_base_url: Option<String>,
     /// `GEMINI_API_KEY`: at every start, an absent provider `gemini` is made with it.
     #[serde(serialize_with = "masked")]
     pub gemini_api_key: Option<SecretString>,

@@ -111,6 +111,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("keys.master", "MASTER_KEY", Shape::Secret),
     known("vendors.openai_api_key", "OPENAI_API_KEY", Shape::Secret),
     known("vendors.openai_base_url", "OPENAI_BASE_URL", Shape::BaseUrl),
+    known("vendors.anthropic_api_key", "ANTHROPIC_API_KEY", Shape::Secret),
+    known("vendors.anthropic_base_url", "ANTHROPIC_BASE_URL", Shape::BaseUrl),
     known("vendors.gemini_api_key", "GEMINI_API_KEY", Shape::Secret),
     known("vendors.gemini_base_url", "GEMINI_BASE_URL", Shape::BaseUrl),
     known("database.url", "DATABASE_URL", Shape::DatabaseUrl),

@@ -199,7 +199,9 @@ fn provider_body(error: &Error) -> Option<&Bytes> {
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiResponses => true,
-        Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => false,
+        Dialect::Anthropic | Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => {
+            false
+        }
     })?;
     Some(&upstream.body).filter(|body| !body.is_empty())
 }

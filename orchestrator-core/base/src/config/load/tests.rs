@@ -282,6 +282,7 @@ fn a_generated_env_file_is_good_for_production() {
     let everything = first
         .replace("\n#", "\n")
         .replace("file:/run/secrets/openai", "x")
+        .replace("file:/run/secrets/anthropic", "x")
         .replace("file:/run/secrets/gemini", "x");
     let uncommented: Vec<&str> =
         everything.lines().filter(|line| !line.is_empty() && !line.starts_with([' ', '#'])).collect();
@@ -332,6 +333,8 @@ fn what_is_shown_says_everything_but_secrets() {
     [vendors]
     openai_api_key = "****"  # OPENAI_API_KEY
     # openai_base_url =
+    # anthropic_api_key =
+    # anthropic_base_url =
     # gemini_api_key =
     # gemini_base_url =
 
