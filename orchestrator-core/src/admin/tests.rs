@@ -288,7 +288,6 @@ async fn a_providers_fields_are_checked_by_name() {
         (ProviderChange { name: text(""), ..none() }, "name"),
         (ProviderChange { name: text("a/b"), ..none() }, "name"),
         (ProviderChange { name: text(&"a".repeat(65)), ..none() }, "name"),
-        (ProviderChange { kind: text("anthropic"), ..none() }, "kind"),
         (ProviderChange { kind: text("nonsense"), ..none() }, "kind"),
         (ProviderChange { kind: text("echo"), base_url: text("http://x"), ..none() }, "base_url"),
         (compatible(""), "base_url"),

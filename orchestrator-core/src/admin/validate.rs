@@ -17,8 +17,6 @@ use crate::{
     provider::KINDS,
 };
 
-/// The kinds that the interface names and this version does not have.
-const KINDS_TO_COME: [&str; 1] = ["anthropic"];
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// A provider, with its kind's base URL filled in.
@@ -112,9 +110,6 @@ fn provider_name(name: &str) -> Result<()> {
 fn kind(kind: &str) -> Result<()> {
     if KINDS.contains(&kind) {
         return Ok(());
-    }
-    if KINDS_TO_COME.contains(&kind) {
-        return refuse("kind", &format!("{kind:?} is not supported by this version yet"));
     }
     refuse("kind", &format!("must be one of {}", KINDS.join(", ")))
 }

@@ -35,7 +35,6 @@ mod models;
 mod peek;
 mod tap;
 
-
 use bytes::Bytes;
 
 use super::{

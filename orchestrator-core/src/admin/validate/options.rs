@@ -12,8 +12,6 @@ use crate::{
     provider::preset::{PRESETS, preset},
 };
 
-/// The dialects that the interface names and this version does not speak: a provider may have them all the same.
-const DIALECTS_TO_COME: [&str; 1] = ["anthropic"];
 /// The body's fields that say what is asked; no option of a provider overrides them.
 const OWN_FIELDS: [&str; 3] = ["model", "stream", "messages"];
 
@@ -21,9 +19,9 @@ const OWN_FIELDS: [&str; 3] = ["model", "stream", "messages"];
 pub(super) fn check(provider: &Provider) -> Result<()> {
     let options = &provider.options;
     for name in &options.dialects {
-        if Dialect::from_name(name).is_none() && !DIALECTS_TO_COME.contains(&name.as_str()) {
+        if Dialect::from_name(name).is_none() {
             let known = Dialect::ALL.map(Dialect::name).join(", ");
-            let why = format!("{name:?} is no dialect; there are {known}, {}", DIALECTS_TO_COME.join(", "));
+            let why = format!("{name:?} is no dialect; there are {known}");
             return refuse("options.dialects", &why);
         }
     }

@@ -54,10 +54,9 @@ pub(super) fn read_error(answer: &ErrorAnswer<'_>) -> Error {
     let said = Said::read(answer.body);
     let about_our_key = matches!(status, 401..=403);
     let message = match said.message {
-        message if about_our_key => {
-            let refused =
-                format!("provider {} refused the gateway's access to it ({status})", answer.provider);
-            message.map_or(refused.clone(), |message| format!("{refused}: {message}"))
+        // The provider's words may show a part of the key.
+        _ if about_our_key => {
+            format!("provider {} refused the gateway's access to it ({status})", answer.provider)
         }
         Some(message) => message,
         None => format!("provider {} answered {status}", answer.provider),

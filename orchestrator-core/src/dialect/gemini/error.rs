@@ -86,11 +86,9 @@ pub(in crate::dialect) fn read_error(answer: &ErrorAnswer<'_>, dialect: Dialect)
     let about_our_account = status == 400 && said.status.as_deref() == Some("FAILED_PRECONDITION");
     let kind = if about_our_key || about_our_account { ErrorKind::ProviderFailed } else { kind_of(status) };
     let message = match said.message {
-        // Where Google's words quote the key, whoever asked it takes them out.
-        message if about_our_key => {
-            let refused =
-                format!("provider {} refused the gateway's access to it ({status})", answer.provider);
-            message.map_or(refused.clone(), |message| format!("{refused}: {message}"))
+        // The provider's words may show a part of the key.
+        _ if about_our_key => {
+            format!("provider {} refused the gateway's access to it ({status})", answer.provider)
         }
         Some(message) => message,
         None => format!("provider {} answered {status}", answer.provider),

@@ -121,19 +121,26 @@ impl<'a> Items<'a> {
         Ok(())
     }
 
+    /// Whether a caller reads it.
+    fn is_told(&self) -> bool {
+        matches!(self.audience, For::Caller(..))
+    }
+
     fn text(&mut self, role: Role, text: &str, citations: &[Citation]) -> Result<String> {
         if role != Role::Assistant {
             return Ok(format!(r#"{{"type":"input_text","text":{}}}"#, quoted(text)));
         }
         let mut annotations: Vec<String> = Vec::new();
         for citation in citations {
-            annotations.extend(annotation(citation, text)?);
+            let written = annotation(citation, text)?;
+            let document = || self.is_told().then(|| document(citation, text)).flatten();
+            annotations.extend(written.or_else(document));
         }
         let mut out = ObjectWriter::new();
         out.string("type", "output_text");
         out.string("text", text);
         out.raw("annotations", &array(&annotations));
-        if let For::Caller(..) = self.audience {
+        if self.is_told() {
             out.raw("logprobs", &std::mem::replace(&mut self.logprobs, String::from("[]")));
         }
         Ok(out.finish())
@@ -286,6 +293,16 @@ pub(super) fn annotation(citation: &Citation, text: &str) -> Result<Option<Strin
     out.plain("start_index", start);
     out.plain("end_index", end);
     Ok(Some(out.finish()))
+}
+
+/// A citation of a document that the caller sent: Responses names it by its file, which has no id here. A provider would look for one.
+pub(super) fn document(citation: &Citation, text: &str) -> Option<String> {
+    let mut out = ObjectWriter::new();
+    out.string("type", "file_citation");
+    out.string("file_id", "");
+    out.string("filename", citation.title.as_deref()?);
+    out.plain("index", text.chars().count());
+    Some(out.finish())
 }
 
 /// An item with the members of `fields` that it does not have itself.

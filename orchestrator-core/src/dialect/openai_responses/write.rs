@@ -9,7 +9,7 @@ mod open;
 use bytes::Bytes;
 
 use super::{
-    items::{annotation, signature_item},
+    items::{annotation, document, signature_item},
     object::{Ending, Head, IN_PROGRESS},
     reply::logprob_elements,
     signed,
@@ -110,22 +110,27 @@ impl ResponsesEncoder {
     }
 
     fn text(&mut self, kind: Part, text: &str, logprobs: Option<&str>) {
+        let mut message = self.open_message(kind);
+        let event = message.tell(text, logprobs);
+        self.send(kind.delta(), event);
+        self.message = Some(message);
+    }
+
+    /// The open message, taken out, with a part of that kind at its end.
+    fn open_message(&mut self, kind: Part) -> OpenMessage {
         self.begin();
         self.close_reasoning();
-        if self.message.is_none() {
+        let mut message = self.message.take().unwrap_or_else(|| {
             let message = OpenMessage::new(self.head.ids().id("msg", self.items.len()), self.items.len());
             self.announce(&message.item(IN_PROGRESS.status));
-            self.message = Some(message);
-        }
-        let Some(mut message) = self.message.take() else { return };
+            message
+        });
         if message.part() != Some(kind) {
             self.close_part(&mut message);
             let event = message.open_part(kind);
             self.send("response.content_part.added", event);
         }
-        let event = message.tell(text, logprobs);
-        self.send(kind.delta(), event);
-        self.message = Some(message);
+        message
     }
 
     fn close_part(&mut self, message: &mut OpenMessage) {
@@ -142,14 +147,15 @@ impl ResponsesEncoder {
         self.complete(message.place, message.item(status));
     }
 
-    /// A claim's source belongs to the text that was told last.
+    /// A claim's source belongs to the text that was told last, or to the one that follows where none was.
     fn citation(&mut self, citation: &Citation) {
-        let Some(message) = self.message.as_mut().filter(|message| message.part() == Some(Part::Text)) else {
-            return;
-        };
-        let Ok(Some(annotation)) = annotation(citation, message.text()) else { return };
-        let event = message.annotate(annotation);
-        self.send("response.output_text.annotation.added", event);
+        let mut message = self.open_message(Part::Text);
+        let written = annotation(citation, message.text()).ok().flatten();
+        if let Some(annotation) = written.or_else(|| document(citation, message.text())) {
+            let event = message.annotate(annotation);
+            self.send("response.output_text.annotation.added", event);
+        }
+        self.message = Some(message);
     }
 
     fn thought(&mut self, text: &str) {
