@@ -250,7 +250,11 @@ fn recorded_errors_have_a_message_and_pass_as_they_are() {
         assert_eq!(error.status(), exchange.status, "{}", exchange.file);
         let json: Value = serde_json::from_slice(&exchange.body).unwrap();
         let json = json.get(0).unwrap_or(&json);
-        assert!(error.message.contains(json["error"]["message"].as_str().unwrap()), "{}", exchange.file);
+        assert!(
+            crate::dialect::told::message(&error).contains(json["error"]["message"].as_str().unwrap()),
+            "{}",
+            exchange.file
+        );
         assert_eq!(wire().render_error(&error, ""), exchange.body, "{}", exchange.file);
     }
 }
