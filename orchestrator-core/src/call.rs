@@ -50,6 +50,8 @@ pub enum Input {
     Chat(Box<ChatRequest>),
     /// The typed plane's embeddings.
     Embed(Box<EmbedRequest>),
+    /// The typed plane's chat, whose prompt's tokens are to be counted.
+    Count(Box<ChatRequest>),
     /// A response that its provider stores, by its id.
     Stored {
         /// What is to be done with it.

@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::{Orchestrator, prepare::PreparedCall};
 use crate::{
     attempt::{self, Committed, CommittedAnswer, Job, WholeAnswer},
-    call::Head,
+    call::{Head, UsageSource},
     dialect::{HubReply, HubRequest, Wire},
     error::{Error, Result},
     ledger::{Entry, Outcome},
@@ -82,7 +82,7 @@ pub(super) fn failure(
 /// Answers a request that does not stream.
 pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dyn Wire) -> NativeReply {
     let PreparedCall { job, plan, mut entry } = prepared;
-    let answered = attempt::drive(&core.asker, &job, plan, &mut entry).await.and_then(|committed| {
+    let answered = core.drive(&job, plan, &mut entry).await.and_then(|committed| {
         let Committed { keeper, status, headers, dropped, answer } = committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
             return Err(Error::internal("a stream came for a request that asked for none"));
@@ -92,11 +92,17 @@ pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dy
             keeper.keep(id);
         }
         entry.saw(signals);
+        let mut head = headers::answered(status, &headers, &dropped, &job, &entry);
         let body = match answer {
             WholeAnswer::Raw(bytes) => bytes,
-            WholeAnswer::Hub(reply) => wire.encode_reply(&as_asked(*reply, &job, &entry))?,
+            WholeAnswer::Hub(reply) => {
+                if matches!(*reply, HubReply::Count { source: UsageSource::Estimated, .. }) {
+                    headers::estimated(&mut head);
+                }
+                wire.encode_reply(&as_asked(*reply, &job, &entry))?
+            }
         };
-        Ok((headers::answered(status, &headers, &dropped, &job, &entry), body))
+        Ok((head, body))
     });
     match answered {
         Ok((head, body)) => {

@@ -37,7 +37,7 @@ pub(super) async fn chat(core: &Orchestrator, prepared: PreparedCall) -> Result<
     let (reply, entry, dropped) = whole(core, prepared).await?;
     match reply {
         HubReply::Chat(reply) => Ok(answered(reply, &entry, dropped)),
-        HubReply::Embed(_) => Err(Error::internal("embeddings came for a chat")),
+        HubReply::Embed(_) | HubReply::Count { .. } => Err(Error::internal("a chat was asked for")),
     }
 }
 
@@ -45,13 +45,24 @@ pub(super) async fn embed(core: &Orchestrator, prepared: PreparedCall) -> Result
     let (reply, entry, dropped) = whole(core, prepared).await?;
     match reply {
         HubReply::Embed(reply) => Ok(answered(reply, &entry, dropped)),
-        HubReply::Chat(_) => Err(Error::internal("a chat came for embeddings")),
+        HubReply::Chat(_) | HubReply::Count { .. } => Err(Error::internal("embeddings were asked for")),
+    }
+}
+
+pub(super) async fn count(core: &Orchestrator, prepared: PreparedCall) -> Result<Answered<u64>> {
+    let (reply, entry, dropped) = whole(core, prepared).await?;
+    match reply {
+        // Tokens were counted, and none used.
+        HubReply::Count { tokens, source } => {
+            Ok(Answered { usage_source: source, ..answered(tokens, &entry, dropped) })
+        }
+        HubReply::Chat(_) | HubReply::Embed(_) => Err(Error::internal("a count was asked for")),
     }
 }
 
 async fn whole(core: &Orchestrator, prepared: PreparedCall) -> Result<(HubReply, Entry, Vec<String>)> {
     let PreparedCall { job, plan, mut entry } = prepared;
-    match attempt::drive(&core.asker, &job, plan, &mut entry).await {
+    match core.drive(&job, plan, &mut entry).await {
         Ok(Committed {
             answer: CommittedAnswer::Whole(WholeAnswer::Hub(reply), signals), dropped, ..
         }) => {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use memchr::memmem;
 
+use super::Purpose;
 use crate::{
     call::Facts,
     dialect::{
@@ -17,6 +18,15 @@ use crate::{
 
 /// Reads the facts of a request.
 pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
+    read(body, max_depth, Purpose::Answer)
+}
+
+/// Reads the facts of a prompt that is only counted.
+pub(super) fn prompt(body: &Bytes, max_depth: usize) -> Result<Facts> {
+    read(body, max_depth, Purpose::Count)
+}
+
+fn read(body: &Bytes, max_depth: usize, purpose: Purpose) -> Result<Facts> {
     if let Err(error) = std::str::from_utf8(body) {
         let message = format!("the body is not valid UTF-8, from byte {} on", error.valid_up_to());
         return Err(Error::invalid(None, message));
@@ -25,7 +35,10 @@ pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
     let missing = |name: &str| Error::invalid(name.to_owned(), format!("`{name}` is missing"));
     let model = object.get_non_null("model").ok_or_else(|| missing("model"))?;
     let model = scan::string(model).ok_or_else(|| must_be("model", "a string"))?;
-    let max_tokens = object.get_non_null("max_tokens").ok_or_else(|| missing("max_tokens"))?;
+    let max_tokens = match object.get_non_null("max_tokens") {
+        None if purpose == Purpose::Answer => return Err(missing("max_tokens")),
+        max_tokens => max_tokens.unwrap_or_default(),
+    };
     if !max_tokens.iter().all(u8::is_ascii_digit) {
         return Err(must_be("max_tokens", "a whole number in range"));
     }
