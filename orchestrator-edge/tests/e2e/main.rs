@@ -11,6 +11,7 @@ mod admin;
 mod api_docs;
 mod attempts;
 mod bad_input;
+mod count;
 mod crowd;
 mod failover;
 mod first_answer;
