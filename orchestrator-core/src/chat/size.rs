@@ -11,7 +11,10 @@ pub fn prompt_bytes(request: &ChatRequest) -> usize {
     let messages: usize = request.messages.iter().map(message_bytes).sum();
     let tools: usize = request.tools.iter().map(tool_bytes).sum();
     // Tools that a provider runs itself.
-    let own_tools = request.extras.iter().filter(|(name, _)| name.ends_with(".tools"));
+    let own_tools = request
+        .extras
+        .iter()
+        .filter(|(name, _)| name.split_once('.').is_some_and(|(_, field)| field == "tools"));
     let own_tools: usize = own_tools.map(|(_, json)| json.len()).sum();
     let schema = match &request.response_format {
         Some(ResponseFormat::JsonSchema { schema, .. }) => schema.len(),

@@ -1,4 +1,5 @@
 use insta::assert_snapshot;
+use orchestrator_testkit::recorded;
 
 use super::*;
 use crate::dialect::{Quirks, splice::quoted};
@@ -124,4 +125,44 @@ fn a_wrong_field_is_named_as_the_caller_wrote_it() {
         assert_eq!(error.param.as_deref(), Some(param), "{text}: {}", error.message);
         assert!(error.message.contains(&*quoted(param).replace('"', "`")), "{}", error.message);
     }
+}
+
+#[test]
+fn recorded_counts_pass_as_they_are_and_are_understood() {
+    let Some(folder) = recorded::find() else { return };
+    let endpoints = [("count_tokens", Dialect::AnthropicCount), ("countTokens", Dialect::GeminiCount)];
+    let mut seen = 0;
+    for recording in recorded::load(&folder).unwrap() {
+        let Some((_, dialect)) = endpoints.iter().find(|(endpoint, _)| *endpoint == recording.endpoint)
+        else {
+            continue;
+        };
+        seen += 1;
+        let (wire, file) = (dialect.wire(), &recording.file);
+        let request = body(recording.request_body.as_ref().unwrap());
+        let facts = wire.peek(&request, 64).unwrap();
+        // The same model, so nothing is different.
+        let edits = Edits { model: &facts.model, ..Edits::default() };
+        assert_eq!(wire.splice(&request, &edits).unwrap(), request, "{file}");
+
+        let said: serde_json::Value = serde_json::from_slice(&recording.body).unwrap();
+        let tokens = said["input_tokens"].as_u64().or(said["totalTokens"].as_u64()).unwrap();
+        let reply = wire.decode_reply(&recording.body).unwrap();
+        assert_eq!(reply, HubReply::Count { tokens, source: UsageSource::Provider }, "{file}");
+        assert!(wire.inspect(&recording.body).error.is_none(), "{file}");
+
+        let prompt = wire.decode_request(&request).unwrap();
+        for other in COUNTS {
+            let target = EncodeTarget {
+                model: "up",
+                include_usage: false,
+                overrides: &[],
+                legacy_names: false,
+                quirks: Quirks::default(),
+            };
+            let asked = other.wire().encode_request(&prompt, &target).unwrap().body;
+            assert!(other.wire().decode_request(&asked).is_ok(), "{file} {other:?}");
+        }
+    }
+    assert_eq!(seen, 8);
 }
