@@ -35,7 +35,7 @@ impl Counting for GeminiCount {
 
     fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
         // All of the body is looked at, and its depth with it.
-        peek::utf8_object(body, max_depth)?;
+        peek::utf8_object(&[], body, max_depth)?;
         match whole(body)? {
             Some((name, request)) => peek::peek(&request, max_depth).map_err(|error| within(error, name)),
             None => peek::peek(body, max_depth),
