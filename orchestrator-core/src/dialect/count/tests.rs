@@ -1,3 +1,5 @@
+//! The count dialects: what each vendor is asked and told, and real traffic.
+
 use insta::assert_snapshot;
 use orchestrator_testkit::recorded;
 
