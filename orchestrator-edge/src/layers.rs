@@ -74,7 +74,7 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
     let id = request_id(request.headers(), &edge.clock, &edge.random);
     request.extensions_mut().insert(RequestId(id.clone()));
     let voice = Voice::of(request.uri().path(), request.headers());
-    let mut response = retell(next.run(request).await, voice);
+    let mut response = retell(next.run(request).await, voice, &id);
     // Visible ASCII always makes a header's value.
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

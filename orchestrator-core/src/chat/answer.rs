@@ -92,6 +92,17 @@ pub struct Usage {
     pub completion_audio: u64,
 }
 
+/// The usual rule of thumb for English text (OpenAI's help pages).
+const BYTES_PER_TOKEN: u64 = 4;
+
+impl Usage {
+    /// What a request and an answer of so many bytes come to where nobody counted. Callers and the ledger are told the same.
+    pub fn estimated(request_bytes: usize, answer_bytes: usize) -> Self {
+        let tokens = |bytes: usize| (bytes as u64).div_ceil(BYTES_PER_TOKEN);
+        Self { prompt: tokens(request_bytes).max(1), completion: tokens(answer_bytes), ..Self::default() }
+    }
+}
+
 /// One piece of a streamed answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChatEvent {

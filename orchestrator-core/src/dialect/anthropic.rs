@@ -23,6 +23,7 @@ mod media;
 
 mod encode;
 mod encode_messages;
+mod generation;
 mod thinking;
 mod write;
 
@@ -104,8 +105,8 @@ impl Wire for Anthropic {
         Box::new(stream_decoder::AnthropicDecoder::new())
     }
 
-    fn stream_encoder(&self, _facts: &Facts) -> Box<dyn StreamEncoder> {
-        Box::new(stream_encoder::AnthropicEncoder::new())
+    fn stream_encoder(&self, facts: &Facts) -> Box<dyn StreamEncoder> {
+        Box::new(stream_encoder::AnthropicEncoder::new(facts.body_bytes))
     }
 
     fn read_error(&self, answer: &ErrorAnswer<'_>) -> Error {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::{error::stream_error, finish, usage::Counts};
 use crate::{
     call::Signals,
+    chat::Usage,
     dialect::{events::Event, scan},
 };
 
@@ -132,6 +133,11 @@ impl Reader {
         };
         let signals = self.signals(&said);
         (Reading::Said(Box::new(said)), signals)
+    }
+
+    /// What was counted so far.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.counts.usage()
     }
 
     fn signals(&mut self, said: &Said<'_>) -> Signals {

@@ -67,6 +67,8 @@ impl AnthropicDecoder {
                     model: message.model.clone().unwrap_or_default(),
                     created: 0,
                 });
+                // Of the output it is a placeholder, of the input it is true.
+                out.extend(self.reader.usage().map(ChatEvent::Usage));
             }
             "content_block_start" => self.block(said, out),
             "content_block_delta" => self.delta(said, out),

@@ -2,7 +2,8 @@
 //!
 //! Anthropic's blocks never interleave. Pieces of calls may come mixed: what belongs to another block than the open call's waits
 //! until that call's arguments are whole JSON, or the answer ends. The stop reason waits for the usage, which other vendors send
-//! last; the beginning says 0, as the counts are not known yet.
+//! last. The beginning tells what is known by then: usage that a provider has counted already, else an estimate of the input, which
+//! many clients read nowhere else; the end corrects it.
 
 use std::collections::VecDeque;
 
@@ -10,7 +11,7 @@ use bytes::Bytes;
 
 use super::{
     citation,
-    reply::{estimate, start, stop_reason},
+    reply::{start, stop_reason},
     usage,
     write::redacted,
 };
@@ -44,14 +45,19 @@ pub(super) struct AnthropicEncoder {
     held: VecDeque<ChatEvent>,
     finish: Option<Finish>,
     usage: Option<Usage>,
+    request_bytes: usize,
     said_bytes: usize,
     out: String,
 }
 
 impl AnthropicEncoder {
-    /// An encoder at the beginning of a stream.
-    pub(super) fn new() -> Self {
-        Self::default()
+    /// An encoder at the beginning of a stream; `request_bytes`: what was asked, for an estimate of the input.
+    pub(super) fn new(request_bytes: usize) -> Self {
+        Self { request_bytes, ..Self::default() }
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage.unwrap_or_else(|| Usage::estimated(self.request_bytes, self.said_bytes))
     }
 
     fn event(&mut self, name: &str, json: &str) {
@@ -62,7 +68,7 @@ impl AnthropicEncoder {
 
     fn begin(&mut self) {
         if !std::mem::replace(&mut self.begun, true) {
-            let json = start(&self.id, &self.model);
+            let json = start(&self.id, &self.model, &self.usage());
             self.event("message_start", &json);
         }
     }
@@ -217,6 +223,11 @@ impl AnthropicEncoder {
 
 impl StreamEncoder for AnthropicEncoder {
     fn encode(&mut self, events: &[ChatEvent]) -> Bytes {
+        if !self.begun {
+            // Some have counted the input before they begin.
+            let usage = |event: &ChatEvent| if let ChatEvent::Usage(usage) = event { Some(*usage) } else { None };
+            self.usage = events.iter().find_map(usage).or(self.usage);
+        }
         for event in events {
             match event {
                 ChatEvent::Started { id, model, .. } => {
@@ -243,7 +254,7 @@ impl StreamEncoder for AnthropicEncoder {
             self.close();
         }
         let finish = self.finish.take().unwrap_or_default();
-        let usage = self.usage.unwrap_or_else(|| estimate(self.said_bytes));
+        let usage = self.usage();
         let json = format!(
             r#"{{"type":"message_delta","delta":{{"stop_reason":"{}","stop_sequence":null}},"usage":{}}}"#,
             stop_reason(&finish, self.called),
