@@ -161,6 +161,15 @@ pub enum ChatEvent {
         /// JSON of the answering dialect.
         json: JsonText,
     },
+    /// A part that the hub does not model, whole: as [`PartKind::Opaque`](super::PartKind::Opaque).
+    Opaque {
+        /// From 0.
+        choice: u32,
+        /// The dialect it is written in.
+        dialect: &'static str,
+        /// The part as that dialect has it.
+        json: JsonText,
+    },
     /// One choice has ended.
     Finished {
         /// From 0.
@@ -217,6 +226,7 @@ impl ChatEvent {
             | Self::ReasoningBlock { choice, .. }
             | Self::Citation { choice, .. }
             | Self::Logprobs { choice, .. }
+            | Self::Opaque { choice, .. }
             | Self::Finished { choice, .. }
             | Self::ToolCall(ToolCallDelta { choice, .. }) => Some(*choice),
             Self::Started { .. } | Self::Usage(_) | Self::Done => None,

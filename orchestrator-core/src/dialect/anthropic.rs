@@ -53,6 +53,8 @@ const EXTRA: &str = "anthropic.";
 const OWN: &str = "anthropic";
 /// Opaque fields of the part before.
 const OPAQUE_FIELDS: &str = "anthropic.part";
+/// In a stream: the sequence that ended it.
+const OPAQUE_END: &str = "anthropic.stop_sequence";
 
 /// Anthropic Messages.
 #[derive(Clone, Copy, Debug)]
@@ -134,3 +136,8 @@ impl Wire for Anthropic {
         Some(Bytes::from_static(b"event: ping\ndata: {\"type\": \"ping\"}\n\n"))
     }
 }
+
+#[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
+mod tests;

@@ -66,6 +66,8 @@ pub(super) struct Delta<'a> {
     #[serde(borrow)]
     pub(super) citation: Option<&'a RawValue>,
     pub(super) stop_reason: Option<String>,
+    #[serde(borrow)]
+    pub(super) stop_sequence: Option<&'a RawValue>,
 }
 
 /// The block that opens.

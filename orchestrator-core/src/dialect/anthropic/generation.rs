@@ -101,13 +101,14 @@ impl Generation {
     /// The nearest effort that is taken; `None` when there are none.
     pub(super) fn effort(&self, wanted: &str) -> Option<&'static str> {
         let taken = self.efforts.iter().find(|effort| **effort == wanted);
-        taken.or_else(|| match wanted {
-            "minimal" => self.efforts.first(),
-            // More than the most, or between the most and what comes before it.
-            "xhigh" | "max" => self.efforts.iter().rfind(|effort| **effort != "max"),
-            _ => None,
-        })
-        .copied()
+        taken
+            .or_else(|| match wanted {
+                "minimal" => self.efforts.first(),
+                // More than the most, or between the most and what comes before it.
+                "xhigh" | "max" => self.efforts.iter().rfind(|effort| **effort != "max"),
+                _ => None,
+            })
+            .copied()
     }
 }
 

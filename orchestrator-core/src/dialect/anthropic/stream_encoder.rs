@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::{
-    citation,
+    OPAQUE_END, OWN, citation,
     reply::{start, stop_reason},
     usage,
     write::redacted,
@@ -20,8 +20,8 @@ use crate::{
     dialect::{
         Dialect, StreamEncoder,
         json::{ObjectWriter, checked},
-        seal,
-        splice::quoted,
+        scan, seal,
+        splice::{Edit, quoted, splice},
     },
 };
 
@@ -44,6 +44,8 @@ pub(super) struct AnthropicEncoder {
     called: bool,
     held: VecDeque<ChatEvent>,
     finish: Option<Finish>,
+    /// JSON: the sequence that ended it.
+    stop_sequence: Option<String>,
     usage: Option<Usage>,
     request_bytes: usize,
     said_bytes: usize,
@@ -164,8 +166,27 @@ impl AnthropicEncoder {
                 self.delta("citations_delta", "citation", &citation::write(&citation));
             }
             ChatEvent::ToolCall(delta) => self.call(delta),
+            ChatEvent::Opaque { dialect: OWN, json, .. } => self.opaque(&json),
             _ => {}
         }
+    }
+
+    /// A block of another kind, as its dialect has it: an input comes as Anthropic sends one, behind the beginning.
+    fn opaque(&mut self, json: &str) {
+        self.close();
+        let input = scan::entries(json).ok().and_then(|members| {
+            let input = members.into_iter().find(|(name, _)| name == "input");
+            input.map(|(_, json)| json.to_owned()).filter(|json| json.starts_with('{'))
+        });
+        let bare = [Edit::Set("input".to_owned(), "{}".to_owned())];
+        match input.as_ref().and_then(|_| splice(json.as_bytes(), &bare).ok()) {
+            Some(begun) => self.open(None, &String::from_utf8_lossy(&begun)),
+            None => self.open(None, json),
+        }
+        if let Some(input) = input {
+            self.delta("input_json_delta", "partial_json", &quoted(&input));
+        }
+        self.stop();
     }
 
     fn text(&mut self, text: &str) {
@@ -225,7 +246,8 @@ impl StreamEncoder for AnthropicEncoder {
     fn encode(&mut self, events: &[ChatEvent]) -> Bytes {
         if !self.begun {
             // Some have counted the input before they begin.
-            let usage = |event: &ChatEvent| if let ChatEvent::Usage(usage) = event { Some(*usage) } else { None };
+            let usage =
+                |event: &ChatEvent| if let ChatEvent::Usage(usage) = event { Some(*usage) } else { None };
             self.usage = events.iter().find_map(usage).or(self.usage);
         }
         for event in events {
@@ -237,6 +259,9 @@ impl StreamEncoder for AnthropicEncoder {
                 }
                 ChatEvent::Usage(usage) => self.usage = Some(*usage),
                 ChatEvent::Finished { choice: 0, finish } => self.finish = Some(finish.clone()),
+                ChatEvent::Opaque { choice: 0, dialect: OPAQUE_END, json } => {
+                    self.stop_sequence = Some(json.clone());
+                }
                 // Messages have one choice.
                 event if event.choice() == Some(0) => self.take(event.clone()),
                 _ => {}
@@ -256,8 +281,9 @@ impl StreamEncoder for AnthropicEncoder {
         let finish = self.finish.take().unwrap_or_default();
         let usage = self.usage();
         let json = format!(
-            r#"{{"type":"message_delta","delta":{{"stop_reason":"{}","stop_sequence":null}},"usage":{}}}"#,
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"{}","stop_sequence":{}}},"usage":{}}}"#,
             stop_reason(&finish, self.called),
+            self.stop_sequence.as_deref().unwrap_or("null"),
             usage::write(&usage, None)
         );
         self.event("message_delta", &json);

@@ -99,7 +99,8 @@ impl Live {
         match &mut self.encoder {
             None => bytes,
             Some(encoder) => {
-                let estimated = self.entry.estimated().map(|usage| encoder.encode(&[ChatEvent::Usage(usage)]));
+                let estimated =
+                    self.entry.estimated().map(|usage| encoder.encode(&[ChatEvent::Usage(usage)]));
                 let bytes = joined(bytes, &estimated.unwrap_or_default());
                 joined(bytes, &encoder.finish())
             }
