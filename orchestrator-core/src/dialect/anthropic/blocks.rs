@@ -21,12 +21,14 @@ pub(super) enum Strictness {
 }
 
 /// Server tools' blocks, and others that only Anthropic can read, by the ends of their types.
-const SERVER_BLOCKS: [&str; 7] = [
+const SERVER_BLOCKS: [&str; 9] = [
     "server_tool_use",
     "mcp_tool_use",
     "search_result",
     "container_upload",
     "tool_reference",
+    "tool_addition",
+    "tool_removal",
     "compaction",
     "fallback",
 ];

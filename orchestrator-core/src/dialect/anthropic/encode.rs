@@ -37,7 +37,7 @@ pub(super) fn request(request: &ChatRequest, target: &EncodeTarget<'_>) -> Resul
     let default = generation.default_max_tokens.saturating_add(plan.budget);
     let max = request.max_output_tokens.unwrap_or(default);
     out.plain("max_tokens", max);
-    History::of(request, &mut dropped)?.write(&mut out);
+    History::of(request, &generation, &mut dropped)?.write(&mut out);
     tools(request, &mut out)?;
     tool_choice(request, &mut out);
     if let Some(thinking) = &plan.thinking {

@@ -3,7 +3,8 @@
 //! Sources, as of November 2026: <https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking> (which models think how),
 //! <https://platform.claude.com/docs/en/build-with-claude/effort> (which efforts there are),
 //! <https://platform.claude.com/docs/en/about-claude/models/migration-guide> (sampling, one generation after the other),
-//! <https://platform.claude.com/docs/en/models/fable-5/migration-guide> (the models that always think).
+//! <https://platform.claude.com/docs/en/models/fable-5/migration-guide> (the models that always think),
+//! <https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages>.
 
 /// How a model is told how much to think.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +39,14 @@ pub(super) struct Generation {
     pub(super) sampling: Sampling,
     /// `max_tokens` for a caller who names none. Where a model thinks unasked that comes out of the same limit.
     pub(super) default_max_tokens: u32,
+    /// Instructions may stand behind a user's turn; elsewhere they go to the top.
+    pub(super) instructions_between: bool,
 }
 
 /// Generations by the version that they begin with, newest first.
-const GENERATIONS: [((u32, u32), Generation); 4] = [
-    (
-        (4, 7),
-        Generation {
-            thinking: Thinking::Adaptive,
-            efforts: &["low", "medium", "high", "xhigh", "max"],
-            sampling: Sampling::None,
-            default_max_tokens: 16_384,
-        },
-    ),
+const GENERATIONS: [((u32, u32), Generation); 5] = [
+    ((4, 8), Generation { instructions_between: true, ..OPUS_4_7 }),
+    ((4, 7), OPUS_4_7),
     (
         (4, 6),
         Generation {
@@ -58,6 +54,7 @@ const GENERATIONS: [((u32, u32), Generation); 4] = [
             efforts: &["low", "medium", "high", "max"],
             sampling: Sampling::One,
             default_max_tokens: 16_384,
+            instructions_between: false,
         },
     ),
     ((4, 1), Generation { sampling: Sampling::One, ..OLDEST }),
@@ -70,11 +67,21 @@ const OLDEST: Generation = Generation {
     efforts: &[],
     sampling: Sampling::All,
     default_max_tokens: 4096,
+    instructions_between: false,
 };
 
 /// The first model that took an effort, beside a budget.
 const OPUS_4_5: Generation =
     Generation { efforts: &["low", "medium", "high"], sampling: Sampling::One, ..OLDEST };
+
+/// The first model that refuses budgets and sampling.
+const OPUS_4_7: Generation = Generation {
+    thinking: Thinking::Adaptive,
+    efforts: &["low", "medium", "high", "xhigh", "max"],
+    sampling: Sampling::None,
+    default_max_tokens: 16_384,
+    instructions_between: false,
+};
 
 /// The families that always think.
 const ALWAYS: [&str; 2] = ["fable", "mythos"];

@@ -183,6 +183,28 @@ fn each_generation_is_told_to_think_in_its_own_way() {
 }
 
 #[test]
+fn instructions_stay_behind_a_users_turn_where_the_model_takes_them() {
+    let body = r#"{"model":"m","max_tokens":1,"system":"Top.","messages":[
+        {"role":"user","content":"a"},{"role":"system","content":"One."},{"role":"system","content":"Two."},
+        {"role":"assistant","content":"b"},{"role":"system","content":"Three."},{"role":"user","content":"c"},{"role":"system","content":"Four."}]}"#;
+    let told = |model: &str| {
+        let (body, dropped) = encoded(&decoded(body), model);
+        let turns = body["messages"].as_array().unwrap().iter();
+        let roles: Vec<String> = turns
+            .map(|turn| {
+                format!("{}{}", turn["role"].as_str().unwrap(), turn["content"].as_array().unwrap().len())
+            })
+            .collect();
+        (roles.join(" "), body["system"].as_array().map(Vec::len), dropped)
+    };
+    let (roles, top, dropped) = told("claude-opus-4-8");
+    assert_eq!((roles.as_str(), top), ("user1 system2 assistant1 user1 system1", Some(2)));
+    assert_eq!(dropped, ["messages[5].role"]);
+    let (roles, top, dropped) = told("claude-opus-4-7");
+    assert_eq!((roles.as_str(), top, dropped.len()), ("user1 assistant1 user1", Some(5), 4));
+}
+
+#[test]
 fn bad_input_names_the_path_of_the_field() {
     let with = |field: &str, json: &str| {
         format!(
