@@ -144,12 +144,37 @@ async fn a_key_is_taken_from_each_of_its_places_and_goes_nowhere() {
                 let default = (name == "anthropic-version").then_some("2023-06-01");
                 assert_eq!(request.header(name), if at < 4 { Some(value) } else { default }, "{name}");
             }
+            let versions = request.headers.iter().filter(|(name, _)| name == "anthropic-version").count();
+            assert_eq!(versions, 1, "one version is meant");
             let all = format!("{:?} {:?}", request.headers, request.body);
             assert!(!all.contains(CLIENT_KEY) && !all.contains("x-app"), "{all}");
             assert_eq!(request.body, ask(false).replace("\"m\"", &format!("\"{UPSTREAM}\"")));
         }
         stage.gateway.stop().await;
     }
+}
+
+#[tokio::test]
+async fn what_another_vendor_has_thought_stays_with_the_gateway_and_the_betas_go_along() {
+    let stage = Stage::start(Channel::Embedded).await;
+    stage.first.route("", answer_of("anthropic_stream_server_tools"));
+    // base64 of `orc-seal:gemini:sig`.
+    let thought = json!({"type": "thinking", "thinking": "", "signature": "b3JjLXNlYWw6Z2VtaW5pOnNpZw=="});
+    let said = json!({"role": "assistant", "content": [thought, {"type": "text", "text": "Hi."}]});
+    let user = |text: &str| json!({"role": "user", "content": text});
+    let body =
+        json!({"model": "m", "max_tokens": 9, "stream": true, "messages": [user("a"), said, user("b")]});
+    let headers = [("anthropic-beta", "a-1")];
+    let answer = stage.gateway.client.send(Method::POST, PATH, &headers, Bytes::from(body.to_string())).await;
+    let seen = stage.first.seen().remove(0);
+    assert_eq!(seen.header("anthropic-beta"), Some("a-1"));
+    assert_eq!(seen.json()["messages"][1]["content"], json!([{"type": "text", "text": "Hi."}]));
+    // Through the hub the blocks of Anthropic's own tools arrive too.
+    let heard = events(&answer.text());
+    let blocks: Vec<&str> =
+        heard.iter().filter_map(|event| event["content_block"]["type"].as_str()).collect();
+    assert_eq!(blocks, ["server_tool_use", "web_search_tool_result", "text"], "{}", answer.text());
+    assert_eq!(heard[0]["message"]["usage"]["input_tokens"], 25);
 }
 
 #[tokio::test]
