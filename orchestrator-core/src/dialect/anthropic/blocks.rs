@@ -53,7 +53,7 @@ pub(super) fn content(json: &str, path: &str, strictness: Strictness) -> Result<
 fn block(json: &str, path: &str, strictness: Strictness, parts: &mut Vec<Part>) -> Result<()> {
     let mut fields = Fields::parse(json, path)?;
     let kind = fields.required_string("type")?;
-    let opaque = || PartKind::Opaque { dialect: OWN.to_owned(), json: json.to_owned() };
+    let opaque = || Part::from(PartKind::Opaque { dialect: OWN.to_owned(), json: json.to_owned() });
     let mut citations = Vec::new();
     let kind = match kind.as_str() {
         "text" => {
@@ -71,7 +71,10 @@ fn block(json: &str, path: &str, strictness: Strictness, parts: &mut Vec<Part>) 
                     medium.filename = fields.string("title")?;
                     PartKind::File(medium)
                 }
-                None => return keep(opaque(), parts),
+                None => {
+                    parts.push(opaque());
+                    return Ok(());
+                }
             }
         }
         "thinking" => {
@@ -86,7 +89,10 @@ fn block(json: &str, path: &str, strictness: Strictness, parts: &mut Vec<Part>) 
         }
         "tool_use" => PartKind::ToolCall(call(&mut fields, parts)?),
         "tool_result" => PartKind::ToolResult(result(&mut fields, strictness)?),
-        other if strictness == Strictness::Answer || is_servers(other) => return keep(opaque(), parts),
+        other if strictness == Strictness::Answer || is_servers(other) => {
+            parts.push(opaque());
+            return Ok(());
+        }
         _ => return Err(must_be(&fields.path_of("type"), "a type of block that Anthropic publishes")),
     };
     let cache_control = fields.take("cache_control").map(str::to_owned);
@@ -99,11 +105,6 @@ fn block(json: &str, path: &str, strictness: Strictness, parts: &mut Vec<Part>) 
         }
         parts.push(PartKind::Opaque { dialect: OPAQUE_FIELDS.to_owned(), json: rest.finish() }.into());
     }
-    Ok(())
-}
-
-fn keep(kind: PartKind, parts: &mut Vec<Part>) -> Result<()> {
-    parts.push(kind.into());
     Ok(())
 }
 

@@ -392,7 +392,7 @@ fn every_error_is_read_and_passes_as_it_is() {
         let error = Anthropic.read_error(&answer);
         assert_eq!((error.kind, error.status()), (kind, status), "{status}");
         assert_eq!(Anthropic.render_error(&error, "req"), body, "{status}");
-        assert_eq!(error.message.contains("x-api-key"), false, "our words about our key");
+        assert!(!error.message.contains("x-api-key"), "our words about our key");
         let event = Anthropic.render_error_event(&error, "req");
         assert_eq!(event, format!("event: error\ndata: {}\n\n", String::from_utf8_lossy(&body)));
         let theirs: Value = serde_json::from_slice(&OpenAiChat.render_error(&error, "req")).unwrap();

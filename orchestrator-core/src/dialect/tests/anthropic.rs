@@ -208,7 +208,8 @@ fn recorded_requests_are_understood_and_come_back_the_same() {
             quirks: Quirks::NONE,
         };
         let encoded = wire().encode_request(&hub, &target).unwrap();
-        let moved = |path: &String| path.starts_with("messages[") && path.ends_with(".role");
+        // Instructions in the middle have moved to the top.
+        let moved = |path: &String| path.strip_suffix(".role").is_some_and(|it| it.starts_with("messages["));
         assert!(encoded.dropped.iter().all(moved), "{file}: {:?}", encoded.dropped);
         let again = wire().decode_request(&encoded.body).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert_eq!(compared(again), compared(hub), "{file}");
