@@ -1,8 +1,8 @@
 //! The edge's own errors, in the envelope of the vendor whose path was called. Everything else is rendered by the core, in the
 //! caller's dialect.
 //!
-//! OpenAI: `{"error":{"message","type","param","code"}}`. Anthropic: `{"type":"error","error":{"type","message"}}`. Gemini:
-//! `{"error":{"code","message","status"}}`.
+//! OpenAI: `{"error":{"message","type","param","code"}}`. Anthropic: `{"type":"error","error":{"type","message"},"request_id"}`.
+//! Gemini: `{"error":{"code","message","status"}}`.
 
 use axum::{
     body::Body,
@@ -186,8 +186,8 @@ impl EdgeError {
         }
     }
 
-    /// The envelope as JSON text.
-    pub(crate) fn envelope(&self, voice: Voice) -> String {
+    /// The envelope as JSON text; `request_id` is the answer's own.
+    pub(crate) fn envelope(&self, voice: Voice, request_id: &str) -> String {
         let Self { message, kind, param, code, .. } = self;
         let error = match voice {
             Voice::OpenAi => json!({ "message": message, "type": kind, "param": param, "code": code }),
@@ -197,7 +197,9 @@ impl EdgeError {
             }
         };
         match voice {
-            Voice::Anthropic => json!({ "type": "error", "error": error }).to_string(),
+            Voice::Anthropic => {
+                json!({ "type": "error", "error": error, "request_id": request_id }).to_string()
+            }
             _ => json!({ "error": error }).to_string(),
         }
     }
@@ -235,11 +237,11 @@ fn google_status(status: StatusCode) -> &'static str {
 }
 
 /// Tells an error of the edge in the envelope of whoever called.
-pub(crate) fn retell(response: Response, voice: Voice) -> Response {
+pub(crate) fn retell(response: Response, voice: Voice, request_id: &str) -> Response {
     let Some(error) = response.extensions().get::<EdgeError>().filter(|_| voice != Voice::OpenAi) else {
         return response;
     };
-    let body = Body::from(error.envelope(voice));
+    let body = Body::from(error.envelope(voice, request_id));
     let (mut head, _) = response.into_parts();
     head.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(head, body)
@@ -248,7 +250,7 @@ pub(crate) fn retell(response: Response, voice: Voice) -> Response {
 impl IntoResponse for EdgeError {
     fn into_response(self) -> Response {
         let json = HeaderValue::from_static("application/json");
-        let body = self.envelope(Voice::OpenAi);
+        let body = self.envelope(Voice::OpenAi, "");
         let mut response = (self.status, [(header::CONTENT_TYPE, json)], body).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -15,6 +15,7 @@ use orchestrator_proto::v1::orchestrate_client::OrchestrateClient;
 use crate::{
     Edge,
     error::{EdgeError, Voice},
+    layers::RequestId,
 };
 
 pub(crate) use request::KEY_HEADERS;
@@ -71,6 +72,7 @@ pub(crate) async fn invoke_at(
     let (head, body) = request.into_parts();
     let voice = Voice::of(head.uri.path(), &head.headers);
     let mut message = request::describe(target, place.path_args, &head)?;
+    let request_id = head.extensions.get::<RequestId>().map(RequestId::to_string).unwrap_or_default();
     let body = edge.bodies.read(&head.headers, body).await?;
     message.body = body.bytes;
     let mut call = tonic::Request::new(message);
@@ -86,7 +88,7 @@ pub(crate) async fn invoke_at(
     // From here on the core answers: whatever it needed of the body, it has.
     drop(body.share);
     let first = first.ok_or_else(EdgeError::no_answer)?;
-    answer::answer(first, parts, voice, place.in_array).await
+    answer::answer(first, parts, (voice, request_id), place.in_array).await
 }
 
 /// A call that failed before its answer began.

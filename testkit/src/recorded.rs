@@ -153,6 +153,14 @@ pub fn of_gemini() -> Vec<Recording> {
     all
 }
 
+/// Those of Anthropic's Messages, Vertex included, on the same terms as [`everything`].
+pub fn of_anthropic() -> Vec<Recording> {
+    let mut all = fixtures::load().expect("the fixtures are readable");
+    all.extend(find().map(|dir| load(&dir).expect("the recordings are readable")).unwrap_or_default());
+    all.retain(|recording| ["messages", "vertex_raw_predict"].contains(&recording.endpoint.as_str()));
+    all
+}
+
 /// A stream of Gemini's as server-sent events, whichever form it was recorded in.
 pub fn as_events(recording: &Recording) -> Bytes {
     let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(&recording.body) else {

@@ -83,7 +83,7 @@ pub fn prepare(job: &Job, target: &Target, kind: &dyn ProviderKind) -> Result<Pr
         same,
         injected_usage: same && wants_usage && !job.facts.include_usage,
         uri: uri(&target.base_url, &kind.path(&asked))?,
-        headers: headers(job, target, same, kind.headers(dialect)),
+        headers: headers(job, target, own == Some(dialect), kind.headers(dialect)),
         body,
         dropped,
     })
@@ -101,8 +101,9 @@ fn uri(base_url: &str, path: &str) -> Result<Uri> {
         .map_err(|_| Error::new(ErrorKind::ProviderFailed, "the provider's base URL is not a URL"))
 }
 
-/// Ours, then what the kind needs, then the caller's where it speaks the same dialect, then the provider's own, which win.
-fn headers(job: &Job, target: &Target, same: bool, needed: &[(&'static str, &'static str)]) -> HeaderMap {
+/// Ours, then what the kind needs, then the caller's where the provider is asked in the caller's dialect, then the provider's own.
+/// The last one of a name wins.
+fn headers(job: &Job, target: &Target, own: bool, needed: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(6 + target.headers.len());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if job.facts.stream { "text/event-stream" } else { "application/json" };
@@ -114,8 +115,9 @@ fn headers(job: &Job, target: &Target, same: bool, needed: &[(&'static str, &'st
     for &(name, value) in needed {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    if same {
-        headers.extend(job.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let shown = own.then_some(&job.headers);
+    for (name, value) in shown.into_iter().flatten() {
+        headers.insert(name.clone(), value.clone());
     }
     for (name, value) in &*target.headers {
         headers.insert(name.clone(), value.clone());

@@ -92,6 +92,17 @@ pub struct Usage {
     pub completion_audio: u64,
 }
 
+/// The usual rule of thumb for English text (OpenAI's help pages).
+const BYTES_PER_TOKEN: u64 = 4;
+
+impl Usage {
+    /// What a request and an answer of so many bytes come to where nobody counted. Callers and the ledger are told the same.
+    pub fn estimated(request_bytes: usize, answer_bytes: usize) -> Self {
+        let tokens = |bytes: usize| (bytes as u64).div_ceil(BYTES_PER_TOKEN);
+        Self { prompt: tokens(request_bytes).max(1), completion: tokens(answer_bytes), ..Self::default() }
+    }
+}
+
 /// One piece of a streamed answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChatEvent {
@@ -150,6 +161,15 @@ pub enum ChatEvent {
         /// JSON of the answering dialect.
         json: JsonText,
     },
+    /// A part that the hub does not model, whole: as [`PartKind::Opaque`](super::PartKind::Opaque).
+    Opaque {
+        /// From 0.
+        choice: u32,
+        /// The dialect it is written in.
+        dialect: &'static str,
+        /// The part as that dialect has it.
+        json: JsonText,
+    },
     /// One choice has ended.
     Finished {
         /// From 0.
@@ -206,6 +226,7 @@ impl ChatEvent {
             | Self::ReasoningBlock { choice, .. }
             | Self::Citation { choice, .. }
             | Self::Logprobs { choice, .. }
+            | Self::Opaque { choice, .. }
             | Self::Finished { choice, .. }
             | Self::ToolCall(ToolCallDelta { choice, .. }) => Some(*choice),
             Self::Started { .. } | Self::Usage(_) | Self::Done => None,

@@ -24,6 +24,7 @@ mod media;
 
 mod encode;
 mod encode_messages;
+mod generation;
 mod thinking;
 mod write;
 
@@ -53,6 +54,8 @@ const EXTRA: &str = "anthropic.";
 const OWN: &str = "anthropic";
 /// Opaque fields of the part before.
 const OPAQUE_FIELDS: &str = "anthropic.part";
+/// In a stream: the sequence that ended it.
+const OPAQUE_END: &str = "anthropic.stop_sequence";
 
 /// What a body asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +119,8 @@ impl Wire for Anthropic {
         Box::new(stream_decoder::AnthropicDecoder::new())
     }
 
-    fn stream_encoder(&self, _facts: &Facts) -> Box<dyn StreamEncoder> {
-        Box::new(stream_encoder::AnthropicEncoder::new())
+    fn stream_encoder(&self, facts: &Facts) -> Box<dyn StreamEncoder> {
+        Box::new(stream_encoder::AnthropicEncoder::new(facts.body_bytes))
     }
 
     fn read_error(&self, answer: &ErrorAnswer<'_>) -> Error {
@@ -145,3 +148,8 @@ impl Wire for Anthropic {
         Some(Bytes::from_static(b"event: ping\ndata: {\"type\": \"ping\"}\n\n"))
     }
 }
+
+#[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
+mod tests;

@@ -124,6 +124,12 @@ impl Entry {
         (usage, written.source)
     }
 
+    /// What the caller is told of the tokens used where the provider has not counted: what is written down as well.
+    pub fn estimated(&self) -> Option<Usage> {
+        let counted = self.signals.usage.is_some();
+        (!counted).then(|| Usage::estimated(self.request_bytes, self.signals.output_bytes))
+    }
+
     /// The answer belongs to the caller from here on. A stream's beginning is written down, so that it is accounted for even if
     /// the process dies before its end.
     pub fn committed(&mut self, stream: bool) {

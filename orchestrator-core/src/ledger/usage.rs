@@ -1,6 +1,6 @@
 //! Estimates of tokens, for answers whose provider did not count: cut streams, local servers, callers who left early.
 //!
-//! Four bytes a token is the usual rule of thumb for English text (OpenAI's help pages). An estimate is always marked as one.
+//! An estimate is always marked as one.
 
 use crate::{
     call::UsageSource,
@@ -8,11 +8,9 @@ use crate::{
     ledger::record::UsageRecord,
 };
 
-const BYTES_PER_TOKEN: u64 = 4;
-
 /// An estimate of the tokens in `bytes` of text: never zero unless there is none.
 pub fn estimate(bytes: usize) -> u64 {
-    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
+    Usage::estimated(0, bytes).completion
 }
 
 /// An estimate of a prompt's tokens: messages, tools and schema by their bytes, media at a flat figure.
@@ -25,7 +23,5 @@ pub fn settle(counted: Option<Usage>, request_bytes: usize, answer_bytes: usize)
     if let Some(usage) = counted {
         return UsageRecord::new(usage, UsageSource::Provider);
     }
-    let usage =
-        Usage { prompt: estimate(request_bytes), completion: estimate(answer_bytes), ..Usage::default() };
-    UsageRecord::new(usage, UsageSource::Estimated)
+    UsageRecord::new(Usage::estimated(request_bytes, answer_bytes), UsageSource::Estimated)
 }

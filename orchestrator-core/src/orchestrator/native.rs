@@ -99,7 +99,7 @@ pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dy
                 if matches!(*reply, HubReply::Count { source: UsageSource::Estimated, .. }) {
                     headers::estimated(&mut head);
                 }
-                wire.encode_reply(&as_asked(*reply, &job, &entry))?
+                wire.encode_reply(&completed(*reply, &job, &entry))?
             }
         };
         Ok((head, body))
@@ -116,9 +116,12 @@ pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dy
     }
 }
 
-/// An answer with what only the request tells: how its vectors are to be written, and of which model they are where the provider
-/// does not say.
-fn as_asked(mut reply: HubReply, job: &Job, entry: &Entry) -> HubReply {
+/// An answer with what only the request tells: how its vectors are to be written, of which model they are where the provider does
+/// not say, and an estimate of the tokens that it did not count.
+fn completed(mut reply: HubReply, job: &Job, entry: &Entry) -> HubReply {
+    if let HubReply::Chat(reply) = &mut reply {
+        reply.usage = reply.usage.or_else(|| entry.estimated());
+    }
     if let (HubReply::Embed(reply), Ok(HubRequest::Embed(request))) = (&mut reply, job.hub()) {
         reply.encoding = request.encoding;
         if reply.model.is_empty() {

@@ -31,11 +31,11 @@ const NOT_FROM_THE_CORE: [HeaderName; 6] = [
 
 /// Turns the first part and whatever follows it into an answer.
 ///
-/// `voice`: whose envelope an error in the middle has. `in_array`: a stream of the elements of one JSON array was asked for.
+/// `voice` and `request_id`: whose envelope an error in the middle has, and what it names. `in_array`: a stream of the elements of one JSON array was asked for.
 pub(super) async fn answer(
     first: InvokeResponse,
     mut rest: Streaming<InvokeResponse>,
-    voice: Voice,
+    (voice, request_id): (Voice, String),
     in_array: bool,
 ) -> Result<Response, EdgeError> {
     let Some(head) = first.head else { return Err(EdgeError::no_answer()) };
@@ -50,8 +50,9 @@ pub(super) async fn answer(
     };
     let mut headers = headers_of(&head);
 
-    let in_parts =
-        |ready, rest| Body::new(PartsBody { ready, rest: Some(rest), framing, voice, begun: false });
+    let in_parts = |ready, rest| {
+        Body::new(PartsBody { ready, rest: Some(rest), framing, voice, request_id, begun: false })
+    };
     let body = if framing == Framing::Unknown {
         match rest.message().await {
             Ok(None) => whole(status, &mut headers, first.data),
@@ -107,6 +108,7 @@ struct PartsBody {
     rest: Option<Streaming<InvokeResponse>>,
     framing: Framing,
     voice: Voice,
+    request_id: String,
     /// Something was said already.
     begun: bool,
 }
@@ -127,7 +129,7 @@ impl PartsBody {
     /// a reset would hide it. Anything else is cut, so that half an answer never looks like a whole one.
     fn end_with(&self, status: Status) -> Result<Frame<Bytes>, Status> {
         tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core was lost in a stream");
-        let envelope = EdgeError::from_status(&status).envelope(self.voice);
+        let envelope = EdgeError::from_status(&status).envelope(self.voice, &self.request_id);
         let last = match self.framing {
             Framing::Events if self.voice == Voice::Anthropic => {
                 format!("event: error\ndata: {envelope}\n\n")

@@ -47,10 +47,13 @@ fn started(id: String, model: String, created: i64, served: &Served) -> v1::Chat
     v1::ChatEvent { kind: Some(Kind::Started(v1::ChatStarted { id, model, created_unix: created, routing })) }
 }
 
-/// After the first event. A repeated beginning has no place there, nor do `Usage` and `Done`, which `finished` says.
+/// After the first event. A repeated beginning has no place there, nor do `Usage` and `Done`, which `finished` says, nor what only
+/// one dialect has.
 fn encode_later(said: TypedEvent) -> Option<v1::ChatEvent> {
     let kind = match said {
-        TypedEvent::Event(ChatEvent::Started { .. } | ChatEvent::Usage(_) | ChatEvent::Done) => return None,
+        TypedEvent::Event(
+            ChatEvent::Started { .. } | ChatEvent::Usage(_) | ChatEvent::Opaque { .. } | ChatEvent::Done,
+        ) => return None,
         TypedEvent::Event(ChatEvent::Text { choice, text }) => Kind::Text(v1::TextDelta { choice, text }),
         TypedEvent::Event(ChatEvent::Reasoning { choice, text }) => {
             Kind::Reasoning(v1::TextDelta { choice, text })

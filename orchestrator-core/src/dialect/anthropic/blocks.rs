@@ -21,12 +21,14 @@ pub(super) enum Strictness {
 }
 
 /// Server tools' blocks, and others that only Anthropic can read, by the ends of their types.
-const SERVER_BLOCKS: [&str; 7] = [
+const SERVER_BLOCKS: [&str; 9] = [
     "server_tool_use",
     "mcp_tool_use",
     "search_result",
     "container_upload",
     "tool_reference",
+    "tool_addition",
+    "tool_removal",
     "compaction",
     "fallback",
 ];
@@ -51,7 +53,7 @@ pub(super) fn content(json: &str, path: &str, strictness: Strictness) -> Result<
 fn block(json: &str, path: &str, strictness: Strictness, parts: &mut Vec<Part>) -> Result<()> {
     let mut fields = Fields::parse(json, path)?;
     let kind = fields.required_string("type")?;
-    let opaque = || PartKind::Opaque { dialect: OWN.to_owned(), json: json.to_owned() };
+    let opaque = || Part::from(PartKind::Opaque { dialect: OWN.to_owned(), json: json.to_owned() });
     let mut citations = Vec::new();
     let kind = match kind.as_str() {
         "text" => {
@@ -70,7 +72,7 @@ fn block(json: &str, path: &str, strictness: Strictness, parts: &mut Vec<Part>) 
                     PartKind::File(medium)
                 }
                 None => {
-                    parts.push(opaque().into());
+                    parts.push(opaque());
                     return Ok(());
                 }
             }
@@ -88,7 +90,7 @@ fn block(json: &str, path: &str, strictness: Strictness, parts: &mut Vec<Part>) 
         "tool_use" => PartKind::ToolCall(call(&mut fields, parts)?),
         "tool_result" => PartKind::ToolResult(result(&mut fields, strictness)?),
         other if strictness == Strictness::Answer || is_servers(other) => {
-            parts.push(opaque().into());
+            parts.push(opaque());
             return Ok(());
         }
         _ => return Err(must_be(&fields.path_of("type"), "a type of block that Anthropic publishes")),

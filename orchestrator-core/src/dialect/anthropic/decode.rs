@@ -45,8 +45,12 @@ fn read(body: &[u8], purpose: Purpose) -> Result<ChatRequest> {
     request.stream = fields.boolean("stream")?.unwrap_or_default();
     request.include_usage = request.stream;
     request.service_tier = fields.string("service_tier")?.map(|tier| usage::read_tier(&tier).to_owned());
+    let whole = fields.peek("metadata");
     if let Some(mut metadata) = fields.object("metadata")? {
         request.end_user = metadata.string("user_id")?;
+        if metadata.has_more() {
+            extra(&mut request, "metadata", whole.unwrap_or_default().to_owned());
+        }
     }
     for (name, json) in fields.rest() {
         extra(&mut request, &name, json.to_owned());

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{EXTRA, encode_messages::History, thinking};
+use super::{
+    EXTRA,
+    encode_messages::History,
+    generation::{Generation, Sampling},
+    thinking,
+};
 use crate::{
     chat::{ChatRequest, ResponseFormat, Tool, ToolChoice},
     dialect::{
@@ -16,9 +21,6 @@ use crate::{
     error::Result,
 };
 
-/// `max_tokens` of a caller who names none: Anthropic demands it. A provider's body overrides set another.
-const DEFAULT_MAX_TOKENS: u32 = 4096;
-
 /// Extras that are woven into a field of their own instead of being set as they are.
 const WOVEN: [&str; 6] = ["tools", "tool_fields", "thinking", "model", "messages", "stream"];
 /// What `output_config` has beside what the hub knows.
@@ -27,19 +29,23 @@ const OUTPUT_CONFIG: &str = "output_config.";
 /// Writes a request.
 pub(super) fn request(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded> {
     let mut dropped = Vec::new();
-    let plan = thinking::plan(request, target.model, &mut dropped)?;
+    let generation = Generation::of(target.model);
+    let plan = thinking::plan(request, &generation, &mut dropped)?;
     let mut out = ObjectWriter::new();
     out.string("model", target.model);
-    let max = request.max_output_tokens.unwrap_or(DEFAULT_MAX_TOKENS.saturating_add(plan.budget));
+    // Anthropic demands it.
+    let default = generation.default_max_tokens.saturating_add(plan.budget);
+    let max = request.max_output_tokens.unwrap_or(default);
     out.plain("max_tokens", max);
-    History::of(request, &mut dropped)?.write(&mut out);
+    History::of(request, &generation, &mut dropped)?.write(&mut out);
     tools(request, &mut out)?;
     tool_choice(request, &mut out);
     if let Some(thinking) = &plan.thinking {
         out.raw("thinking", thinking);
     }
     output_config(request, &plan, &mut out, &mut dropped)?;
-    sampling(request, &plan, &mut out, &mut dropped);
+    sampling(request, &generation, plan.thinks, &mut out, &mut dropped);
+    stops(request, &mut out, &mut dropped);
     if let Some(user) = &request.end_user {
         out.raw("metadata", &format!("{{\"user_id\":{}}}", quoted(user)));
     }
@@ -86,17 +92,40 @@ fn service_tier(request: &ChatRequest, out: &mut ObjectWriter, dropped: &mut Vec
     }
 }
 
-/// Anthropic's temperature ends at 1: what is above is 1. A model that thinks takes neither it nor `top_k`.
-fn sampling(request: &ChatRequest, plan: &thinking::Plan, out: &mut ObjectWriter, dropped: &mut Vec<String>) {
-    match request.temperature {
-        Some(temperature) if plan.thinks && temperature < 1.0 => dropped.push("temperature".to_owned()),
-        temperature => out.optional_number("temperature", temperature.map(|it| it.clamp(0.0, 1.0))),
+/// Anthropic's temperature ends at 1: what is above is 1, which is also what a model takes that thinks, or takes no other. Of one that
+/// thinks `top_p` may be little below 1.
+fn sampling(
+    request: &ChatRequest,
+    generation: &Generation,
+    thinks: bool,
+    out: &mut ObjectWriter,
+    dropped: &mut Vec<String>,
+) {
+    let refuses = generation.sampling == Sampling::None;
+    let mut temperature = request.temperature.map(|temperature| temperature.clamp(0.0, 1.0));
+    if let Some(said) = temperature.take_if(|_| refuses || thinks) {
+        if said < 1.0 {
+            dropped.push("temperature".to_owned());
+        } else if !refuses {
+            temperature = Some(1.0);
+        }
     }
-    out.optional_number("top_p", request.top_p);
+    out.optional_number("temperature", temperature);
+    let beside_temperature = generation.sampling == Sampling::One && temperature.is_some();
+    match request.top_p {
+        Some(top_p) if refuses && top_p >= 1.0 => {}
+        Some(top_p) if refuses || beside_temperature || (thinks && top_p < 0.95) => {
+            dropped.push("top_p".to_owned());
+        }
+        top_p => out.optional_number("top_p", top_p),
+    }
     match request.top_k {
-        Some(_) if plan.thinks => dropped.push("top_k".to_owned()),
+        Some(_) if refuses || thinks => dropped.push("top_k".to_owned()),
         top_k => out.optional_plain("top_k", top_k),
     }
+}
+
+fn stops(request: &ChatRequest, out: &mut ObjectWriter, dropped: &mut Vec<String>) {
     // Anthropic refuses sequences of nothing but space.
     let mut stops: Vec<String> = Vec::new();
     for (at, stop) in request.stop.iter().enumerate() {

@@ -1,6 +1,9 @@
 //! The hub's messages as Anthropic's: instructions on top, one message a turn, results of tools in front of their message.
 
-use super::write::{Reader, Written, blocks};
+use super::{
+    generation::Generation,
+    write::{Reader, Written, blocks},
+};
 use crate::{
     chat::{ChatRequest, Message, PartKind, Role},
     dialect::json::{ObjectWriter, array},
@@ -24,8 +27,12 @@ struct Turn {
 }
 
 impl History {
-    /// Reads the messages of a request. Instructions in the middle go to the top too: not every model takes them where they are.
-    pub(super) fn of(request: &ChatRequest, dropped: &mut Vec<String>) -> Result<Self> {
+    /// Reads the messages of a request. Instructions in the middle go to the top too where the model does not take them there.
+    pub(super) fn of(
+        request: &ChatRequest,
+        generation: &Generation,
+        dropped: &mut Vec<String>,
+    ) -> Result<Self> {
         let mut history = Self::default();
         for (at, message) in request.messages.iter().enumerate() {
             let path = format!("messages[{at}]");
@@ -34,6 +41,12 @@ impl History {
             }
             let written = blocks(&message.parts, Reader::Provider, &path, dropped)?;
             match message.role {
+                Role::System | Role::Developer
+                    if generation.instructions_between
+                        && history.may_instruct(&request.messages[at + 1..]) =>
+                {
+                    history.turn("system", written);
+                }
                 Role::System | Role::Developer => {
                     if !history.turns.is_empty() {
                         dropped.push(format!("{path}.role"));
@@ -53,6 +66,13 @@ impl History {
             history.turns.push(Turn { role: "user", results: Vec::new(), blocks });
         }
         Ok(history)
+    }
+
+    /// Instructions stand behind a user's turn, before the assistant's or at the end.
+    fn may_instruct(&self, later: &[Message]) -> bool {
+        let next = later.iter().find(|message| !matches!(message.role, Role::System | Role::Developer));
+        self.turns.last().is_some_and(|turn| turn.role != "assistant")
+            && next.is_none_or(|message| message.role == Role::Assistant)
     }
 
     fn instruct(&mut self, message: &Message, written: Vec<Written>) {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::{error::stream_error, finish, usage::Counts};
 use crate::{
     call::Signals,
+    chat::Usage,
     dialect::{events::Event, scan},
 };
 
@@ -65,6 +66,8 @@ pub(super) struct Delta<'a> {
     #[serde(borrow)]
     pub(super) citation: Option<&'a RawValue>,
     pub(super) stop_reason: Option<String>,
+    #[serde(borrow)]
+    pub(super) stop_sequence: Option<&'a RawValue>,
 }
 
 /// The block that opens.
@@ -132,6 +135,11 @@ impl Reader {
         };
         let signals = self.signals(&said);
         (Reading::Said(Box::new(said)), signals)
+    }
+
+    /// What was counted so far.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.counts.usage()
     }
 
     fn signals(&mut self, said: &Said<'_>) -> Signals {

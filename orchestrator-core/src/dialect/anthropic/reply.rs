@@ -88,7 +88,8 @@ pub(super) fn encode(reply: &ChatReply) -> Result<Bytes> {
     let extra = |name: &str| reply.extras.get(&format!("{EXTRA}{name}"));
     let stop = extra("stop_sequence").map_or("null", String::as_str);
     out.raw("stop_sequence", checked(stop, "extras.anthropic.stop_sequence")?);
-    let estimated = || estimate(content.iter().map(String::len).sum());
+    // Clients demand it. Whoever knows the request has put an estimate there if nobody counted.
+    let estimated = || Usage::estimated(0, content.iter().map(String::len).sum());
     out.raw("usage", &usage::write(&reply.usage.unwrap_or_else(estimated), reply.service_tier.as_deref()));
     for (name, json) in &reply.extras {
         if let Some(field) = name.strip_prefix(EXTRA).filter(|field| *field != "stop_sequence") {
@@ -106,15 +107,10 @@ pub(super) fn stop_reason(finish: &Finish, called: bool) -> &str {
     }
 }
 
-/// Usage that nobody counted: clients demand a number, and none of them is zero. Four bytes are a token, roughly.
-pub(super) fn estimate(output_bytes: usize) -> Usage {
-    Usage { completion: (output_bytes as u64).div_ceil(4), ..Usage::default() }
-}
-
-/// `message_start` of a stream.
-pub(super) fn start(id: &str, model: &str) -> String {
+/// `message_start` of a stream, with what is known of its usage so far.
+pub(super) fn start(id: &str, model: &str, usage: &Usage) -> String {
     let id = quoted(if id.is_empty() { NO_ID } else { id });
-    let usage = usage::write(&Usage::default(), None);
+    let usage = usage::write(usage, None);
     format!(
         r#"{{"type":"message_start","message":{{"id":{id},"type":"message","role":"assistant","model":{},"content":[],"stop_reason":null,"stop_sequence":null,"usage":{usage}}}}}"#,
         quoted(model)

@@ -3,14 +3,20 @@
 use bytes::Bytes;
 
 use super::{
-    citation,
+    OPAQUE_END, OWN, citation,
     event::{Reader, Reading, Said},
     finish,
 };
 use crate::{
     call::{Batch, Signals},
     chat::{ChatEvent, ToolCallDelta},
-    dialect::{Dialect, StreamDecoder, events::Events, seal},
+    dialect::{
+        Dialect, StreamDecoder,
+        events::Events,
+        json::checked,
+        seal,
+        splice::{Edit, splice},
+    },
 };
 
 /// The decoder of Messages.
@@ -21,13 +27,15 @@ pub(super) struct AnthropicDecoder {
     calls: u32,
     /// The call whose block is open, and whether it has arguments yet.
     call: Option<(u64, u32, bool)>,
+    /// The open block that the hub has no word for, by its index: as it began, and its input so far.
+    opaque: Option<(u64, String, String)>,
     failed: bool,
 }
 
 impl AnthropicDecoder {
     /// A decoder at the beginning of a stream.
     pub(super) fn new() -> Self {
-        Self { first: true, reader: Reader::default(), calls: 0, call: None, failed: false }
+        Self { first: true, reader: Reader::default(), calls: 0, call: None, opaque: None, failed: false }
     }
 }
 
@@ -67,12 +75,18 @@ impl AnthropicDecoder {
                     model: message.model.clone().unwrap_or_default(),
                     created: 0,
                 });
+                // Of the output it is a placeholder, of the input it is true.
+                out.extend(self.reader.usage().map(ChatEvent::Usage));
             }
             "content_block_start" => self.block(said, out),
             "content_block_delta" => self.delta(said, out),
             "content_block_stop" => self.close(said.index, out),
             "message_delta" => {
-                let reason = said.delta.as_ref().and_then(|delta| delta.stop_reason.as_deref());
+                let delta = said.delta.as_ref();
+                if let Some(stop) = delta.and_then(|delta| delta.stop_sequence) {
+                    out.push(opaque(OPAQUE_END, stop.get()));
+                }
+                let reason = delta.and_then(|delta| delta.stop_reason.as_deref());
                 let finish = reason.map(finish::read);
                 out.extend(finish.map(|finish| ChatEvent::Finished { choice: 0, finish }));
             }
@@ -100,8 +114,12 @@ impl AnthropicDecoder {
                 let (id, name) = (Some(block.id), Some(block.name));
                 out.push(ChatEvent::ToolCall(ToolCallDelta { index, id, name, ..ToolCallDelta::default() }));
             }
-            // The hub's streams have no words for what the provider's own tools did.
-            _ => {}
+            "text" | "thinking" => {}
+            // What the provider's own tools did, and whatever else there is tomorrow.
+            _ => {
+                let json = said.content_block.map(|json| json.get().to_owned()).unwrap_or_default();
+                self.opaque = Some((said.index, json, String::new()));
+            }
         }
     }
 
@@ -125,6 +143,11 @@ impl AnthropicDecoder {
             }
             "input_json_delta" => {
                 let arguments = delta.partial_json();
+                if let Some((block, _, input)) = &mut self.opaque
+                    && *block == said.index
+                {
+                    input.push_str(&arguments);
+                }
                 if let Some((block, index, begun)) = &mut self.call
                     && *block == said.index
                     && !arguments.is_empty()
@@ -148,6 +171,14 @@ impl AnthropicDecoder {
 
     /// A call without arguments has none in its block: everybody else writes an empty object.
     fn close(&mut self, block: u64, out: &mut Vec<ChatEvent>) {
+        if let Some((_, mut json, input)) = self.opaque.take_if(|(open, _, _)| *open == block) {
+            if checked(&input, "input").is_ok()
+                && let Ok(whole) = splice(json.as_bytes(), &[Edit::Set("input".to_owned(), input)])
+            {
+                json = String::from_utf8_lossy(&whole).into_owned();
+            }
+            out.push(opaque(OWN, &json));
+        }
         if let Some((_, index, begun)) = self.call.take_if(|(open, _, _)| *open == block)
             && !begun
         {
@@ -155,4 +186,8 @@ impl AnthropicDecoder {
             out.push(ChatEvent::ToolCall(ToolCallDelta { index, arguments, ..ToolCallDelta::default() }));
         }
     }
+}
+
+fn opaque(dialect: &'static str, json: &str) -> ChatEvent {
+    ChatEvent::Opaque { choice: 0, dialect, json: json.to_owned() }
 }

@@ -2,15 +2,16 @@
 //!
 //! Anthropic's blocks never interleave. Pieces of calls may come mixed: what belongs to another block than the open call's waits
 //! until that call's arguments are whole JSON, or the answer ends. The stop reason waits for the usage, which other vendors send
-//! last; the beginning says 0, as the counts are not known yet.
+//! last. The beginning tells what is known by then: usage that a provider has counted already, else an estimate of the input, which
+//! many clients read nowhere else; the end corrects it.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use super::{
-    citation,
-    reply::{estimate, start, stop_reason},
+    OPAQUE_END, OWN, citation,
+    reply::{start, stop_reason},
     usage,
     write::redacted,
 };
@@ -19,8 +20,8 @@ use crate::{
     dialect::{
         Dialect, StreamEncoder,
         json::{ObjectWriter, checked},
-        seal,
-        splice::quoted,
+        scan, seal,
+        splice::{Edit, quoted, splice},
     },
 };
 
@@ -43,15 +44,22 @@ pub(super) struct AnthropicEncoder {
     called: bool,
     held: VecDeque<ChatEvent>,
     finish: Option<Finish>,
+    /// JSON: the sequence that ended it.
+    stop_sequence: Option<String>,
     usage: Option<Usage>,
+    request_bytes: usize,
     said_bytes: usize,
     out: String,
 }
 
 impl AnthropicEncoder {
-    /// An encoder at the beginning of a stream.
-    pub(super) fn new() -> Self {
-        Self::default()
+    /// An encoder at the beginning of a stream; `request_bytes`: what was asked, for an estimate of the input.
+    pub(super) fn new(request_bytes: usize) -> Self {
+        Self { request_bytes, ..Self::default() }
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage.unwrap_or_else(|| Usage::estimated(self.request_bytes, self.said_bytes))
     }
 
     fn event(&mut self, name: &str, json: &str) {
@@ -62,7 +70,7 @@ impl AnthropicEncoder {
 
     fn begin(&mut self) {
         if !std::mem::replace(&mut self.begun, true) {
-            let json = start(&self.id, &self.model);
+            let json = start(&self.id, &self.model, &self.usage());
             self.event("message_start", &json);
         }
     }
@@ -158,8 +166,27 @@ impl AnthropicEncoder {
                 self.delta("citations_delta", "citation", &citation::write(&citation));
             }
             ChatEvent::ToolCall(delta) => self.call(delta),
+            ChatEvent::Opaque { dialect: OWN, json, .. } => self.opaque(&json),
             _ => {}
         }
+    }
+
+    /// A block of another kind, as its dialect has it: an input comes as Anthropic sends one, behind the beginning.
+    fn opaque(&mut self, json: &str) {
+        self.close();
+        let input = scan::entries(json).ok().and_then(|members| {
+            let input = members.into_iter().find(|(name, _)| name == "input");
+            input.map(|(_, json)| json.to_owned()).filter(|json| json.starts_with('{'))
+        });
+        let bare = [Edit::Set("input".to_owned(), "{}".to_owned())];
+        match input.as_ref().and_then(|_| splice(json.as_bytes(), &bare).ok()) {
+            Some(begun) => self.open(None, &String::from_utf8_lossy(&begun)),
+            None => self.open(None, json),
+        }
+        if let Some(input) = input {
+            self.delta("input_json_delta", "partial_json", &quoted(&input));
+        }
+        self.stop();
     }
 
     fn text(&mut self, text: &str) {
@@ -217,6 +244,12 @@ impl AnthropicEncoder {
 
 impl StreamEncoder for AnthropicEncoder {
     fn encode(&mut self, events: &[ChatEvent]) -> Bytes {
+        if !self.begun {
+            // Some have counted the input before they begin.
+            let usage =
+                |event: &ChatEvent| if let ChatEvent::Usage(usage) = event { Some(*usage) } else { None };
+            self.usage = events.iter().find_map(usage).or(self.usage);
+        }
         for event in events {
             match event {
                 ChatEvent::Started { id, model, .. } => {
@@ -226,6 +259,9 @@ impl StreamEncoder for AnthropicEncoder {
                 }
                 ChatEvent::Usage(usage) => self.usage = Some(*usage),
                 ChatEvent::Finished { choice: 0, finish } => self.finish = Some(finish.clone()),
+                ChatEvent::Opaque { choice: 0, dialect: OPAQUE_END, json } => {
+                    self.stop_sequence = Some(json.clone());
+                }
                 // Messages have one choice.
                 event if event.choice() == Some(0) => self.take(event.clone()),
                 _ => {}
@@ -243,10 +279,11 @@ impl StreamEncoder for AnthropicEncoder {
             self.close();
         }
         let finish = self.finish.take().unwrap_or_default();
-        let usage = self.usage.unwrap_or_else(|| estimate(self.said_bytes));
+        let usage = self.usage();
         let json = format!(
-            r#"{{"type":"message_delta","delta":{{"stop_reason":"{}","stop_sequence":null}},"usage":{}}}"#,
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"{}","stop_sequence":{}}},"usage":{}}}"#,
             stop_reason(&finish, self.called),
+            self.stop_sequence.as_deref().unwrap_or("null"),
             usage::write(&usage, None)
         );
         self.event("message_delta", &json);

@@ -1,6 +1,9 @@
-//! How a model is told to think, which depends on its generation; its name is all that is known of that.
+//! How a model is told to think, which depends on its generation.
 
-use super::EXTRA;
+use super::{
+    EXTRA,
+    generation::{Generation, Thinking},
+};
 use crate::{
     chat::{ChatRequest, PartKind, Reasoning, Role, ToolChoice},
     dialect::{
@@ -13,6 +16,11 @@ use crate::{
 
 /// The least budget that Anthropic takes.
 const MIN_BUDGET: u32 = 1024;
+
+/// The model decides how much it thinks.
+const ADAPTIVE: &str = r#"{"type":"adaptive"}"#;
+/// It does, and the text of its thoughts is wanted.
+const SHOWN: &str = r#"{"type":"adaptive","display":"summarized"}"#;
 
 /// What a request says of thinking.
 #[derive(Debug, Default)]
@@ -27,17 +35,12 @@ pub(super) struct Plan {
     pub(super) thinks: bool,
 }
 
-/// Whether the model of that name takes `adaptive` and efforts: from 4.6 on.
-fn is_adaptive(model: &str) -> bool {
-    let mut numbers = model.split(|letter: char| !letter.is_ascii_digit()).filter(|word| !word.is_empty());
-    let major = numbers.next().and_then(|word| word.parse::<u32>().ok()).unwrap_or_default();
-    // A date is no version.
-    let minor = numbers.next().filter(|word| word.len() < 3).and_then(|word| word.parse::<u32>().ok());
-    model.contains("claude") && (major, minor.unwrap_or_default()) >= (4, 6) && major < 100
-}
-
 /// Decides it. What cannot be told is named in `dropped`.
-pub(super) fn plan(request: &ChatRequest, model: &str, dropped: &mut Vec<String>) -> Result<Plan> {
+pub(super) fn plan(
+    request: &ChatRequest,
+    generation: &Generation,
+    dropped: &mut Vec<String>,
+) -> Result<Plan> {
     let Some(reasoning) = &request.reasoning else { return Ok(Plan::default()) };
     let effort = reasoning.effort.as_deref();
     if let Some(json) = request.extras.get(&format!("{EXTRA}thinking")) {
@@ -52,46 +55,86 @@ pub(super) fn plan(request: &ChatRequest, model: &str, dropped: &mut Vec<String>
         });
     }
     if effort == Some("none") {
+        if generation.thinking == Thinking::Always {
+            dropped.push("reasoning.effort".to_owned());
+            return Ok(Plan::default());
+        }
         return Ok(Plan { thinking: Some(r#"{"type":"disabled"}"#.to_owned()), ..Plan::default() });
     }
     if impossible(request) {
         dropped.push("reasoning".to_owned());
         return Ok(Plan::default());
     }
-    if reasoning.budget_tokens.is_some() || !is_adaptive(model) {
-        return Ok(with_budget(reasoning, request.max_output_tokens, dropped));
-    }
-    let effort = effort.map(|effort| if effort == "minimal" { "low" } else { effort }.to_owned());
-    let thinks = reasoning.include_text != Some(false);
-    let thinking = thinks.then(|| r#"{"type":"adaptive"}"#.to_owned());
-    Ok(Plan { thinking, effort, budget: 0, thinks })
+    Ok(match generation.thinking {
+        Thinking::Budget => with_budget(request, reasoning, generation, dropped),
+        Thinking::Either if reasoning.budget_tokens.is_some() => {
+            with_budget(request, reasoning, generation, dropped)
+        }
+        Thinking::Either | Thinking::Adaptive | Thinking::Always => adaptive(reasoning, generation, dropped),
+    })
 }
 
-fn with_budget(reasoning: &Reasoning, max: Option<u32>, dropped: &mut Vec<String>) -> Plan {
-    let effort = reasoning.effort.as_deref();
-    if reasoning.budget_tokens.is_none() && reasoning.include_text == Some(false) {
-        // An effort without thinking was meant, which older models do not know.
+/// The effort in the words of the model.
+fn told(effort: Option<&str>, generation: &Generation, dropped: &mut Vec<String>) -> Option<String> {
+    let told = generation.effort(effort?);
+    if told.is_none() {
         dropped.push("reasoning.effort".to_owned());
-        return Plan::default();
     }
-    let wanted = reasoning.budget_tokens.unwrap_or(match effort {
-        Some("minimal" | "low") => MIN_BUDGET,
-        Some("high" | "xhigh" | "max") => 24_576,
-        _ => 8192,
+    told.map(str::to_owned)
+}
+
+/// The model decides. A budget that it refuses becomes the effort whose budget elsewhere is nearest.
+fn adaptive(reasoning: &Reasoning, generation: &Generation, dropped: &mut Vec<String>) -> Plan {
+    let of_budget = reasoning.budget_tokens.map(|budget| match budget {
+        0..=4096 => "low",
+        4097..=16_384 => "medium",
+        _ => "high",
     });
-    // Thinking must leave something of the answer's limit.
-    let budget = max.map_or(wanted, |max| wanted.min(max.saturating_sub(1)));
-    if budget < MIN_BUDGET && reasoning.budget_tokens.is_none() {
-        dropped.push("reasoning.effort".to_owned());
-        return Plan::default();
+    let effort = told(reasoning.effort.as_deref().or(of_budget), generation, dropped);
+    if reasoning.include_text == Some(false) {
+        return Plan { effort, ..Plan::default() };
     }
-    let budget = if reasoning.budget_tokens.is_some() { wanted } else { budget };
+    // The newest models keep the text of their thoughts to themselves unless they are asked for it.
+    let shown = reasoning.include_text == Some(true) && generation.thinking != Thinking::Either;
+    let thinking = if shown { SHOWN } else { ADAPTIVE };
+    Plan { thinking: Some(thinking.to_owned()), effort, budget: 0, thinks: true }
+}
+
+fn with_budget(
+    request: &ChatRequest,
+    reasoning: &Reasoning,
+    generation: &Generation,
+    dropped: &mut Vec<String>,
+) -> Plan {
+    let effort = reasoning.effort.as_deref();
+    let Some(wanted) = reasoning.budget_tokens else {
+        if reasoning.include_text == Some(false) {
+            // An effort without thinking is meant.
+            return Plan { effort: told(effort, generation, dropped), ..Plan::default() };
+        }
+        let wanted = match effort {
+            Some("minimal" | "low") => MIN_BUDGET,
+            Some("high" | "xhigh" | "max") => 24_576,
+            _ => 8192,
+        };
+        // Thinking must leave something of the answer's limit.
+        let budget = request.max_output_tokens.map_or(wanted, |max| wanted.min(max.saturating_sub(1)));
+        if budget < MIN_BUDGET {
+            dropped.push("reasoning.effort".to_owned());
+            return Plan::default();
+        }
+        return Plan { thinking: Some(enabled(budget)), effort: None, budget, thinks: true };
+    };
+    // The effort is told in a budget, unless the caller said both.
+    let effort = told(effort, generation, dropped);
+    Plan { thinking: Some(enabled(wanted)), effort, budget: wanted, thinks: true }
+}
+
+fn enabled(budget: u32) -> String {
     let mut thinking = ObjectWriter::new();
     thinking.string("type", "enabled");
     thinking.plain("budget_tokens", budget);
-    // With a budget the effort was told in it, unless the caller said both.
-    let effort = reasoning.budget_tokens.and(effort).map(str::to_owned);
-    Plan { thinking: Some(thinking.finish()), effort, budget, thinks: true }
+    thinking.finish()
 }
 
 /// Anthropic refuses thinking beside a forced tool, and in the middle of a turn whose calls were made without it.

@@ -120,7 +120,8 @@ impl GeminiEncoder {
             }
             ChatEvent::Finished { choice, finish } => self.open(*choice).finish = Some(finish.clone()),
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
-            ChatEvent::Done => {}
+            // Only the dialect that they are written in knows them.
+            ChatEvent::Opaque { .. } | ChatEvent::Done => {}
         }
     }
 

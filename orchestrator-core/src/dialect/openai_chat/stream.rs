@@ -88,7 +88,7 @@ impl ChatEncoder {
                 delta.raw("annotations", &format!("[{}]", citations::write(citation, (end, end))));
                 self.chunk(*choice, delta, None, "null", out);
             }
-            ChatEvent::Done => {}
+            ChatEvent::Opaque { .. } | ChatEvent::Done => {}
         }
     }
 
@@ -236,6 +236,7 @@ fn choice_of(event: &ChatEvent) -> Option<u32> {
         | ChatEvent::ReasoningBlock { .. }
         | ChatEvent::Citation { .. }
         | ChatEvent::Logprobs { .. }
+        | ChatEvent::Opaque { .. }
         | ChatEvent::Finished { .. }
         | ChatEvent::Usage(_)
         | ChatEvent::Done => None,

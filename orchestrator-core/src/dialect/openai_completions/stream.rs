@@ -68,6 +68,7 @@ impl StreamEncoder for CompletionsEncoder {
                 | ChatEvent::ReasoningBlock { .. }
                 | ChatEvent::Citation { .. }
                 | ChatEvent::ToolCall(_)
+                | ChatEvent::Opaque { .. }
                 | ChatEvent::Done => {}
             }
         }

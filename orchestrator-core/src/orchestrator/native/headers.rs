@@ -19,7 +19,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Headers of a provider's answer that its caller may want: what is left of the provider's limits.
-const PASSED_PREFIX: &str = "x-ratelimit-";
+const PASSED_PREFIXES: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
 
 /// A body that no provider had a part in.
 pub(super) fn plain(request_id: &str) -> Head {
@@ -45,7 +45,7 @@ pub(super) fn answered(
         insert_text(&mut headers, HeaderName::from_static("x-orchestrator-dropped"), &dropped.join(","));
     }
     for (name, value) in upstream {
-        if name.as_str().starts_with(PASSED_PREFIX) {
+        if PASSED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)) {
             headers.append(name.clone(), value.clone());
         }
     }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     attempt::{Job, UpstreamStream},
     call::Batch,
-    chat::OpenChoices,
+    chat::{ChatEvent, OpenChoices},
     dialect::{StreamEncoder, Wire},
     error::{Error, ErrorKind},
     ledger::{Entry, Outcome},
@@ -98,7 +98,12 @@ impl Live {
         }
         match &mut self.encoder {
             None => bytes,
-            Some(encoder) => joined(bytes, &encoder.finish()),
+            Some(encoder) => {
+                let estimated =
+                    self.entry.estimated().map(|usage| encoder.encode(&[ChatEvent::Usage(usage)]));
+                let bytes = joined(bytes, &estimated.unwrap_or_default());
+                joined(bytes, &encoder.finish())
+            }
         }
     }
 
