@@ -242,6 +242,8 @@ pub struct Edits<'a> {
     pub include_usage: bool,
     /// Top-level fields that the provider's options set: name and JSON text.
     pub overrides: &'a [(String, JsonText)],
+    /// Top-level fields that are meant for the gateway alone ([`crate::call::Wishes::fields`]).
+    pub taken: &'a [&'static str],
     /// Where the body's fields stand ([`Facts::outline`]), so that it is not scanned again.
     pub outline: Option<&'a Outline>,
 }

@@ -79,12 +79,18 @@ impl Job {
     /// A body in the hub's words, with what its path said.
     fn decoded(&self, dialect: Dialect, body: &Bytes) -> Result<HubRequest> {
         let mut request = dialect.wire().decode_request(body)?;
+        let taken = self.facts.wishes.iter().flat_map(|wishes| &wishes.fields);
+        let taken = taken.map(|name| format!("{}.{name}", dialect.name()));
         match &mut request {
             HubRequest::Chat(chat) => {
+                taken.for_each(|name| drop(chat.extras.remove(&name)));
                 chat.model.clone_from(&self.facts.model);
                 chat.stream = self.facts.stream;
             }
-            HubRequest::Embed(embed) => embed.model.clone_from(&self.facts.model),
+            HubRequest::Embed(embed) => {
+                taken.for_each(|name| drop(embed.extras.remove(&name)));
+                embed.model.clone_from(&self.facts.model);
+            }
         }
         Ok(request)
     }

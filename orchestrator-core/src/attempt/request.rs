@@ -53,6 +53,7 @@ pub fn prepare(job: &Job, target: &Target, kind: &dyn ProviderKind) -> Result<Pr
                 model: &target.upstream_model,
                 include_usage: wants_usage && !job.facts.include_usage,
                 overrides: &target.overrides,
+                taken: job.facts.wishes.as_deref().map_or(&[], |wishes| &wishes.fields),
                 outline: job.facts.outline.as_ref(),
             };
             (dialect.wire().splice(body, &edits)?, Vec::new())

@@ -79,8 +79,8 @@ impl Wire for OpenAiResponses {
 
     fn splice(&self, body: &Bytes, edits: &Edits<'_>) -> Result<Bytes> {
         // Usage comes with every answer: there is nothing to ask for.
-        let mut list: Vec<Edit> =
-            edits.overrides.iter().map(|(key, json)| Edit::Set(key.clone(), json.clone())).collect();
+        let mut list: Vec<Edit> = edits.taken.iter().map(|name| Edit::Remove((*name).to_owned())).collect();
+        list.extend(edits.overrides.iter().map(|(key, json)| Edit::Set(key.clone(), json.clone())));
         list.push(Edit::Set("model".to_owned(), quoted(edits.model)));
         splice::splice(body, &list)
     }

@@ -1,8 +1,11 @@
 //! From a call to a job with a plan: facts, caller, route. Everything that can be refused before a provider is asked is refused
 //! here, and every refusal has its record too.
 
+mod choice;
+
 use std::sync::Arc;
 
+use self::choice::Choice;
 use super::{Orchestrator, unknown_model};
 use crate::{
     admission,
@@ -16,7 +19,7 @@ use crate::{
     chat::{ChatRequest, PartKind, ResponseFormat},
     dialect::{Dialect, Operation},
     embedding::{EmbedInput, EmbedRequest},
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     ledger::{Entry, Outcome},
     origins::Keeper,
     routing::{self, Plan},
@@ -95,17 +98,27 @@ impl Orchestrator {
         operation: Operation,
     ) -> Result<Plan> {
         admission::authorize(caller, operation, &facts.model)?;
-        if !call.about.providers.is_empty() {
-            let message = "this API key may not choose providers";
-            return Err(
-                Error::new(ErrorKind::PermissionDenied, message).with_param("x-orchestrator-providers")
-            );
+        let choice = Choice::of(&call.about, facts);
+        if let Some(choice) = &choice {
+            choice.admit(caller, catalog)?;
         }
-        let first = route(catalog, caller, &facts.model)?;
-        let mut routes = vec![Arc::clone(&first)];
-        // A fall-back that is not there any more is left out: the first route may still answer.
-        routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()));
-        let plan = routing::plan(&routes, facts, operation, || self.shared.random.unit())?;
+        let routes = match (route(catalog, caller, &facts.model), &choice) {
+            (Ok(first), _) => {
+                let mut routes = vec![Arc::clone(&first)];
+                // A fall-back that is not there any more is left out: the first route may still answer.
+                routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()));
+                routes
+            }
+            (Err(_), Some(choice)) => choice.direct(catalog, caller, operation, &facts.model)?,
+            (Err(unknown), None) => return Err(unknown),
+        };
+        let mut plan = routing::plan(&routes, facts, operation, || self.shared.random.unit())?;
+        if let Some(choice) = &choice {
+            choice.narrow(&mut plan, &facts.model)?;
+        }
+        let told = call.about.retry_count.map(|retries| retries.saturating_add(1));
+        let told = told.or(facts.wishes.as_ref().and_then(|wishes| wishes.max_attempts));
+        plan.max_attempts = told.unwrap_or(plan.max_attempts);
         let Some(id) = &facts.previous_response else { return Ok(plan) };
         match self.shared.origins.find(id, self.shared.clock.now()) {
             Some(origin) if origin.api_key_id == caller.id => plan.only(&origin),
@@ -136,7 +149,8 @@ fn job(call: Call, facts: Facts, operation: Operation) -> Job {
     let mut job = Job::new(call.request_id, call.input, facts, operation);
     job.headers = call.headers;
     job.strict = call.about.strict;
-    job.deadline = call.timeout.map(|timeout| call.received + timeout);
+    let wished = job.facts.wishes.as_ref().and_then(|wishes| wishes.timeout);
+    job.deadline = call.timeout.or(wished).map(|timeout| call.received + timeout);
     job
 }
 
@@ -195,6 +209,7 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         session_id: None,
         sealed: false,
         previous_response: None,
+        wishes: None,
         body_bytes: text_bytes + tool_bytes,
         outline: None,
     })

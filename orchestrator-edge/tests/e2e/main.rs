@@ -24,3 +24,4 @@ mod responses;
 mod streams;
 mod typed;
 mod waiting;
+mod wishes;

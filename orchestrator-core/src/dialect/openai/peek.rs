@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
+use super::wishes::wishes;
 use crate::dialect::json::must_be;
 use crate::{
     call::Facts,
@@ -44,6 +45,7 @@ pub(crate) fn peek(body: &Bytes, max_depth: usize, needs: Needs) -> Result<Facts
         session_id: text(&object, "prompt_cache_key")?,
         sealed: seal::is_in(body),
         previous_response: None,
+        wishes: wishes(&object)?,
         body_bytes: body.len(),
         outline: None,
     };
@@ -162,6 +164,7 @@ mod tests {
             session_id: Some("s".into()),
             sealed: false,
             previous_response: None,
+            wishes: None,
             body_bytes: body.len(),
             outline: Some(Object::scan(body.as_bytes(), 128).unwrap().into_outline()),
         };

@@ -7,7 +7,10 @@ use crate::{
     call::Facts,
     dialect::{
         json::must_be,
-        openai::peek::{boolean, filled_array, model, must_be_utf8, text},
+        openai::{
+            peek::{boolean, filled_array, model, must_be_utf8, text},
+            wishes::wishes,
+        },
         scan::{self, Object},
         seal,
     },
@@ -33,6 +36,7 @@ pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
         session_id: text(&object, "prompt_cache_key")?,
         sealed: seal::is_in(body),
         previous_response: text(&object, "previous_response_id")?,
+        wishes: wishes(&object)?,
         body_bytes: body.len(),
         outline: None,
     };
