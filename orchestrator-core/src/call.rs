@@ -155,7 +155,7 @@ pub struct About {
 /// What one scan of a body tells: all that admission, routing, rewriting and the ledger need of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// The model asked for.
+    /// The model asked for. Empty where only what its provider stores says it.
     pub model: String,
     /// Whether the answer is to be streamed.
     pub stream: bool,

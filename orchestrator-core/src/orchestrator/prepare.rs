@@ -60,7 +60,8 @@ impl Orchestrator {
         let view = shared.catalog.load();
         let caller = admission::authenticate(&call.keys, &view.keys, shared.clock.now());
         let facts = match &caller {
-            Ok(_) => facts(&call.input, shared.limits.max_json_depth),
+            Ok(caller) => facts(&call.input, shared.limits.max_json_depth)
+                .and_then(|facts| self.with_model(facts, caller)),
             Err(refused) => Err(refused.clone()),
         };
         let mut entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
@@ -85,6 +86,25 @@ impl Orchestrator {
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
                 Err(Box::new(Refusal { error, request_id: call.request_id }))
+            }
+        }
+    }
+
+    /// Facts with the model that the response before was made with, where the request names none.
+    ///
+    /// Errors: 400 when that is not known here.
+    fn with_model(&self, facts: Facts, caller: &ApiKey) -> Result<Facts> {
+        if !facts.model.is_empty() {
+            return Ok(facts);
+        }
+        let shared = &self.shared;
+        let id = facts.previous_response.as_ref();
+        let origin = id.and_then(|id| shared.origins.find(id, shared.clock.now()));
+        match origin.filter(|origin| origin.api_key_id == caller.id) {
+            Some(origin) => Ok(Facts { model: origin.model, ..facts }),
+            None => {
+                let message = "you must provide a model parameter: which one the stored prompt or response has is not known here";
+                Err(Error::invalid("model".to_owned(), message))
             }
         }
     }

@@ -121,7 +121,7 @@ async fn the_time_that_is_given_ends_a_provider_that_never_answers() {
         let stage = Stage::of_one(channel, |_| {}, json!({})).await;
         for stream in [false, true] {
             let silent = if stream { streamed(&["Hello"]) } else { whole("Hello") };
-            stage.first_answers(silent.after(Duration::from_secs(60)));
+            stage.first_answers(silent.after(Duration::from_mins(1)));
             let body = chat("m", &json!({"timeout": 0.2, "stream": stream}));
             let answer = ask(&stage, &[], &body).await;
             assert_eq!(answer.status, 504, "{channel:?}, stream {stream}: {}", answer.text());
