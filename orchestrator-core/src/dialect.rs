@@ -28,6 +28,7 @@ pub mod scan;
 pub mod seal;
 pub mod splice;
 pub(crate) mod told;
+mod vet;
 
 #[cfg(test)]
 mod tests;
@@ -193,6 +194,11 @@ pub trait Wire: Send + Sync {
 
     /// Into the hub's words. Errors name the path of the wrong field (`messages[2].role`).
     fn decode_request(&self, body: &Bytes) -> Result<HubRequest>;
+
+    /// Refuses what could not be told at all in another dialect, before anything is translated into one. Errors name the path.
+    fn vet_request(&self, _body: &Bytes) -> Result<()> {
+        Ok(())
+    }
 
     /// Out of the hub's words.
     fn encode_request(&self, request: &HubRequest, target: &EncodeTarget<'_>) -> Result<Encoded>;

@@ -34,6 +34,8 @@ pub struct Job {
     pub deadline: Option<Instant>,
     /// The request in the hub's words: decoded when the first candidate needs it, then kept for the others.
     hub: OnceLock<Result<HubRequest>>,
+    /// Whether it can be told in another dialect.
+    vetted: OnceLock<Result<()>>,
 }
 
 impl Job {
@@ -49,6 +51,7 @@ impl Job {
             keeper: None,
             deadline: None,
             hub: OnceLock::new(),
+            vetted: OnceLock::new(),
         }
     }
 
@@ -74,6 +77,17 @@ impl Job {
             }
         });
         decoded.as_ref().map_err(Clone::clone)
+    }
+
+    /// Says whether the request can be told in another dialect than the caller's.
+    ///
+    /// Errors: 400 that names what cannot.
+    pub fn vet(&self) -> Result<()> {
+        let vetted = self.vetted.get_or_init(|| match &self.input {
+            Input::Native { dialect, body, .. } => dialect.wire().vet_request(body),
+            _ => Ok(()),
+        });
+        vetted.clone()
     }
 
     /// A body in the hub's words, with what its path said.

@@ -59,6 +59,9 @@ pub fn prepare(job: &Job, target: &Target, kind: &dyn ProviderKind) -> Result<Pr
             (dialect.wire().splice(body, &edits)?, Vec::new())
         }
         _ => {
+            if own != Some(dialect) {
+                job.vet()?;
+            }
             let encode = EncodeTarget {
                 model: &target.upstream_model,
                 include_usage: wants_usage,

@@ -97,6 +97,10 @@ impl Wire for OpenAiResponses {
         Ok(HubRequest::Chat(Box::new(decode::request(body)?)))
     }
 
+    fn vet_request(&self, body: &Bytes) -> Result<()> {
+        super::vet::responses(body)
+    }
+
     fn encode_request(&self, request: &HubRequest, target: &EncodeTarget<'_>) -> Result<Encoded> {
         match request {
             HubRequest::Chat(chat) => encode::request(chat, target),
