@@ -1,6 +1,7 @@
 //! The dialects against real traffic: the project's own exchanges, and answers of OpenAI, Azure and a dozen compatible servers that
 //! other projects recorded, where those are there. What is expected is read by naive code over parsed JSON.
 
+mod client_fields;
 mod gemini;
 mod matrix;
 mod naive;
