@@ -1,8 +1,6 @@
 //! What translation costs beside the way of a caller that speaks the provider's dialect: nanoseconds a request, a whole answer and a
 //! chunk of a stream, for each pair of chat dialects. It prints the table that `docs/BENCHMARKS.md` keeps.
 
-#![expect(missing_docs, reason = "a program")]
-
 mod samples;
 
 use std::{fmt::Write as _, hint::black_box, process::ExitCode, time::Duration};

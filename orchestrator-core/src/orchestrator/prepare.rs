@@ -100,13 +100,12 @@ impl Orchestrator {
         let shared = &self.shared;
         let id = facts.previous_response.as_ref();
         let origin = id.and_then(|id| shared.origins.find(id, shared.clock.now()));
-        match origin.filter(|origin| origin.api_key_id == caller.id) {
-            Some(origin) => Ok(Facts { model: origin.model, ..facts }),
-            None => {
-                let message = "you must provide a model parameter: which one the stored prompt or response has is not known here";
-                Err(Error::invalid("model".to_owned(), message))
-            }
+        if let Some(origin) = origin.filter(|origin| origin.api_key_id == caller.id) {
+            return Ok(Facts { model: origin.model, ..facts });
         }
+        let message =
+            "you must provide a model parameter: that of the stored prompt or response is not known here";
+        Err(Error::invalid("model".to_owned(), message))
     }
 
     fn plan(
