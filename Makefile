@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test test-clients bench ci fmt fmt-check clippy docs budgets help
+.PHONY: run test test-clients bench bench-translation ci fmt fmt-check clippy docs budgets help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -18,6 +18,9 @@ test: ## run all tests; recorded traffic beside the project is used when it is t
 test-clients: ## drive the gateway with clients from PyPI, npm and Go, and gRPC tools (needs python3; npm and go where they are)
 	@command -v $(PYTHON) >/dev/null || { echo "make test-clients needs Python 3.11 or newer with its venv: install python3 and python3-venv" >&2; exit 1; }
 	CARGO=$(CARGO) $(PYTHON) testkit/clients/run.py $(SUITES)
+
+bench-translation: ## what translating between each pair of chat dialects costs (1 minute). docs/BENCHMARKS.md
+	$(CARGO) bench --package orchestrator-core --bench translation --locked
 
 bench: ## measure beside bare hops (10 minutes; QUICK=1: 2). COMPARE=NAME=A,B: what a setting costs. docs/BENCHMARKS.md
 	$(CARGO) build --release --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-bench

@@ -63,6 +63,14 @@ pub fn may_do(caller: &ApiKey, operation: Operation) -> Result<()> {
     Err(Error::new(ErrorKind::PermissionDenied, message).with_code("operation_not_allowed"))
 }
 
+/// The name in `ApiKey.operations` of choosing the providers to ask, which goes with another operation.
+pub const CHOOSE_PROVIDERS: &str = "choose_providers";
+
+/// Says whether the caller may name the providers to ask.
+pub fn may_choose_providers(caller: &ApiKey) -> bool {
+    caller.operations.is_empty() || caller.operations.iter().any(|name| name == CHOOSE_PROVIDERS)
+}
+
 fn refused(message: &str) -> Error {
     Error::new(ErrorKind::Unauthenticated, message).with_code("invalid_api_key")
 }

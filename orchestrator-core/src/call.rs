@@ -1,5 +1,7 @@
 //! A request and its answer as the core sees them, whichever plane they came by.
 
+mod wishes;
+
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use bytes::Bytes;
@@ -14,6 +16,8 @@ use crate::{
     embedding::EmbedRequest,
     error::{Error, ErrorKind},
 };
+
+pub use wishes::Wishes;
 
 /// One request, before anything has been decided about it.
 #[derive(Clone, Debug)]
@@ -142,6 +146,8 @@ pub struct About {
     pub strict: bool,
     /// Providers that the caller names, in order of preference.
     pub providers: Vec<String>,
+    /// How often the request may be tried again; `None`: as its model says.
+    pub retry_count: Option<u32>,
     /// Where the caller called from.
     pub client_address: String,
     /// What the caller calls itself.
@@ -151,7 +157,7 @@ pub struct About {
 /// What one scan of a body tells: all that admission, routing, rewriting and the ledger need of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// The model asked for.
+    /// The model asked for. Empty where only what its provider stores says it.
     pub model: String,
     /// Whether the answer is to be streamed.
     pub stream: bool,
@@ -171,6 +177,8 @@ pub struct Facts {
     pub sealed: bool,
     /// The request goes on from a response that its provider keeps (`previous_response_id`): only that provider can answer it.
     pub previous_response: Option<String>,
+    /// What the body says to the gateway itself; `None`, as nearly always: nothing.
+    pub wishes: Option<Box<Wishes>>,
     /// The body's length: what an estimate of its tokens starts from.
     pub body_bytes: usize,
     /// Where the fields of the body stand, if it is JSON as it came.

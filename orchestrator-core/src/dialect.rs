@@ -29,6 +29,7 @@ pub mod scan;
 pub mod seal;
 pub mod splice;
 pub(crate) mod told;
+mod vet;
 
 #[cfg(test)]
 mod tests;
@@ -239,6 +240,11 @@ pub trait Wire: Send + Sync {
     /// Into the hub's words. Errors name the path of the wrong field (`messages[2].role`).
     fn decode_request(&self, body: &Bytes) -> Result<HubRequest>;
 
+    /// Refuses what could not be told at all in another dialect, before anything is translated into one. Errors name the path.
+    fn vet_request(&self, _body: &Bytes) -> Result<()> {
+        Ok(())
+    }
+
     /// Out of the hub's words.
     fn encode_request(&self, request: &HubRequest, target: &EncodeTarget<'_>) -> Result<Encoded>;
 
@@ -287,6 +293,8 @@ pub struct Edits<'a> {
     pub include_usage: bool,
     /// Top-level fields that the provider's options set: name and JSON text.
     pub overrides: &'a [(String, JsonText)],
+    /// Top-level fields that are meant for the gateway alone ([`crate::call::Wishes::fields`]).
+    pub taken: &'a [&'static str],
     /// Where the body's fields stand ([`Facts::outline`]), so that it is not scanned again.
     pub outline: Option<&'a Outline>,
 }

@@ -44,6 +44,26 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The plan with nobody but these providers, for each of its models in this order.
+    pub fn only_in_order(&mut self, names: &[&str]) {
+        let place =
+            |candidate: &Candidate| names.iter().position(|name| *candidate.target().provider_name == **name);
+        self.candidates.retain(|candidate| place(candidate).is_some());
+        let mut of_models: Vec<Vec<Candidate>> = Vec::new();
+        for candidate in self.candidates.drain(..) {
+            match of_models.last_mut() {
+                Some(group) if Arc::ptr_eq(&group[0].route, &candidate.route) => group.push(candidate),
+                _ => of_models.push(vec![candidate]),
+            }
+        }
+        for mut group in of_models {
+            group.sort_by_key(place);
+            self.candidates.extend(group);
+        }
+    }
+}
+
 /// One provider that may be asked, and the order of its keys.
 #[derive(Clone, Debug)]
 pub struct Candidate {

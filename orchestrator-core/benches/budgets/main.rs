@@ -91,6 +91,7 @@ fn spliced(body: &Bytes, facts: &Facts) -> Bytes {
         model: "gpt-4.1-mini-2025-04-14",
         include_usage: true,
         overrides: &[],
+        taken: &[],
         outline: facts.outline.as_ref(),
     };
     Dialect::OpenAiChat.wire().splice(body, &edits).expect("the sample is a request")

@@ -10,6 +10,7 @@ use orchestrator_base::config::ProviderRules;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
+    admission::CHOOSE_PROVIDERS,
     catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts, defaults},
     dialect::Operation,
     error::{Error, Result},
@@ -88,8 +89,10 @@ pub(super) fn api_key(key: &ApiKey) -> Result<()> {
     for (index, pattern) in key.models.iter().enumerate() {
         text(&format!("models[{index}]"), pattern, 1, 256)?;
     }
-    let known = [Operation::Chat, Operation::Completions, Operation::Embeddings, Operation::Models];
-    let known = known.map(Operation::name);
+    let [chat, completions, embeddings, models] =
+        [Operation::Chat, Operation::Completions, Operation::Embeddings, Operation::Models]
+            .map(Operation::name);
+    let known = [chat, completions, embeddings, models, CHOOSE_PROVIDERS];
     at_most("operations", key.operations.len(), 16)?;
     for (index, operation) in key.operations.iter().enumerate() {
         if !known.contains(&operation.as_str()) {

@@ -34,6 +34,8 @@ pub struct Job {
     pub deadline: Option<Instant>,
     /// The request in the hub's words: decoded when the first candidate needs it, then kept for the others.
     hub: OnceLock<Result<HubRequest>>,
+    /// Whether it can be told in another dialect.
+    vetted: OnceLock<Result<()>>,
 }
 
 impl Job {
@@ -49,6 +51,7 @@ impl Job {
             keeper: None,
             deadline: None,
             hub: OnceLock::new(),
+            vetted: OnceLock::new(),
         }
     }
 
@@ -76,15 +79,32 @@ impl Job {
         decoded.as_ref().map_err(Clone::clone)
     }
 
+    /// Says whether the request can be told in another dialect than the caller's.
+    ///
+    /// Errors: 400 that names what cannot.
+    pub fn vet(&self) -> Result<()> {
+        let vetted = self.vetted.get_or_init(|| match &self.input {
+            Input::Native { dialect, body, .. } => dialect.wire().vet_request(body),
+            _ => Ok(()),
+        });
+        vetted.clone()
+    }
+
     /// A body in the hub's words, with what its path said.
     fn decoded(&self, dialect: Dialect, body: &Bytes) -> Result<HubRequest> {
         let mut request = dialect.wire().decode_request(body)?;
+        let taken = self.facts.wishes.iter().flat_map(|wishes| &wishes.fields);
+        let taken = taken.map(|name| format!("{}.{name}", dialect.name()));
         match &mut request {
             HubRequest::Chat(chat) => {
+                taken.for_each(|name| drop(chat.extras.remove(&name)));
                 chat.model.clone_from(&self.facts.model);
                 chat.stream = self.facts.stream;
             }
-            HubRequest::Embed(embed) => embed.model.clone_from(&self.facts.model),
+            HubRequest::Embed(embed) => {
+                taken.for_each(|name| drop(embed.extras.remove(&name)));
+                embed.model.clone_from(&self.facts.model);
+            }
         }
         Ok(request)
     }

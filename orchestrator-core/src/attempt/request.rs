@@ -53,11 +53,15 @@ pub fn prepare(job: &Job, target: &Target, kind: &dyn ProviderKind) -> Result<Pr
                 model: &target.upstream_model,
                 include_usage: wants_usage && !job.facts.include_usage,
                 overrides: &target.overrides,
+                taken: job.facts.wishes.as_deref().map_or(&[], |wishes| &wishes.fields),
                 outline: job.facts.outline.as_ref(),
             };
             (dialect.wire().splice(body, &edits)?, Vec::new())
         }
         _ => {
+            if own != Some(dialect) {
+                job.vet()?;
+            }
             let encode = EncodeTarget {
                 model: &target.upstream_model,
                 include_usage: wants_usage,

@@ -86,7 +86,7 @@ pub struct UpstreamStream {
 }
 
 impl UpstreamStream {
-    pub(super) fn new(
+    pub(crate) fn new(
         body: AnswerBody,
         reader: Reader,
         max_event: usize,

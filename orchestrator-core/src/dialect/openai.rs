@@ -12,6 +12,7 @@ pub(crate) mod shape;
 pub(crate) mod stream;
 pub(crate) mod tap;
 pub(crate) mod usage;
+pub(super) mod wishes;
 pub(crate) mod write;
 
 pub(crate) mod error;

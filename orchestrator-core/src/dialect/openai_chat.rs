@@ -85,6 +85,10 @@ impl Wire for OpenAiChat {
         Ok(HubRequest::Chat(Box::new(decode::request(body)?)))
     }
 
+    fn vet_request(&self, body: &Bytes) -> Result<()> {
+        super::vet::chat(body)
+    }
+
     fn encode_request(&self, request: &HubRequest, target: &EncodeTarget<'_>) -> Result<Encoded> {
         match request {
             HubRequest::Chat(chat) => encode::request(chat, target),

@@ -80,8 +80,8 @@ impl Wire for OpenAiResponses {
 
     fn splice(&self, body: &Bytes, edits: &Edits<'_>) -> Result<Bytes> {
         // Usage comes with every answer: there is nothing to ask for.
-        let mut list: Vec<Edit> =
-            edits.overrides.iter().map(|(key, json)| Edit::Set(key.clone(), json.clone())).collect();
+        let mut list: Vec<Edit> = edits.taken.iter().map(|name| Edit::Remove((*name).to_owned())).collect();
+        list.extend(edits.overrides.iter().map(|(key, json)| Edit::Set(key.clone(), json.clone())));
         list.push(Edit::Set("model".to_owned(), quoted(edits.model)));
         splice::splice(body, &list)
     }
@@ -96,6 +96,10 @@ impl Wire for OpenAiResponses {
 
     fn decode_request(&self, body: &Bytes) -> Result<HubRequest> {
         Ok(HubRequest::Chat(Box::new(decode::request(body)?)))
+    }
+
+    fn vet_request(&self, body: &Bytes) -> Result<()> {
+        super::vet::responses(body)
     }
 
     fn encode_request(&self, request: &HubRequest, target: &EncodeTarget<'_>) -> Result<Encoded> {

@@ -66,7 +66,8 @@ fn edited(object: &Object<'_>, edits: &[Edit]) -> Bytes {
 /// The edits that every dialect of OpenAI's family needs on the lossless path.
 pub fn splice_openai(body: &Bytes, edits: &Edits<'_>) -> Result<Bytes> {
     let object = Object::outlined(body, edits.outline)?;
-    let mut list: Vec<Edit> = Vec::with_capacity(edits.overrides.len() + 2);
+    let mut list: Vec<Edit> = Vec::with_capacity(edits.taken.len() + edits.overrides.len() + 2);
+    list.extend(edits.taken.iter().map(|name| Edit::Remove((*name).to_owned())));
     list.extend(edits.overrides.iter().map(|(key, json)| Edit::Set(key.clone(), json.clone())));
     list.push(Edit::Set("model".to_owned(), quoted(edits.model)));
     if edits.include_usage {
@@ -213,7 +214,7 @@ mod tests {
     fn usage_is_asked_for_beside_the_callers_own_options() {
         let edit = |body: &str, overrides: &[(String, String)]| {
             let outline = Object::scan(body.as_bytes(), 128).unwrap().into_outline();
-            let edits = Edits { model: "m\"2", include_usage: true, overrides, outline: None };
+            let edits = Edits { model: "m\"2", include_usage: true, overrides, taken: &[], outline: None };
             let body = Bytes::copy_from_slice(body.as_bytes());
             let out = splice_openai(&body, &edits).unwrap();
             let outlined = splice_openai(&body, &Edits { outline: Some(&outline), ..edits }).unwrap();

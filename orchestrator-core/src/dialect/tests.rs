@@ -2,6 +2,7 @@
 //! other projects recorded, where those are there. What is expected is read by naive code over parsed JSON.
 
 mod anthropic;
+mod client_fields;
 mod gemini;
 mod matrix;
 mod naive;

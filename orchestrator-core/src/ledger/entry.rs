@@ -142,6 +142,11 @@ impl Entry {
         }
     }
 
+    /// An answer passes that was accounted for when it was made: no usage is owed.
+    pub fn passes(&mut self, status: u16) {
+        self.record.status = status;
+    }
+
     /// A part of the answer has passed.
     pub fn saw(&mut self, signals: Signals) {
         self.signals.merge(signals);

@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -18,9 +19,9 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::{Orchestrator, prepare::PreparedCall};
 use crate::{
-    attempt::{self, Committed, CommittedAnswer, Job, WholeAnswer},
+    attempt::{self, Committed, CommittedAnswer, Job, UpstreamStream, WholeAnswer},
     call::{Head, UsageSource},
-    dialect::{HubReply, HubRequest, Wire},
+    dialect::{Dialect, HubReply, HubRequest, Wire},
     error::{Error, Result},
     ledger::{Entry, Outcome},
     routing::Plan,
@@ -67,6 +68,22 @@ pub(super) fn passed(
     let head = headers::answered(status, upstream, &[], job, entry);
     entry.close(Outcome::Answered(status.as_u16()));
     NativeReply { head, body: NativeBody::Whole(body) }
+}
+
+/// The events of a response that its provider stores, as they come. What it cost was written down when it was made.
+pub(super) fn passed_stream(
+    (status, upstream): (StatusCode, &HeaderMap),
+    stream: UpstreamStream,
+    job: Job,
+    mut entry: Entry,
+    idle_bytes: Duration,
+) -> NativeReply {
+    let head = headers::answered(status, upstream, &[], &job, &entry);
+    entry.passes(status.as_u16());
+    let wire = Dialect::OpenAiResponses.wire();
+    let state = State::Live(Box::new(Live::new(stream, None, &job, wire, entry)));
+    let stream = NativeStream::new(state, Arc::new(job), wire, idle_bytes);
+    NativeReply { head, body: NativeBody::Stream(stream) }
 }
 
 pub(super) fn failure(
@@ -184,7 +201,7 @@ pub struct NativeStream {
     framing: Framing,
     /// Fires when nothing was sent for a while; armed again at each firing, not at each piece.
     quiet: Pin<Box<Sleep>>,
-    quiet_for: std::time::Duration,
+    quiet_for: Duration,
     sent: tokio::time::Instant,
 }
 
@@ -215,7 +232,7 @@ impl State {
 }
 
 impl NativeStream {
-    fn new(state: State, job: Arc<Job>, wire: &'static dyn Wire, quiet_for: std::time::Duration) -> Self {
+    fn new(state: State, job: Arc<Job>, wire: &'static dyn Wire, quiet_for: Duration) -> Self {
         let sent = tokio::time::Instant::now();
         let framing = Framing::of(&job);
         Self { state, job, wire, framing, quiet: Box::pin(sleep(quiet_for)), quiet_for, sent }

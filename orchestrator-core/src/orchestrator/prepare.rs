@@ -1,8 +1,11 @@
 //! From a call to a job with a plan: facts, caller, route. Everything that can be refused before a provider is asked is refused
 //! here, and every refusal has its record too.
 
+mod choice;
+
 use std::sync::Arc;
 
+use self::choice::Choice;
 use super::{Orchestrator, unknown_model};
 use crate::{
     admission,
@@ -16,7 +19,7 @@ use crate::{
     chat::{ChatRequest, PartKind, ResponseFormat, size::prompt_bytes},
     dialect::{Dialect, Operation},
     embedding::{EmbedInput, EmbedRequest},
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     ledger::{Entry, Outcome},
     origins::Keeper,
     routing::{self, Plan},
@@ -57,7 +60,8 @@ impl Orchestrator {
         let view = shared.catalog.load();
         let caller = admission::authenticate(&call.keys, &view.keys, shared.clock.now());
         let facts = match &caller {
-            Ok(_) => facts(&call.input, shared.limits.max_json_depth),
+            Ok(caller) => facts(&call.input, shared.limits.max_json_depth)
+                .and_then(|facts| self.with_model(facts, caller)),
             Err(refused) => Err(refused.clone()),
         };
         let mut entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
@@ -86,6 +90,24 @@ impl Orchestrator {
         }
     }
 
+    /// Facts with the model that the response before was made with, where the request names none.
+    ///
+    /// Errors: 400 when that is not known here.
+    fn with_model(&self, facts: Facts, caller: &ApiKey) -> Result<Facts> {
+        if !facts.model.is_empty() {
+            return Ok(facts);
+        }
+        let shared = &self.shared;
+        let id = facts.previous_response.as_ref();
+        let origin = id.and_then(|id| shared.origins.find(id, shared.clock.now()));
+        if let Some(origin) = origin.filter(|origin| origin.api_key_id == caller.id) {
+            return Ok(Facts { model: origin.model, ..facts });
+        }
+        let message =
+            "you must provide a model parameter: that of the stored prompt or response is not known here";
+        Err(Error::invalid("model".to_owned(), message))
+    }
+
     fn plan(
         &self,
         catalog: &Catalog,
@@ -95,17 +117,27 @@ impl Orchestrator {
         operation: Operation,
     ) -> Result<Plan> {
         admission::authorize(caller, operation, &facts.model)?;
-        if !call.about.providers.is_empty() {
-            let message = "this API key may not choose providers";
-            return Err(
-                Error::new(ErrorKind::PermissionDenied, message).with_param("x-orchestrator-providers")
-            );
+        let choice = Choice::of(&call.about, facts);
+        if let Some(choice) = &choice {
+            choice.admit(caller, catalog)?;
         }
-        let first = route(catalog, caller, &facts.model)?;
-        let mut routes = vec![Arc::clone(&first)];
-        // A fall-back that is not there any more is left out: the first route may still answer.
-        routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()));
-        let plan = routing::plan(&routes, facts, operation, || self.shared.random.unit())?;
+        let routes = match (route(catalog, caller, &facts.model), &choice) {
+            (Ok(first), _) => {
+                let mut routes = vec![Arc::clone(&first)];
+                // A fall-back that is not there any more is left out: the first route may still answer.
+                routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()));
+                routes
+            }
+            (Err(_), Some(choice)) => choice.direct(catalog, caller, operation, &facts.model)?,
+            (Err(unknown), None) => return Err(unknown),
+        };
+        let mut plan = routing::plan(&routes, facts, operation, || self.shared.random.unit())?;
+        if let Some(choice) = &choice {
+            choice.narrow(&mut plan, &facts.model)?;
+        }
+        let told = call.about.retry_count.map(|retries| retries.saturating_add(1));
+        let told = told.or(facts.wishes.as_ref().and_then(|wishes| wishes.max_attempts));
+        plan.max_attempts = told.unwrap_or(plan.max_attempts);
         let Some(id) = &facts.previous_response else { return Ok(plan) };
         match self.shared.origins.find(id, self.shared.clock.now()) {
             Some(origin) if origin.api_key_id == caller.id => plan.only(&origin),
@@ -136,7 +168,8 @@ fn job(call: Call, facts: Facts, operation: Operation) -> Job {
     let mut job = Job::new(call.request_id, call.input, facts, operation);
     job.headers = call.headers;
     job.strict = call.about.strict;
-    job.deadline = call.timeout.map(|timeout| call.received + timeout);
+    let wished = job.facts.wishes.as_ref().and_then(|wishes| wishes.timeout);
+    job.deadline = call.timeout.or(wished).map(|timeout| call.received + timeout);
     job
 }
 
@@ -196,6 +229,7 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         session_id: None,
         sealed: false,
         previous_response: None,
+        wishes: None,
         body_bytes: prompt_bytes(request),
         outline: None,
     })

@@ -1,18 +1,19 @@
 //! Responses that a provider stores: handed out, listed, cancelled and deleted by the provider and with the key that made them.
 //!
-//! There is nothing to choose and nobody else to turn to: one attempt, whose answer passes as it is.
+//! There is nothing to choose and nobody else to turn to: one attempt, whose answer passes as it is, events of a stream included
+//! (`GET /v1/responses/{id}?stream=true&starting_after=N`). Its tokens were accounted for when it was made.
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
-    header::{ACCEPT, USER_AGENT},
+    header::{ACCEPT, CONTENT_TYPE, USER_AGENT},
 };
 use tokio::time::{Instant, timeout};
 
 use super::{Orchestrator, native, prepare};
 use crate::{
     admission,
-    attempt::{Job, without_secret},
+    attempt::{Job, UpstreamStream, upstream::Reader, without_secret},
     call::{Call, Facts, Input, StoredVerb},
     catalog::route::{Target, TargetKey},
     dialect::{Dialect, ErrorAnswer, Operation},
@@ -35,11 +36,25 @@ struct Wish<'a> {
     query: &'a str,
 }
 
+impl Wish<'_> {
+    /// Whether the answer is asked for as a stream, which only what is handed out can be.
+    fn streams(&self) -> bool {
+        self.verb == StoredVerb::Get && self.query.split('&').any(|pair| pair == "stream=true")
+    }
+}
+
 /// A provider's answer, whatever its status.
 struct Answered {
     status: StatusCode,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
+}
+
+/// What a provider hands out.
+enum Body {
+    Whole(Bytes),
+    /// The events of a response, said again or as they are made.
+    Stream(UpstreamStream),
 }
 
 /// Does what is asked with a stored response.
@@ -59,8 +74,14 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
             if verb == StoredVerb::Delete {
                 core.shared.origins.forget(&id);
             }
-            let job = Job::new(call.request_id, call.input, Facts::default(), Operation::Responses);
-            native::passed(status, &headers, body, &job, &mut entry)
+            let facts = Facts { stream: matches!(body, Body::Stream(_)), ..Facts::default() };
+            let job = Job::new(call.request_id, call.input, facts, Operation::Responses);
+            match body {
+                Body::Whole(body) => native::passed(status, &headers, body, &job, &mut entry),
+                Body::Stream(stream) => {
+                    native::passed_stream((status, &headers), stream, job, entry, core.idle_bytes())
+                }
+            }
         }
         Err(error) => {
             let error = Error { attempts: entry.attempts(), ..error };
@@ -84,10 +105,6 @@ fn locate(
     let caller = admission::authenticate(&call.keys, &view.keys, shared.clock.now())?;
     entry.caller(&caller);
     admission::may_do(&caller, Operation::Responses)?;
-    if wish.query.split('&').any(|pair| pair == "stream=true") {
-        let message = "a stored response is handed out whole: `stream` is not supported here";
-        return Err(Error::invalid("stream".to_owned(), message));
-    }
     let origin = shared.origins.find(wish.id, shared.clock.now());
     let origin = origin.filter(|origin| origin.api_key_id == caller.id).ok_or_else(|| unknown(wish.id))?;
     admission::authorize(&caller, Operation::Responses, &origin.model)?;
@@ -123,7 +140,8 @@ async fn ask(
     let kind = provider::kind(&target.kind)
         .ok_or_else(|| Error::internal("the catalog holds a provider of an unknown kind"))?;
     let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    let accept = if wish.streams() { "text/event-stream" } else { "application/json" };
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
     headers.insert(USER_AGENT, OWN_NAME);
     if let Ok(id) = HeaderValue::from_str(&call.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
@@ -139,9 +157,10 @@ async fn ask(
     let (method, uri) = place(wish, target, kind)?;
     let ask = Ask { method, uri, headers, body: Bytes::new(), connect_timeout: target.timeouts.connect };
     entry.attempt(target, key);
-    let ends = Instant::now() + target.timeouts.total_whole;
+    let total = if wish.streams() { target.timeouts.total_stream } else { target.timeouts.total_whole };
+    let ends = Instant::now() + total;
     let ends = call.timeout.map_or(ends, |left| ends.min(call.received + left));
-    let asking = send(core, ask, target);
+    let asking = send(core, ask, target, ends);
     let answered = timeout(ends.saturating_duration_since(Instant::now()), asking);
     let answered = answered.await.unwrap_or_else(|_| {
         let message = format!("the provider `{}` took too long", target.provider_name);
@@ -174,16 +193,28 @@ fn place(wish: &Wish<'_>, target: &Target, kind: &dyn provider::ProviderKind) ->
     Ok((method, text.parse::<Uri>().map_err(wrong)?))
 }
 
-async fn send(core: &Orchestrator, ask: Ask, target: &Target) -> Result<Answered> {
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+}
+
+async fn send(core: &Orchestrator, ask: Ask, target: &Target, ends: Instant) -> Result<Answered> {
     let failed = |what: String| {
         Error::new(ErrorKind::ProviderFailed, format!("the provider `{}`: {what}", target.provider_name))
     };
     let asker = &core.asker;
     let mut answer =
         asker.http.send(ask).await.map_err(|failure| failed(format!("cannot be reached: {failure}")))?;
+    if answer.status.is_success() && is_event_stream(&answer.headers) {
+        let reader = Reader::Tap(DIALECT.wire().tap(false));
+        let stream =
+            UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, ends);
+        return Ok(Answered { status: answer.status, headers: answer.headers, body: Body::Stream(stream) });
+    }
     let body =
         answer.body.collect(asker.max_answer_bytes).await.map_err(|failure| failed(failure.to_string()))?;
     if answer.status.is_success() {
+        let body = Body::Whole(body);
         return Ok(Answered { status: answer.status, headers: answer.headers, body });
     }
     Err(DIALECT.wire().read_error(&ErrorAnswer {

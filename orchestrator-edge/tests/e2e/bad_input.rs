@@ -216,6 +216,7 @@ async fn keys_that_do_not_open_are_401s_and_what_they_may_not_is_a_403() {
         let expired = key(json!({"expires_at": "2020-01-01T00:00:00Z"})).await;
         let narrow = key(json!({"models": ["echo", "plain-*"]})).await;
         let no_chat = key(json!({"operations": ["embeddings"]})).await;
+        let no_choice = key(json!({"operations": ["chat"]})).await;
 
         let client = guarded.gateway.client.clone();
         let body = || Bytes::from(chat("gpt-test").to_string());
@@ -243,7 +244,8 @@ async fn keys_that_do_not_open_are_401s_and_what_they_may_not_is_a_403() {
         let chosen = [("x-orchestrator-providers", "upstream")];
         let param = Some("x-orchestrator-providers");
         let bad = Bad { what: "a provider of its choice", status: 403, param, says: "providers" };
-        guarded.refused(&client, (CHAT, &chosen, body()), bad, Some("permission_denied")).await;
+        let no_choice = client.with_key(Some(&no_choice));
+        guarded.refused(&no_choice, (CHAT, &chosen, body()), bad, Some("permission_denied")).await;
         guarded.unharmed().await;
     }
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by ending")]
 
+mod bad_translation;
 mod client;
 mod gateway;
 mod stage;
@@ -26,3 +27,4 @@ mod responses;
 mod streams;
 mod typed;
 mod waiting;
+mod wishes;

@@ -189,6 +189,45 @@ async fn a_stored_response_leads_back_to_its_provider_and_belongs_to_its_caller(
 }
 
 #[tokio::test]
+async fn a_stored_response_is_streamed_again_and_gone_on_from_without_a_model() {
+    for channel in CHANNELS {
+        let (gateway, provider) = (Gateway::start(channel).await, Provider::start().await);
+        let endpoint = storing(&provider, "one", "resp_1");
+        gateway.add_provider("one", &endpoint.base_url(), json!({"max_retries": 0})).await;
+        let made = gateway.client.post(PATH, &json!({"model": "one/m", "input": "hi"})).await;
+        assert_eq!(made.json()["id"], "resp_1");
+
+        let next = json!({"input": "go on", "previous_response_id": "resp_1"});
+        assert_eq!(gateway.client.post(PATH, &next).await.json()["id"], "resp_1", "{channel:?}");
+        assert_eq!(endpoint.seen().last().unwrap().json()["model"], "m", "{channel:?}");
+        for unknown in [json!({"previous_response_id": "resp_9"}), json!({"prompt": {"id": "pmpt_1"}})] {
+            let answer = gateway.client.post(PATH, &unknown).await;
+            assert_eq!((answer.status, openai_error(&answer).0.as_deref()), (400, Some("model")));
+        }
+
+        let events = fixtures::named("responses_stream").answer(&Cut::Seeded(3));
+        endpoint.route("/responses/resp_1", events.clone());
+        let query = "stream=true&starting_after=0";
+        let id = [("x-request-id", "again")];
+        let path = format!("{PATH}/resp_1?{query}");
+        let again = gateway.client.send(Method::GET, &path, &id, Bytes::new()).await;
+        assert_eq!((again.status, &again.body), (200, &events.body_bytes()), "{channel:?}");
+        assert_eq!(again.header("content-type"), "text/event-stream");
+        assert_eq!(endpoint.seen().last().unwrap().query, query);
+        let row = gateway.record("again").await;
+        assert_eq!(
+            (&row["outcome"], &row["status"], &row["completion_tokens"]),
+            (&json!("ok"), &json!(200), &json!(0))
+        );
+
+        endpoint.route("/responses/resp_1", events.fin_after(900));
+        let cut = gateway.client.get(&path).await;
+        assert!(cut.text().contains("event: error\n"), "{channel:?}: {}", cut.text());
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn what_only_one_provider_has_is_told_to_no_other() {
     let (gateway, provider) = (Gateway::start(CHANNELS[0]).await, Provider::start().await);
     let compatible = json!({"kind": "openai_compatible"});

@@ -21,6 +21,9 @@ const TAGS: &str = "x-orchestrator-tags";
 const STRICT: &str = "x-orchestrator-strict";
 const PROVIDERS: &str = "x-orchestrator-providers";
 
+/// What a model's `max_retry` may be at most.
+const MOST_RETRIES: u32 = 10;
+
 /// What the layers have found out about a request, whichever plane it came by.
 #[derive(Debug)]
 pub(super) struct Envelope {
@@ -125,6 +128,7 @@ fn about(metadata: &MetadataMap, extensions: &Extensions, options: v1::CallOptio
         // A bool of proto3 cannot say "not said": either place can ask for it.
         strict: strict(metadata)? || options.strict,
         providers,
+        retry_count: retry_count(options.retry_count)?,
         client_address: peer.map(|address| address.ip().to_string()).unwrap_or_default(),
         user_agent: text(metadata, "user-agent")?.unwrap_or_default().to_owned(),
     })
@@ -158,6 +162,13 @@ fn strict(metadata: &MetadataMap) -> Result<bool> {
         Some("true" | "1") => Ok(true),
         Some(_) => Err(Wrong::new(STRICT, "must be true or false").into()),
     }
+}
+
+fn retry_count(said: Option<u32>) -> Result<Option<u32>> {
+    if said.is_some_and(|retries| retries > MOST_RETRIES) {
+        return Err(Wrong::new("options.retry_count", "must be at most 10").into());
+    }
+    Ok(said)
 }
 
 fn providers(metadata: &MetadataMap) -> Result<Vec<String>> {

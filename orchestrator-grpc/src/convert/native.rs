@@ -71,6 +71,8 @@ pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call
             tags: message.tags,
             strict: message.strict,
             providers: message.providers,
+            // Of a body it is read where the body is.
+            retry_count: None,
             client_address: message.client_address,
             user_agent: message.user_agent,
         },

@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn only_a_model_that_the_body_names_is_rewritten() {
-        let edits = Edits { model: "up", include_usage: false, overrides: &[], outline: None };
+        let edits = Edits { model: "up", include_usage: false, overrides: &[], taken: &[], outline: None };
         let spliced =
             |body: &'static str| splice_model(&Bytes::from_static(body.as_bytes()), &edits).unwrap();
         assert_eq!(spliced(r#"{ "contents" : [1.0] }"#), r#"{ "contents" : [1.0] }"#);

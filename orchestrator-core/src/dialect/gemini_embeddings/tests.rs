@@ -109,7 +109,7 @@ fn what_gemini_does_not_embed_and_what_is_wrong_is_named() {
 #[test]
 fn the_model_is_rewritten_in_every_request_of_a_batch() {
     let body = Bytes::from_static(br#"{ "requests" : [{"model":"models/a","x":1.0} , {"content":{}}] }"#);
-    let edits = Edits { model: "b", include_usage: false, overrides: &[], outline: None };
+    let edits = Edits { model: "b", include_usage: false, overrides: &[], taken: &[], outline: None };
     assert_eq!(
         BATCH.splice(&body, &edits).unwrap(),
         r#"{ "requests" : [{"model":"models/b","x":1.0} , {"content":{}}] }"#

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::wishes::wishes;
 use crate::dialect::json::must_be;
 use crate::{
     call::Facts,
@@ -42,6 +43,7 @@ pub(crate) fn peek(body: &Bytes, max_depth: usize, needs: Needs) -> Result<Facts
         session_id: text(&object, "prompt_cache_key")?,
         sealed: object.has(0),
         previous_response: None,
+        wishes: wishes(&object)?,
         body_bytes: body.len(),
         outline: None,
     };
@@ -160,6 +162,7 @@ mod tests {
             session_id: Some("s".into()),
             sealed: false,
             previous_response: None,
+            wishes: None,
             body_bytes: body.len(),
             outline: Some(Object::scan_for(&WORDS, body.as_bytes(), 128).unwrap().into_outline()),
         };

@@ -6,7 +6,10 @@ use crate::{
     call::Facts,
     dialect::{
         json::must_be,
-        openai::peek::{boolean, filled_array, model, must_be_utf8, text},
+        openai::{
+            peek::{boolean, filled_array, model, must_be_utf8, text},
+            wishes::wishes,
+        },
         scan::{self, Object},
         seal,
     },
@@ -24,8 +27,11 @@ pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
     must_be_utf8(body)?;
     let object = Object::scan_for(&WORDS, body, max_depth)?;
     let end_user = text(&object, "user")?;
+    let previous_response = text(&object, "previous_response_id")?;
+    // A stored prompt, or the response that is gone on from, may say it.
+    let may_lack_model = previous_response.is_some() || object.get_non_null("prompt").is_some();
     let facts = Facts {
-        model: model(&object)?,
+        model: if may_lack_model { text(&object, "model")?.unwrap_or_default() } else { model(&object)? },
         stream: boolean(&object, "stream", "stream")?.unwrap_or(false),
         include_usage: true,
         tools: filled_array(&object, "tools")?,
@@ -34,7 +40,8 @@ pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
         end_user: if end_user.is_some() { end_user } else { text(&object, "safety_identifier")? },
         session_id: text(&object, "prompt_cache_key")?,
         sealed: object.has(0),
-        previous_response: text(&object, "previous_response_id")?,
+        previous_response,
+        wishes: wishes(&object)?,
         body_bytes: body.len(),
         outline: None,
     };

@@ -157,6 +157,7 @@ fn one_scan_tells_what_admission_and_routing_need() {
         session_id: Some("s".into()),
         sealed: false,
         previous_response: Some("resp_1".into()),
+        wishes: None,
         body_bytes: body.len(),
         outline: None,
     };
@@ -166,7 +167,8 @@ fn one_scan_tells_what_admission_and_routing_need() {
 #[test]
 fn only_what_must_be_is_spliced() {
     let overrides = [("store".to_owned(), "false".to_owned()), ("model".to_owned(), "\"x\"".to_owned())];
-    let edits = Edits { model: "theirs", include_usage: true, overrides: &overrides, outline: None };
+    let edits =
+        Edits { model: "theirs", include_usage: true, overrides: &overrides, taken: &[], outline: None };
     let body =
         Bytes::from_static(br#"{ "model":"m", "input":"hi","n":1.0000000000000000001,"stream":true }"#);
     insta::assert_snapshot!(

@@ -63,6 +63,7 @@ fn the_messages_options_win_over_the_metadata() {
         tags: [("app".to_owned(), "b".to_owned())].into(),
         strict: true,
         providers: vec!["echo".into()],
+        retry_count: Some(0),
         ..v1::CallOptions::default()
     };
     let about = call_with(&metadata, options).unwrap().about;
@@ -70,6 +71,10 @@ fn the_messages_options_win_over_the_metadata() {
     assert_eq!((about.tags["app"].as_str(), about.tags["team"].as_str()), ("b", "t"));
     assert_eq!(about.providers, ["echo"]);
     assert!(about.strict);
+    assert_eq!(about.retry_count, Some(0));
+    let often = v1::CallOptions { retry_count: Some(11), ..v1::CallOptions::default() };
+    let refused = call_with(&metadata, often).unwrap_err();
+    assert_eq!(refused.param.as_deref(), Some("options.retry_count"));
 }
 
 #[test]
