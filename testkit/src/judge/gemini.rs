@@ -4,11 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Body, Expected, Judge, NEVER_FORWARDED, Operation};
+use super::{Body, Expected, Judge, NEVER_FORWARDED, Operation, SEAL};
 use crate::provider::Seen;
-
-/// What the texts are that only the gateway itself may read: base64 of `orc-seal:`.
-const SEAL: &str = "b3JjLXNlYWw6";
 
 const TOP: [&str; 9] = [
     "contents",
@@ -229,6 +226,9 @@ impl Shape<'_> {
                 if part[kind].is_object() && !part[kind][inner].is_object() {
                     self.say(format!("{path}.{kind}.{inner} is no object"));
                 }
+            }
+            if part["inlineData"].is_object() && !part["inlineData"]["mimeType"].is_string() {
+                self.say(format!("{path}.inlineData has no mimeType"));
             }
             if part["functionCall"].is_object() {
                 let signed = part["thoughtSignature"].is_string();
