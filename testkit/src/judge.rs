@@ -85,6 +85,15 @@ impl Operation {
         self.path().is_empty()
     }
 
+    /// The header in which its vendor wants the key; in `authorization` as a bearer.
+    pub fn key_header(self) -> &'static str {
+        match self {
+            Self::Messages => "x-api-key",
+            operation if operation.is_gemini() => "x-goog-api-key",
+            _ => "authorization",
+        }
+    }
+
     /// The operation of a recording's `endpoint`, of OpenAI's family.
     pub fn from_endpoint(endpoint: &str) -> Option<Self> {
         match endpoint {
@@ -212,7 +221,9 @@ impl Judge {
     /// Everything that is wrong with the request; empty when nothing is.
     pub fn complaints(&self, seen: &Seen) -> Vec<String> {
         if self.operation.is_gemini() {
-            return gemini::complaints(self, seen);
+            let mut complaints = gemini::complaints(self, seen);
+            complaints.extend(self.memory_complaints(&String::from_utf8_lossy(&seen.body)));
+            return complaints;
         }
         let mut complaints = self.envelope_complaints(seen);
         match std::str::from_utf8(&seen.body) {
@@ -233,6 +244,7 @@ impl Judge {
         let (Some(said), Ok(request)) = (self.said, serde_json::from_str::<Value>(body)) else {
             return Vec::new();
         };
+        let request = as_published(self.operation, request);
         let calling = turns(self.operation, &request).calling;
         let missing = |(round, turn): (usize, &Vec<Value>)| turns::missing(&said(round, &request), turn);
         calling.iter().enumerate().flat_map(missing).collect()
@@ -272,7 +284,7 @@ impl Judge {
             complaints.push(format!("content-type {media_type:?}"));
         }
         complaints.extend(self.key_complaint(seen));
-        let own = if self.operation == Operation::Messages { "x-api-key" } else { "authorization" };
+        let own = self.operation.key_header();
         for (name, value) in &seen.headers {
             let foreign = NEVER_FORWARDED.iter().any(|never| name.eq_ignore_ascii_case(never));
             if foreign && !name.eq_ignore_ascii_case(own) {
@@ -308,6 +320,11 @@ impl Judge {
         };
         (!right).then(|| format!("authorization: {} headers, not the one that was expected", bearer.len()))
     }
+}
+
+/// A request with its fields spelled as the vendor's reference spells them.
+pub(crate) fn as_published(operation: Operation, request: Value) -> Value {
+    if operation.is_gemini() { gemini::in_camel_case(&request) } else { request }
 }
 
 /// In what a body may, and must, differ from the recorded one.

@@ -131,7 +131,8 @@ pub fn all() -> Vec<Scene> {
         Scene::chat("slow-start", replay("chat_stream_usage").after(Duration::from_millis(1500))),
         // Streams that do not end well, and one that does not end.
         Scene::chat("endless", endless()),
-        Scene::chat("breaks-off", replay("chat_stream_error_midway")),
+        Scene::chat("breaks-off", replay("chat_stream_error_midway"))
+            .with_provider(json!({"options": {"dialects": ["openai_chat"]}})),
         // Answers that do not come.
         Scene::chat("silent", Answer::silence()),
         Scene::chat("too-slow", Answer::silence())
@@ -149,7 +150,7 @@ pub fn all() -> Vec<Scene> {
 
 /// Plays every scene on `provider`, and lets its path `/p/control` tell of them:
 ///
-/// * `scenes`: name, base URL, key, upstream model and the provider's fields of each, for a catalog;
+/// * `scenes`: name, base URL, path, key and its header, upstream model and the provider's fields of each, for a catalog;
 /// * `seen?request_id=ID`: the requests with that `x-request-id` (all without it), and whether the peer has closed their
 ///   connection;
 /// * `complaints`: what was wrong with requests so far.

@@ -111,7 +111,7 @@ pub(super) fn body_complaints(judge: &Judge, body: &str) -> Vec<String> {
         }
         Expected::Published => {
             let mut shape = Shape { complaints: Vec::new(), model: &judge.model };
-            match serde_json::from_str::<Value>(body) {
+            match serde_json::from_str::<Value>(body).map(|json| in_camel_case(&json)) {
                 Ok(json) => match judge.operation {
                     Operation::BatchEmbedContents => shape.batch(&json),
                     Operation::EmbedContent => shape.embed(&json, "body"),
@@ -125,6 +125,45 @@ pub(super) fn body_complaints(judge: &Judge, body: &str) -> Vec<String> {
             shape.complaints
         }
     }
+}
+
+/// The same request with fields as the reference spells them: Google's servers, and its own SDKs, know `inline_data` too. What the
+/// caller's functions and schemas say is left alone.
+pub(super) fn in_camel_case(json: &Value) -> Value {
+    const OPAQUE: [&str; 8] = [
+        "args",
+        "response",
+        "parameters",
+        "parametersJsonSchema",
+        "responseJsonSchema",
+        "responseSchema",
+        "labels",
+        "metadata",
+    ];
+    match json {
+        Value::Array(items) => items.iter().map(in_camel_case).collect(),
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| {
+                let name = camel_case(name);
+                let value =
+                    if OPAQUE.contains(&name.as_str()) { value.clone() } else { in_camel_case(value) };
+                (name, value)
+            };
+            Value::Object(members.iter().map(member).collect())
+        }
+        plain => plain.clone(),
+    }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut camel = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
 }
 
 struct Shape<'a> {

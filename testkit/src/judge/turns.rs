@@ -10,12 +10,39 @@ use super::Operation;
 pub(crate) struct Turns {
     /// What each of them holds, in order: blocks, parts, items; on Chat the one message.
     pub(crate) calling: Vec<Vec<Value>>,
-    /// The last thing in the conversation is a tool's result.
+    /// Results came, and nothing was said to them yet.
     pub(crate) answered: bool,
 }
 
-/// Reads a request.
+/// Reads a request. Texts beside each other say the same as one text.
 pub(crate) fn turns(operation: Operation, request: &Value) -> Turns {
+    let mut turns = read(operation, request);
+    for turn in &mut turns.calling {
+        *turn = joined(turn);
+    }
+    turns
+}
+
+fn joined(items: &[Value]) -> Vec<Value> {
+    let is_text = |item: &Value| ["text", "output_text"].iter().any(|kind| item["type"] == *kind);
+    let mut joined: Vec<Value> = Vec::new();
+    for item in items {
+        let mut item = item.clone();
+        if let Some(content) = item["content"].as_array() {
+            item["content"] = self::joined(content).into();
+        }
+        match joined.last_mut().filter(|last| is_text(last) && is_text(&item)) {
+            Some(last) => {
+                let both = [&last["text"], &item["text"]].map(|text| text.as_str().unwrap_or_default());
+                last["text"] = both.concat().into();
+            }
+            None => joined.push(item),
+        }
+    }
+    joined
+}
+
+fn read(operation: Operation, request: &Value) -> Turns {
     let list = |field: &str| request[field].as_array().map_or(&[][..], Vec::as_slice);
     match operation {
         Operation::Messages => of_messages(list("messages"), "content", "tool_use", "tool_result"),
@@ -38,16 +65,28 @@ fn of_messages(messages: &[Value], field: &str, call: &str, result: &str) -> Tur
         if holds(call) {
             turns.calling.push(message[field].as_array().cloned().unwrap_or_default());
         }
-        turns.answered = holds(result);
+        let spoke = message["role"] == "assistant" || message["role"] == "model";
+        turns.answered = holds(result) || (turns.answered && !spoke);
     }
     turns
 }
 
 fn of_chat(messages: &[Value]) -> Turns {
     let calls = |message: &&Value| message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty());
+    let plain = |message: &Value| {
+        let mut message = message.clone();
+        if let Some(parts) = message["content"].as_array() {
+            message["content"] =
+                parts.iter().filter_map(|part| part["text"].as_str()).collect::<String>().into();
+        }
+        vec![message]
+    };
     Turns {
-        calling: messages.iter().filter(calls).map(|message| vec![message.clone()]).collect(),
-        answered: messages.last().is_some_and(|message| message["role"] == "tool"),
+        calling: messages.iter().filter(calls).map(plain).collect(),
+        answered: messages
+            .iter()
+            .rfind(|message| message["role"] == "tool" || message["role"] == "assistant")
+            .is_some_and(|message| message["role"] == "tool"),
     }
 }
 
@@ -56,15 +95,15 @@ fn of_items(items: &[Value]) -> Turns {
     let mut turns = Turns::default();
     let mut turn: Vec<Value> = Vec::new();
     for item in items {
-        turns.answered = item["type"] == "function_call_output";
-        if turns.answered {
-            let calls = turn.iter().any(|item| item["type"] == "function_call");
-            if calls {
+        if item["type"] == "function_call_output" {
+            turns.answered = true;
+            if turn.iter().any(|item| item["type"] == "function_call") {
                 turns.calling.push(std::mem::take(&mut turn));
             }
         } else if ["user", "system", "developer"].iter().any(|role| item["role"] == *role) {
             turn.clear();
         } else {
+            turns.answered = false;
             turn.push(item.clone());
         }
     }

@@ -40,6 +40,7 @@ impl Cast {
                 "base_url": scene.base_url(endpoint),
                 "path": scene.path(),
                 "key": PROVIDER_KEY,
+                "key_header": scene.operation.key_header(),
                 "upstream_model": scene.upstream_model,
                 "provider": scene.provider,
             })

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Scene;
 use crate::{
-    judge::{Operation, SaidIn, turns},
+    judge::{Operation, SaidIn, as_published, turns},
     provider::{Answer, Cut, Script, Seen},
 };
 
@@ -135,7 +135,7 @@ impl Vendor {
     fn conversation(&self) -> Script {
         let (operation, whole, stream) = (self.operation, self.whole, self.stream);
         Script::choose(move |_, seen| {
-            let request = seen.json();
+            let request = as_published(operation, seen.json());
             let turn = Turn::after(operation, &request);
             let streams = seen.path.ends_with(":streamGenerateContent") || streams(seen);
             if streams {

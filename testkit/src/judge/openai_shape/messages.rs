@@ -44,6 +44,10 @@ pub(super) fn check(request: &Map<String, Value>, openai_only: bool, complaints:
                 complaints.push(format!("{at}.{field} is unknown"));
             }
         }
+        let parts = message["content"].as_array().into_iter().flatten();
+        if openai_only && parts.into_iter().any(|part| !part["cache_control"].is_null()) {
+            complaints.push(format!("{at}.content: Unknown parameter: 'cache_control'"));
+        }
         if role == "tool" {
             let id = message["tool_call_id"].as_str().unwrap_or_default();
             match open.iter().position(|known| known == id) {

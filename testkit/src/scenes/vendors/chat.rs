@@ -67,12 +67,15 @@ pub(super) fn stream(turn: &Turn<'_>) -> String {
 
 pub(super) fn compatible_stream(turn: &Turn<'_>) -> String {
     let detail = |piece: &str| {
-        let entry =
-            json!({"type": "reasoning.text", "text": piece, "format": "anthropic-claude-v1", "index": 0});
+        let entry = json!({"type": "reasoning.text", "text": piece, "index": 0});
         json!({"reasoning": piece, "reasoning_details": [entry]})
     };
     let mut deltas: Vec<Value> = halves(THOUGHT).into_iter().map(detail).collect();
-    let signed = json!({"type": "reasoning.text", "signature": signature(turn.round), "id": "reasoning-1", "index": 0});
+    // What is no piece of a text stands in one entry alone: SDKs add up the texts of entries with one index.
+    let signed = json!({
+        "type": "reasoning.text", "signature": signature(turn.round), "id": "reasoning-1",
+        "format": "anthropic-claude-v1", "index": 0,
+    });
     deltas.push(json!({"reasoning_details": [signed]}));
     streamed(turn, &deltas)
 }

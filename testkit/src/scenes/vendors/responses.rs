@@ -29,13 +29,19 @@ fn message(text: &str) -> Value {
     json!({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content})
 }
 
+/// Whether the reasoning is wanted in a form that can be handed back.
+fn seals(request: &Value) -> bool {
+    request["include"].to_string().contains("reasoning.encrypted_content")
+}
+
 /// What must come back: the reasoning as it was encrypted, the text, the calls. Ids of items may change, those of calls may not.
-pub(super) fn said(round: usize, _: &Value) -> Vec<Value> {
+pub(super) fn said(round: usize, request: &Value) -> Vec<Value> {
+    let mut items = Vec::new();
+    if seals(request) {
+        items.push(json!({"type": "reasoning", "encrypted_content": signature(round)}));
+    }
     let text = json!([{"type": "output_text", "text": ASIDE}]);
-    let mut items = vec![
-        json!({"type": "reasoning", "encrypted_content": signature(round)}),
-        json!({"role": "assistant", "content": text}),
-    ];
+    items.push(json!({"role": "assistant", "content": text}));
     for made in calls(round) {
         let made = call(&made);
         items.push(json!({
@@ -46,8 +52,7 @@ pub(super) fn said(round: usize, _: &Value) -> Vec<Value> {
 }
 
 fn output(turn: &Turn<'_>) -> Vec<Value> {
-    let sealed = turn.request["include"].to_string().contains("reasoning.encrypted_content");
-    let mut items = vec![reasoning(turn.round, sealed), message(turn.text)];
+    let mut items = vec![reasoning(turn.round, seals(turn.request)), message(turn.text)];
     items.extend(turn.calls().iter().map(call));
     items
 }
