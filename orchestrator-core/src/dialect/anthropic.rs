@@ -23,6 +23,7 @@ mod media;
 
 mod encode;
 mod encode_messages;
+mod schema;
 mod thinking;
 mod write;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{EXTRA, encode_messages::History, thinking};
+use super::{EXTRA, encode_messages::History, schema, thinking};
 use crate::{
     chat::{ChatRequest, ResponseFormat, Tool, ToolChoice},
     dialect::{
@@ -196,7 +196,7 @@ fn output_config(
         } else {
             let mut format = ObjectWriter::new();
             format.string("type", "json_schema");
-            format.raw("schema", checked(schema, "response_format.schema")?);
+            format.raw("schema", &schema::closed(checked(schema, "response_format.schema")?)?);
             config.raw("format", &format.finish());
         }
     }
