@@ -25,6 +25,8 @@ use crate::{
 
 /// The header that traces a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What Anthropic calls it, and its SDKs look for.
+const ANTHROPICS_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// The longest request id that is taken from a caller.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 /// The longest URL (path and query) that is served.
@@ -77,6 +79,9 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
     let mut response = retell(next.run(request).await, voice);
     // Visible ASCII always makes a header's value.
     if let Ok(id) = HeaderValue::from_str(&id) {
+        if voice == Voice::Anthropic {
+            response.headers_mut().insert(ANTHROPICS_REQUEST_ID, id.clone());
+        }
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response

@@ -115,7 +115,10 @@ fn headers(job: &Job, target: &Target, same: bool, needed: &[(&'static str, &'st
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     if same {
-        headers.extend(job.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        // Not `extend`, which would put the caller's `anthropic-version` beside ours.
+        for (name, value) in job.headers.iter() {
+            headers.insert(name.clone(), value.clone());
+        }
     }
     for (name, value) in &*target.headers {
         headers.insert(name.clone(), value.clone());
