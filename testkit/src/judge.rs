@@ -62,6 +62,12 @@ pub enum Operation {
     Responses,
     /// Anthropic's `POST …/v1/messages`
     Messages,
+    /// Anthropic's `POST …/v1/messages/count_tokens`
+    CountMessages,
+    /// Gemini's `POST …/models/{model}:countTokens`
+    CountContent,
+    /// OpenAI's `POST …/responses/input_tokens`
+    CountInput,
 }
 
 impl Operation {
@@ -71,13 +77,21 @@ impl Operation {
             Self::GenerateContent
             | Self::StreamGenerateContent
             | Self::EmbedContent
-            | Self::BatchEmbedContents => "",
+            | Self::BatchEmbedContents
+            | Self::CountContent => "",
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Responses => "/responses",
             Self::Messages => "/v1/messages",
+            Self::CountMessages => "/v1/messages/count_tokens",
+            Self::CountInput => "/responses/input_tokens",
         }
+    }
+
+    /// Whether it is one of Anthropic's.
+    pub fn is_anthropic(self) -> bool {
+        matches!(self, Self::Messages | Self::CountMessages)
     }
 
     /// Whether it is one of Gemini's.
@@ -88,7 +102,7 @@ impl Operation {
     /// The header in which its vendor wants the key; in `authorization` as a bearer.
     pub fn key_header(self) -> &'static str {
         match self {
-            Self::Messages => "x-api-key",
+            operation if operation.is_anthropic() => "x-api-key",
             operation if operation.is_gemini() => "x-goog-api-key",
             _ => "authorization",
         }
@@ -206,7 +220,7 @@ impl Judge {
     /// The refusal in the vendor's envelope.
     pub fn refusal(&self, reason: &str) -> Value {
         match self.operation {
-            Operation::Messages => {
+            operation if operation.is_anthropic() => {
                 json!({"type": "error", "error": {"type": "invalid_request_error", "message": reason}})
             }
             operation if operation.is_gemini() => {
@@ -259,8 +273,8 @@ impl Judge {
         match &self.body.0 {
             Expected::Recorded { text, byte_for_byte: false } => compare::complaints(text, body, &allowed),
             Expected::Recorded { text, byte_for_byte: true } => strict::complaints(text, body, &allowed),
-            Expected::Published if self.operation == Operation::Messages => {
-                anthropic::complaints(&self.model, body)
+            Expected::Published if self.operation.is_anthropic() => {
+                anthropic::complaints(&self.model, body, self.operation == Operation::CountMessages)
             }
             Expected::Published => {
                 openai_shape::complaints(self.operation, &self.model, body, self.openai_only)
@@ -308,7 +322,7 @@ impl Judge {
             named.map(|(_, value)| value.as_str()).collect()
         };
         let bearer = sent("authorization");
-        if self.operation == Operation::Messages {
+        if self.operation.is_anthropic() {
             let keyed = sent("x-api-key") == self.provider_key.as_deref().into_iter().collect::<Vec<_>>();
             let version = sent("anthropic-version").len() == 1;
             return (!keyed || !version || !bearer.is_empty())

@@ -41,6 +41,8 @@ pub struct Scene {
     script: Script,
     said: Option<SaidIn>,
     openai_only: bool,
+    /// How it is asked for a count, and what it says.
+    counts: Option<(Operation, Value)>,
 }
 
 impl Scene {
@@ -56,6 +58,7 @@ impl Scene {
             script: script.into(),
             said: None,
             openai_only: false,
+            counts: None,
         }
     }
 
@@ -96,6 +99,14 @@ impl Scene {
             endpoint.judge("", judge(self.operation));
             endpoint.route(self.operation.path(), self.script.clone());
         }
+        if let Some((operation, answer)) = &self.counts {
+            let path = match operation.path() {
+                "" => format!("v1beta/models/{}:countTokens", self.upstream_model),
+                path => path.to_owned(),
+            };
+            endpoint.judge(&path, judge(*operation));
+            endpoint.route(&path, Answer::json(200, answer));
+        }
     }
 
     /// Where it is asked, behind the base URL.
@@ -109,7 +120,7 @@ impl Scene {
     /// What a catalog stores as its base URL: OpenAI's ends with the version.
     fn base_url(&self, endpoint: &Endpoint) -> String {
         let base_url = endpoint.base_url();
-        let versioned = self.operation.is_gemini() || self.operation == Operation::Messages;
+        let versioned = self.operation.is_gemini() || self.operation.is_anthropic();
         let base = base_url.strip_suffix("/v1").filter(|_| versioned).unwrap_or(&base_url);
         base.to_owned()
     }

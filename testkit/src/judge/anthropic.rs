@@ -50,16 +50,35 @@ const TOOL: [&str; 10] = [
     "strict",
     "type",
 ];
+/// What a count takes: all but what says how to answer.
+const COUNTED: [&str; 10] = [
+    "cache_control",
+    "context_management",
+    "mcp_servers",
+    "messages",
+    "model",
+    "output_config",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
+];
 /// The least that may be thought.
 const LEAST_BUDGET: u64 = 1024;
 /// A request may hold that many marks.
 const CACHE_MARKS: usize = 4;
 
-/// Everything that Anthropic would refuse in this body.
-pub(super) fn complaints(model: &str, body: &str) -> Vec<String> {
+/// Everything that Anthropic would refuse in this body: of a message, or of a count.
+pub(super) fn complaints(model: &str, body: &str, counts: bool) -> Vec<String> {
     let mut shape = Shape { complaints: Vec::new(), cache_marks: 0 };
     match serde_json::from_str(body) {
-        Ok(Value::Object(request)) => shape.request(&request, model),
+        Ok(Value::Object(mut request)) => {
+            if counts {
+                shape.known(&Value::from(request.clone()), "body", &COUNTED);
+                request.insert("max_tokens".to_owned(), u32::MAX.into());
+            }
+            shape.request(&request, model);
+        }
         Ok(_) => shape.say("the body is no JSON object"),
         Err(error) => shape.say(format!("the body is not JSON: {error}")),
     }
@@ -394,7 +413,7 @@ mod tests {
             let Some(request) = recording.request_body.filter(|_| theirs && recording.status == 200) else {
                 continue;
             };
-            let wrong = complaints(&recording.upstream_model, &request);
+            let wrong = complaints(&recording.upstream_model, &request, false);
             // Anthropic merges messages of one role itself; a translator that leaves it to do so is sloppy.
             let wrong: Vec<_> = wrong.into_iter().filter(|wrong| !wrong.contains("follows")).collect();
             assert_eq!(wrong, Vec::<String>::new(), "{}", recording.file);

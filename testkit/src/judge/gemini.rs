@@ -71,6 +71,7 @@ fn envelope(judge: &Judge, seen: &Seen) -> Vec<String> {
         Operation::StreamGenerateContent => ("streamGenerateContent", "alt=sse"),
         Operation::BatchEmbedContents => ("batchEmbedContents", ""),
         Operation::EmbedContent => ("embedContent", ""),
+        Operation::CountContent => ("countTokens", ""),
         _ => ("generateContent", ""),
     };
     let path = format!("/v1beta/models/{}:{verb}", judge.model);
@@ -115,6 +116,7 @@ pub(super) fn body_complaints(judge: &Judge, body: &str) -> Vec<String> {
                 Ok(json) => match judge.operation {
                     Operation::BatchEmbedContents => shape.batch(&json),
                     Operation::EmbedContent => shape.embed(&json, "body"),
+                    Operation::CountContent => shape.count(&json),
                     _ => shape.generate(&json),
                 },
                 Err(error) => shape.say(format!("the body is not JSON: {error}")),
@@ -208,6 +210,19 @@ impl Shape<'_> {
         if json["content"]["parts"].as_array().is_none_or(Vec::is_empty) {
             self.say(format!("{path}.content has no parts"));
         }
+    }
+
+    /// Contents alone, or a whole request that names its model.
+    fn count(&mut self, json: &Value) {
+        self.object(json, "body", &["contents", "generateContentRequest", "model"]);
+        let whole = &json["generateContentRequest"];
+        if whole.is_null() {
+            return self.generate(json);
+        }
+        if !json["contents"].is_null() || whole["model"] != format!("models/{}", self.model) {
+            self.say("generateContentRequest stands alone and names the model of the path".to_owned());
+        }
+        self.generate(whole);
     }
 
     fn generate(&mut self, json: &Value) {
@@ -379,7 +394,7 @@ mod tests {
             ("/systemInstruction/parts", json!([]), "parts"),
             ("/toolConfig/functionCallingConfig/mode", json!("AUTO"), "allowedFunctionNames"),
             ("/generationConfig/thinkingConfig/thinkingLevel", json!(SEAL), "gateway"),
-            ("/generationConfig", json!({"top_k": 1}), "Unknown name"),
+            ("/generationConfig", json!({"top-k": 1}), "Unknown name"),
         ];
         for (place, value, complaint) in breaks {
             let mut body = good();

@@ -107,7 +107,7 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str, openai_o
     };
     let mut complaints = Vec::new();
     let (fields, required): (&[(&str, Is)], &str) = match operation {
-        Operation::Responses => (&responses::FIELDS, "model"),
+        Operation::Responses | Operation::CountInput => (&responses::FIELDS, "model"),
         Operation::ChatCompletions => (&CHAT, "messages"),
         Operation::Completions => (&COMPLETIONS, "prompt"),
         _ => (&EMBEDDINGS, "input"),
@@ -120,6 +120,7 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str, openai_o
     check_stop(&request, &mut complaints);
     match operation {
         Operation::Responses => responses::check(&request, &mut complaints),
+        Operation::CountInput => responses::check_counted(&request, &mut complaints),
         Operation::ChatCompletions => {
             messages::check(&request, openai_only, &mut complaints);
             check_tools(&request, &mut complaints);

@@ -34,6 +34,9 @@ const CACHED: u64 = 10;
 const COMPLETION: u64 = 12;
 const THOUGHTS: u64 = 5;
 
+/// What a vendor that counts counts.
+const COUNTED: u64 = 1234;
+
 /// A vendor, or one of the ways to ask it.
 struct Vendor {
     /// What the scenes are called behind `any-`, `limited-` and `refused-`.
@@ -119,6 +122,15 @@ pub(super) fn scenes() -> Vec<Scene> {
         let mut any = vendor.scene("any", vendor.conversation());
         any.said = Some(vendor.said);
         any.openai_only = vendor.name == "chat";
+        any.counts = match vendor.operation {
+            Operation::Messages => Some((Operation::CountMessages, json!({"input_tokens": COUNTED}))),
+            Operation::GenerateContent => Some((Operation::CountContent, json!({"totalTokens": COUNTED}))),
+            Operation::Responses => {
+                let count = json!({"object": "response.input_tokens", "input_tokens": COUNTED});
+                Some((Operation::CountInput, count))
+            }
+            _ => None,
+        };
         scenes.push(any);
     }
     scenes
@@ -128,7 +140,7 @@ impl Vendor {
     fn scene(&self, does: &str, script: Script) -> Scene {
         let mut scene = Scene::new(format!("{does}-{}", self.name), self.operation, script);
         scene.provider = self.provider.clone();
-        scene.upstream_model = self.model.to_owned();
+        self.model.clone_into(&mut scene.upstream_model);
         scene
     }
 
@@ -215,7 +227,12 @@ fn signature(round: usize) -> String {
 
 /// A text in two pieces.
 fn halves(text: &str) -> [&str; 2] {
-    let at = (text.len() / 2..).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let at = (text.len() / 2..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     let (one, other) = text.split_at(at);
     [one, other]
+}
+
+/// An event whose name is its data's type.
+fn named_event(data: &Value) -> String {
+    format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or_default())
 }

@@ -39,6 +39,28 @@ pub(super) const FIELDS: [(&str, Is); 31] = [
     ("user", Is::Text),
 ];
 
+/// What a count takes (<https://platform.openai.com/docs/api-reference/responses/input-tokens>).
+const COUNTED: [&str; 11] = [
+    "conversation",
+    "input",
+    "instructions",
+    "model",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "reasoning",
+    "text",
+    "tool_choice",
+    "tools",
+    "truncation",
+];
+
+pub(super) fn check_counted(request: &Map<String, Value>, complaints: &mut Vec<String>) {
+    for field in request.keys().filter(|field| !COUNTED.contains(&field.as_str())) {
+        complaints.push(format!("unknown field {field} of a count"));
+    }
+    check(request, complaints);
+}
+
 pub(super) fn check(request: &Map<String, Value>, complaints: &mut Vec<String>) {
     let kept = ["prompt", "previous_response_id", "conversation"];
     let elsewhere = kept.iter().any(|field| request.get(*field).is_some_and(|value| !value.is_null()));

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{ASIDE, CACHED, COMPLETION, Call, PROMPT, THOUGHT, THOUGHTS, Turn, calls, halves, signature};
+use super::{
+    ASIDE, CACHED, COMPLETION, Call, PROMPT, THOUGHT, THOUGHTS, Turn, calls, halves, named_event, signature,
+};
 
 fn thinks(request: &Value) -> bool {
     !request["thinking"].is_null() && request["thinking"]["type"] != "disabled"
@@ -76,7 +78,7 @@ pub(super) fn stream(turn: &Turn<'_>) -> String {
     events.push(json!({"type": "message_stop"}));
     let mut text = String::new();
     for event in events {
-        text += &format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default());
+        text += &named_event(&event);
     }
     text
 }

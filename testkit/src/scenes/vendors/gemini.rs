@@ -59,7 +59,7 @@ pub(super) fn stream(turn: &Turn<'_>) -> String {
     let mut text = String::new();
     for (at, part) in parts.iter().enumerate() {
         let chunk = answer(std::slice::from_ref(part), at + 1 == parts.len());
-        text += &format!("data: {chunk}\r\n\r\n");
+        text.extend(["data: ", &chunk.to_string(), "\r\n\r\n"]);
     }
     text
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{ASIDE, CACHED, COMPLETION, Call, PROMPT, THOUGHT, THOUGHTS, Turn, calls, halves, signature};
+use super::{
+    ASIDE, CACHED, COMPLETION, Call, PROMPT, THOUGHT, THOUGHTS, Turn, calls, halves, named_event, signature,
+};
 
 fn reasoning(round: usize, sealed: bool) -> Value {
     let summary = json!([{"type": "summary_text", "text": THOUGHT}]);
@@ -99,7 +101,7 @@ pub(super) fn stream(turn: &Turn<'_>) -> String {
     let mut text = String::new();
     for (number, mut event) in events.into_iter().enumerate() {
         event["sequence_number"] = number.into();
-        text += &format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default());
+        text += &named_event(&event);
     }
     text
 }
