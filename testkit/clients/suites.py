@@ -163,6 +163,7 @@ SUITES = [
     Suite("python-anthropic", prepare_python, [*PYTEST, "test_anthropic.py"], HERE / "python"),
     Suite("python-gemini", prepare_python, [*PYTEST, "test_gemini.py"], HERE / "python"),
     Suite("python-agents", prepare_python, [*PYTEST, "test_agents.py"], HERE / "python"),
+    Suite("python-count", prepare_python, [*PYTEST, "test_count.py"], HERE / "python"),
     Suite("python-grpc", prepare_python, [*PYTEST, "test_grpc.py"], HERE / "python"),
     Suite("buf-admin", prepare_buf, [*PYTEST, "test_admin.py"], HERE / "python"),
     Suite("node-openai", prepare_node, ["node", "--test", "--test-reporter=spec", "openai.test.mjs"], NODE),
