@@ -116,7 +116,7 @@ fn headers(job: &Job, target: &Target, same: bool, needed: &[(&'static str, &'st
     }
     if same {
         // Not `extend`, which would put the caller's `anthropic-version` beside ours.
-        for (name, value) in job.headers.iter() {
+        for (name, value) in &job.headers {
             headers.insert(name.clone(), value.clone());
         }
     }
