@@ -184,6 +184,8 @@ pub struct Outline {
     pub inside: usize,
     /// Every member in its order, repeated keys included.
     pub members: Vec<Member>,
+    /// Which of the words that the scan looked for begin a string somewhere, a bit each.
+    pub words: u8,
 }
 
 /// One member of a JSON object.

@@ -69,7 +69,10 @@ fn block(json: &str, path: &str, strictness: Strictness, parts: &mut Vec<Part>) 
                     medium.filename = fields.string("title")?;
                     PartKind::File(medium)
                 }
-                None => return keep(opaque(), parts),
+                None => {
+                    parts.push(opaque().into());
+                    return Ok(());
+                }
             }
         }
         "thinking" => {
@@ -84,7 +87,10 @@ fn block(json: &str, path: &str, strictness: Strictness, parts: &mut Vec<Part>) 
         }
         "tool_use" => PartKind::ToolCall(call(&mut fields, parts)?),
         "tool_result" => PartKind::ToolResult(result(&mut fields, strictness)?),
-        other if strictness == Strictness::Answer || is_servers(other) => return keep(opaque(), parts),
+        other if strictness == Strictness::Answer || is_servers(other) => {
+            parts.push(opaque().into());
+            return Ok(());
+        }
         _ => return Err(must_be(&fields.path_of("type"), "a type of block that Anthropic publishes")),
     };
     let cache_control = fields.take("cache_control").map(str::to_owned);
@@ -97,11 +103,6 @@ fn block(json: &str, path: &str, strictness: Strictness, parts: &mut Vec<Part>) 
         }
         parts.push(PartKind::Opaque { dialect: OPAQUE_FIELDS.to_owned(), json: rest.finish() }.into());
     }
-    Ok(())
-}
-
-fn keep(kind: PartKind, parts: &mut Vec<Part>) -> Result<()> {
-    parts.push(kind.into());
     Ok(())
 }
 

@@ -142,7 +142,7 @@ impl Reader {
                 signals.model = message.model.clone().filter(|model| !model.is_empty());
                 // The output's count is a placeholder here: usage is told once it is true.
                 self.update(message.usage);
-                signals.service_tier = self.counts.service_tier.clone();
+                signals.service_tier.clone_from(&self.counts.service_tier);
             }
             "content_block_start" => {
                 let block = said.block();

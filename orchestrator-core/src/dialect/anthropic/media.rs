@@ -47,18 +47,17 @@ pub(super) fn write(media: &Media) -> String {
             out.string("type", "file");
             out.string("file_id", id);
         }
-        MediaSource::Data(data) => match text(media) {
-            Some(text) => {
+        MediaSource::Data(data) => {
+            if let Some(text) = text(media) {
                 out.string("type", "text");
                 out.string("media_type", "text/plain");
                 out.string("data", text);
-            }
-            None => {
+            } else {
                 out.string("type", "base64");
                 out.string("media_type", &mime_type(media, data));
                 out.string("data", &BASE64.encode(data));
             }
-        },
+        }
     }
     out.finish()
 }

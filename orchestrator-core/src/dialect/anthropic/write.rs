@@ -99,7 +99,7 @@ fn block(
             if let Some(signature) = &tool_call.signature {
                 match reader {
                     Reader::Caller => {
-                        out.push(plain(thinking("", &seal::show(Dialect::Anthropic, signature))))
+                        out.push(plain(thinking("", &seal::show(Dialect::Anthropic, signature))));
                     }
                     Reader::Provider => dropped.push(format!("{path}.tool_call.signature")),
                 }
