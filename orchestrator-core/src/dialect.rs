@@ -327,6 +327,8 @@ pub struct Quirks {
     pub short_ids: bool,
     /// `top_k` is taken.
     pub top_k: bool,
+    /// Marks of a prompt cache (`cache_control`) are refused.
+    pub no_cache_marks: bool,
 }
 
 impl Quirks {
@@ -337,6 +339,7 @@ impl Quirks {
         random_seed: false,
         short_ids: false,
         top_k: false,
+        no_cache_marks: false,
     };
 }
 

@@ -26,11 +26,13 @@ class Failure(Exception):
     """What makes going on senseless."""
 
 
-def call(method, url, key=None, body=None):
+def call(method, url, key=None, body=None, key_header="authorization"):
     """Status and JSON of an answer."""
     headers = {"content-type": "application/json"}
     if key:
-        headers["authorization"] = f"Bearer {key}"
+        headers[key_header] = f"Bearer {key}" if key_header == "authorization" else key
+    if key_header == "x-api-key":
+        headers["anthropic-version"] = "2023-06-01"
     parts = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     with contextlib.closing(connection):

@@ -159,6 +159,11 @@ GO_ENVIRONMENT = {
 PYTEST = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
 SUITES = [
     Suite("python-openai", prepare_python, [*PYTEST, "test_openai.py"], HERE / "python"),
+    Suite("python-openai-vendors", prepare_python, [*PYTEST, "test_openai_vendors.py"], HERE / "python"),
+    Suite("python-anthropic", prepare_python, [*PYTEST, "test_anthropic.py"], HERE / "python"),
+    Suite("python-gemini", prepare_python, [*PYTEST, "test_gemini.py"], HERE / "python"),
+    Suite("python-agents", prepare_python, [*PYTEST, "test_agents.py"], HERE / "python"),
+    Suite("python-count", prepare_python, [*PYTEST, "test_count.py"], HERE / "python"),
     Suite("python-grpc", prepare_python, [*PYTEST, "test_grpc.py"], HERE / "python"),
     Suite("buf-admin", prepare_buf, [*PYTEST, "test_admin.py"], HERE / "python"),
     Suite("node-openai", prepare_node, ["node", "--test", "--test-reporter=spec", "openai.test.mjs"], NODE),

@@ -4,13 +4,21 @@
 //! content type and key; no header that was not meant for the provider; and a body that is either a recorded request but for
 //! the rewrites that a gateway owes ([`Body::recorded`]), or of the vendor's published shape ([`Body::published`]).
 
+mod anthropic;
 mod compare;
 mod gemini;
 mod json_text;
 mod openai_shape;
 mod strict;
+mod turns;
 
+use serde_json::{Value, json};
+
+pub(crate) use self::turns::turns;
 use crate::provider::Seen;
+
+/// What the texts begin with that only the gateway itself may read: base64 of `orc-seal:`.
+const SEAL: &str = "b3JjLXNlYWw6";
 
 /// Headers that say something about another connection or to another server. `te`, `trailer` and the rest of the hop-by-hop
 /// list: RFC 9110, section 7.6.1. The last ones carry keys, which only the gateway's own `authorization` may.
@@ -52,6 +60,14 @@ pub enum Operation {
     BatchEmbedContents,
     /// `POST …/responses`
     Responses,
+    /// Anthropic's `POST …/v1/messages`
+    Messages,
+    /// Anthropic's `POST …/v1/messages/count_tokens`
+    CountMessages,
+    /// Gemini's `POST …/models/{model}:countTokens`
+    CountContent,
+    /// OpenAI's `POST …/responses/input_tokens`
+    CountInput,
 }
 
 impl Operation {
@@ -61,17 +77,35 @@ impl Operation {
             Self::GenerateContent
             | Self::StreamGenerateContent
             | Self::EmbedContent
-            | Self::BatchEmbedContents => "",
+            | Self::BatchEmbedContents
+            | Self::CountContent => "",
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Responses => "/responses",
+            Self::Messages => "/v1/messages",
+            Self::CountMessages => "/v1/messages/count_tokens",
+            Self::CountInput => "/responses/input_tokens",
         }
+    }
+
+    /// Whether it is one of Anthropic's.
+    pub fn is_anthropic(self) -> bool {
+        matches!(self, Self::Messages | Self::CountMessages)
     }
 
     /// Whether it is one of Gemini's.
     pub fn is_gemini(self) -> bool {
         self.path().is_empty()
+    }
+
+    /// The header in which its vendor wants the key; in `authorization` as a bearer.
+    pub fn key_header(self) -> &'static str {
+        match self {
+            operation if operation.is_anthropic() => "x-api-key",
+            operation if operation.is_gemini() => "x-goog-api-key",
+            _ => "authorization",
+        }
     }
 
     /// The operation of a recording's `endpoint`, of OpenAI's family.
@@ -124,7 +158,12 @@ pub struct Judge {
     secrets: Vec<String>,
     may_add_usage: bool,
     overrides: Vec<(String, String)>,
+    said: Option<SaidIn>,
+    openai_only: bool,
 }
+
+/// What was said in the n-th turn that made calls (from 0), as the request that brings it back must hold it.
+pub type SaidIn = fn(usize, &Value) -> Vec<Value>;
 
 impl Judge {
     /// Expects `provider_key` as the bearer token and `model` as the provider knows it.
@@ -137,6 +176,8 @@ impl Judge {
             secrets: Vec::new(),
             may_add_usage: true,
             overrides: Vec::new(),
+            said: None,
+            openai_only: false,
         }
     }
 
@@ -164,10 +205,39 @@ impl Judge {
         self
     }
 
+    /// Demands what was said in earlier turns back as it was said: ids, arguments, reasoning and signatures.
+    pub fn said(mut self, said: SaidIn) -> Self {
+        self.said = Some(said);
+        self
+    }
+
+    /// Refuses members of messages that only servers that imitate OpenAI know.
+    pub fn openai_only(mut self) -> Self {
+        self.openai_only = true;
+        self
+    }
+
+    /// The refusal in the vendor's envelope.
+    pub fn refusal(&self, reason: &str) -> Value {
+        match self.operation {
+            operation if operation.is_anthropic() => {
+                json!({"type": "error", "error": {"type": "invalid_request_error", "message": reason}})
+            }
+            operation if operation.is_gemini() => {
+                json!({"error": {"code": 400, "message": reason, "status": "INVALID_ARGUMENT"}})
+            }
+            _ => {
+                json!({"error": {"message": reason, "type": "refused_by_judge", "param": null, "code": null}})
+            }
+        }
+    }
+
     /// Everything that is wrong with the request; empty when nothing is.
     pub fn complaints(&self, seen: &Seen) -> Vec<String> {
         if self.operation.is_gemini() {
-            return gemini::complaints(self, seen);
+            let mut complaints = gemini::complaints(self, seen);
+            complaints.extend(self.memory_complaints(&String::from_utf8_lossy(&seen.body)));
+            return complaints;
         }
         let mut complaints = self.envelope_complaints(seen);
         match std::str::from_utf8(&seen.body) {
@@ -179,6 +249,22 @@ impl Judge {
 
     /// Everything that is wrong with a body alone.
     pub fn body_complaints(&self, body: &str) -> Vec<String> {
+        let mut complaints = self.shape_complaints(body);
+        complaints.extend(self.memory_complaints(body));
+        complaints
+    }
+
+    fn memory_complaints(&self, body: &str) -> Vec<String> {
+        let (Some(said), Ok(request)) = (self.said, serde_json::from_str::<Value>(body)) else {
+            return Vec::new();
+        };
+        let request = as_published(self.operation, request);
+        let calling = turns(self.operation, &request).calling;
+        let missing = |(round, turn): (usize, &Vec<Value>)| turns::missing(&said(round, &request), turn);
+        calling.iter().enumerate().flat_map(missing).collect()
+    }
+
+    fn shape_complaints(&self, body: &str) -> Vec<String> {
         if self.operation.is_gemini() {
             return gemini::body_complaints(self, body);
         }
@@ -187,7 +273,12 @@ impl Judge {
         match &self.body.0 {
             Expected::Recorded { text, byte_for_byte: false } => compare::complaints(text, body, &allowed),
             Expected::Recorded { text, byte_for_byte: true } => strict::complaints(text, body, &allowed),
-            Expected::Published => openai_shape::complaints(self.operation, &self.model, body),
+            Expected::Published if self.operation.is_anthropic() => {
+                anthropic::complaints(&self.model, body, self.operation == Operation::CountMessages)
+            }
+            Expected::Published => {
+                openai_shape::complaints(self.operation, &self.model, body, self.openai_only)
+            }
         }
     }
 
@@ -207,8 +298,10 @@ impl Judge {
             complaints.push(format!("content-type {media_type:?}"));
         }
         complaints.extend(self.key_complaint(seen));
+        let own = self.operation.key_header();
         for (name, value) in &seen.headers {
-            if NEVER_FORWARDED.iter().any(|never| name.eq_ignore_ascii_case(never)) {
+            let foreign = NEVER_FORWARDED.iter().any(|never| name.eq_ignore_ascii_case(never));
+            if foreign && !name.eq_ignore_ascii_case(own) {
                 complaints.push(format!("header {name} was passed on"));
             }
             if self.secrets.iter().any(|secret| value.contains(secret)) {
@@ -224,18 +317,28 @@ impl Judge {
 
     /// Keys are compared, never quoted.
     fn key_complaint(&self, seen: &Seen) -> Option<String> {
-        let sent: Vec<&str> = seen
-            .headers
-            .iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
-            .map(|(_, value)| value.as_str())
-            .collect();
-        let right = match &self.provider_key {
-            Some(key) => sent == [format!("Bearer {key}")],
-            None => sent.is_empty(),
+        let sent = |wanted: &str| -> Vec<&str> {
+            let named = seen.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            named.map(|(_, value)| value.as_str()).collect()
         };
-        (!right).then(|| format!("authorization: {} headers, not the one that was expected", sent.len()))
+        let bearer = sent("authorization");
+        if self.operation.is_anthropic() {
+            let keyed = sent("x-api-key") == self.provider_key.as_deref().into_iter().collect::<Vec<_>>();
+            let version = sent("anthropic-version").len() == 1;
+            return (!keyed || !version || !bearer.is_empty())
+                .then(|| "x-api-key: not the provider's key alone, or no anthropic-version".to_owned());
+        }
+        let right = match &self.provider_key {
+            Some(key) => bearer == [format!("Bearer {key}")],
+            None => bearer.is_empty(),
+        };
+        (!right).then(|| format!("authorization: {} headers, not the one that was expected", bearer.len()))
     }
+}
+
+/// A request with its fields spelled as the vendor's reference spells them.
+pub(crate) fn as_published(operation: Operation, request: Value) -> Value {
+    if operation.is_gemini() { gemini::in_camel_case(&request) } else { request }
 }
 
 /// In what a body may, and must, differ from the recorded one.
@@ -249,7 +352,7 @@ impl Rewrites<'_> {
     /// What a top-level field must be in place of what was recorded, as JSON text.
     fn expected(&self, field: &str) -> Option<String> {
         if field == "model" {
-            return Some(serde_json::Value::from(self.model).to_string());
+            return Some(Value::from(self.model).to_string());
         }
         self.overrides.iter().find(|(name, _)| name == field).map(|(_, json)| json.clone())
     }

@@ -1,12 +1,15 @@
 //! Scenes: named providers with one behaviour each, for suites that drive a gateway from outside of this workspace (the real
 //! clients in `testkit/clients`). The program `testkit-provider` serves them and says over HTTP what it saw.
 //!
-//! A scene NAME is a provider at `/p/NAME/v1`; its model is `NAME-upstream` there and `NAME` in the gateway. All but what the
-//! scene is about is the same everywhere: every request is judged by the shape that its vendor publishes, its key and its path.
+//! A scene NAME is a provider below `/p/NAME`; its model is `NAME-upstream` there (a name of the vendor's where one matters) and
+//! `NAME` in the gateway. All but what the scene is about is the same everywhere: every request is judged by the shape that its
+//! vendor publishes, its key and its path.
 //!
-//! **To add a scene**, add a row to [`all`]: the suites' catalog is made from it.
+//! **To add a scene**, add a row to [`all`]: the suites' catalog is made from it. What every vendor must be able to do is in
+//! `scenes/vendors.rs`.
 
 mod control;
+mod vendors;
 
 use std::time::Duration;
 
@@ -14,8 +17,8 @@ use serde_json::{Value, json};
 
 use crate::{
     fixtures,
-    judge::{Body, Judge, Operation},
-    provider::{Answer, Cut, Piece, Provider, Script, Seen},
+    judge::{Body, Judge, Operation, SaidIn},
+    provider::{Answer, Cut, Endpoint, Piece, Provider, Script, Seen},
 };
 
 /// The key that every scene expects of the gateway.
@@ -28,20 +31,38 @@ const PACE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Scene {
     /// Its name, and its model's name in the gateway.
-    pub name: &'static str,
+    pub name: String,
     /// What it is asked.
     pub operation: Operation,
     /// Fields of the provider in Admin's JSON, beside its name, address and key.
     pub provider: Value,
+    /// The model's name at the provider.
+    pub upstream_model: String,
     script: Script,
+    said: Option<SaidIn>,
+    openai_only: bool,
+    /// How it is asked for a count, and what it says.
+    counts: Option<(Operation, Value)>,
 }
 
 impl Scene {
-    fn new(name: &'static str, operation: Operation, script: impl Into<Script>) -> Self {
-        Self { name, operation, provider: json!({}), script: script.into() }
+    fn new(name: impl Into<String>, operation: Operation, script: impl Into<Script>) -> Self {
+        let name = name.into();
+        let upstream_model = format!("{name}-upstream");
+        let provider = json!({});
+        Self {
+            name,
+            operation,
+            provider,
+            upstream_model,
+            script: script.into(),
+            said: None,
+            openai_only: false,
+            counts: None,
+        }
     }
 
-    fn chat(name: &'static str, script: impl Into<Script>) -> Self {
+    fn chat(name: &str, script: impl Into<Script>) -> Self {
         Self::new(name, Operation::ChatCompletions, script)
     }
 
@@ -50,15 +71,64 @@ impl Scene {
         self
     }
 
-    /// The model's name at the provider.
-    pub fn upstream_model(&self) -> String {
-        format!("{}-upstream", self.name)
+    /// Judges and answers what is asked of it.
+    fn open(&self, endpoint: &Endpoint, secrets: &[String]) {
+        let judge = |operation| {
+            let mut judge = Judge::new(operation, PROVIDER_KEY, &self.upstream_model, Body::published());
+            if let Some(said) = self.said {
+                judge = judge.said(said);
+            }
+            if self.openai_only {
+                judge = judge.openai_only();
+            }
+            secrets.iter().fold(judge, |judge, secret| judge.secret(secret))
+        };
+        if self.operation.is_gemini() {
+            // Whether it is a stream stands in the path.
+            let verbs = [
+                ("generateContent", Operation::GenerateContent),
+                ("streamGenerateContent", Operation::StreamGenerateContent),
+            ];
+            for (verb, operation) in verbs {
+                let path = format!("v1beta/models/{}:{verb}", self.upstream_model);
+                endpoint.judge(&path, judge(operation));
+                endpoint.route(&path, self.script.clone());
+            }
+        } else {
+            // The empty path: whatever is asked is judged, also what has no route.
+            endpoint.judge("", judge(self.operation));
+            endpoint.route(self.operation.path(), self.script.clone());
+        }
+        if let Some((operation, answer)) = &self.counts {
+            let path = match operation.path() {
+                "" => format!("v1beta/models/{}:countTokens", self.upstream_model),
+                path => path.to_owned(),
+            };
+            endpoint.judge(&path, judge(*operation));
+            endpoint.route(&path, Answer::json(200, answer));
+        }
+    }
+
+    /// Where it is asked, behind the base URL.
+    fn path(&self) -> String {
+        if self.operation.is_gemini() {
+            return format!("/v1beta/models/{}:generateContent", self.upstream_model);
+        }
+        self.operation.path().to_owned()
+    }
+
+    /// What a catalog stores as its base URL: OpenAI's ends with the version.
+    fn base_url(&self, endpoint: &Endpoint) -> String {
+        let base_url = endpoint.base_url();
+        let versioned = self.operation.is_gemini() || self.operation.is_anthropic();
+        let base = base_url.strip_suffix("/v1").filter(|_| versioned).unwrap_or(&base_url);
+        base.to_owned()
     }
 }
 
 /// All scenes.
 pub fn all() -> Vec<Scene> {
-    vec![
+    let mut scenes = vec![
         Scene::chat("chat", by_stream("chat", "chat_stream_usage")),
         Scene::chat("tools", tools()),
         Scene::chat("structured", structured(r#"{"city":"Zürich","celsius":21.5}"#)),
@@ -72,7 +142,8 @@ pub fn all() -> Vec<Scene> {
         Scene::chat("slow-start", replay("chat_stream_usage").after(Duration::from_millis(1500))),
         // Streams that do not end well, and one that does not end.
         Scene::chat("endless", endless()),
-        Scene::chat("breaks-off", replay("chat_stream_error_midway")),
+        Scene::chat("breaks-off", replay("chat_stream_error_midway"))
+            .with_provider(json!({"options": {"dialects": ["openai_chat"]}})),
         // Answers that do not come.
         Scene::chat("silent", Answer::silence()),
         Scene::chat("too-slow", Answer::silence())
@@ -83,12 +154,14 @@ pub fn all() -> Vec<Scene> {
         Scene::chat("rejects-key", replay("error_401")),
         Scene::chat("rate-limited", replay("error_429_seconds")),
         Scene::chat("faulty", replay("error_500")),
-    ]
+    ];
+    scenes.extend(vendors::scenes());
+    scenes
 }
 
 /// Plays every scene on `provider`, and lets its path `/p/control` tell of them:
 ///
-/// * `scenes`: name, base URL, key, upstream model and the provider's fields of each, for a catalog;
+/// * `scenes`: name, base URL, path, key and its header, upstream model and the provider's fields of each, for a catalog;
 /// * `seen?request_id=ID`: the requests with that `x-request-id` (all without it), and whether the peer has closed their
 ///   connection;
 /// * `complaints`: what was wrong with requests so far.
@@ -97,11 +170,7 @@ pub fn all() -> Vec<Scene> {
 pub fn play(provider: &Provider, secrets: &[String]) {
     let scenes = all();
     for scene in &scenes {
-        let endpoint = provider.named(scene.name);
-        let judge = Judge::new(scene.operation, PROVIDER_KEY, &scene.upstream_model(), Body::published());
-        // The empty path: whatever is asked is judged, also what has no route.
-        endpoint.judge("", secrets.iter().fold(judge, |judge, secret| judge.secret(secret)));
-        endpoint.route(scene.operation.path(), scene.script.clone());
+        scene.open(&provider.named(&scene.name), secrets);
     }
     control::open(provider, scenes);
 }
@@ -171,7 +240,8 @@ mod tests {
     #[test]
     fn each_scene_has_a_name_of_its_own() {
         let scenes = all();
-        let names: BTreeSet<&str> = scenes.iter().map(|scene| scene.name).chain([control::NAME]).collect();
+        let names: BTreeSet<&str> =
+            scenes.iter().map(|scene| scene.name.as_str()).chain([control::NAME]).collect();
         assert_eq!(names.len(), scenes.len() + 1);
     }
 }

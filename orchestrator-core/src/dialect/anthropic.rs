@@ -25,6 +25,7 @@ mod media;
 mod encode;
 mod encode_messages;
 mod generation;
+mod schema;
 mod thinking;
 mod write;
 

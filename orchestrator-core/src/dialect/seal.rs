@@ -13,6 +13,8 @@ use super::Dialect;
 
 /// Opens every sealed text: a multiple of three bytes, so that it is the same four characters a group in all of them.
 const MARK: &str = "orc-seal:";
+/// Follows the origin of what [`mark_encrypted`] marked: no dialect's name ends so.
+const ENCRYPTED: &str = "/encrypted";
 /// [`MARK`] in base64: how every sealed text begins. A body that holds one must not travel as it is: the provider would refuse it.
 pub const MARK_BASE64: &str = "b3JjLXNlYWw6";
 
@@ -53,6 +55,20 @@ pub fn show(dialect: Dialect, text: &str) -> String {
     }
 }
 
+/// A sealed text of encrypted reasoning, for a dialect that has but one place for all that is opaque: whoever reads it there can tell
+/// it from a signature ([`encrypted`]). `None` for what is not sealed.
+pub fn mark_encrypted(sealed: &str) -> Option<String> {
+    let (origin, own) = unsealed(sealed)?;
+    Some(STANDARD.encode(format!("{MARK}{origin}{ENCRYPTED}:{own}")))
+}
+
+/// The sealed text that was marked as encrypted reasoning, if it was.
+pub fn encrypted(marked: &str) -> Option<String> {
+    let (origin, own) = unsealed(marked)?;
+    let origin = origin.strip_suffix(ENCRYPTED)?;
+    Some(STANDARD.encode(format!("{MARK}{origin}:{own}")))
+}
+
 /// Whether a text is sealed.
 pub fn is_sealed(text: &str) -> bool {
     text.starts_with(MARK_BASE64)
@@ -77,6 +93,16 @@ mod tests {
         assert_eq!(open(Dialect::OpenAiEmbeddings, &sealed), Opened::Foreign);
         assert_eq!(show(CHAT, &sealed), "s/g==: ä");
         assert_eq!(show(Dialect::OpenAiEmbeddings, &sealed), sealed);
+    }
+
+    #[test]
+    fn what_is_marked_as_encrypted_is_nobodys_signature() {
+        let sealed = seal(CHAT, "s/g==: ä");
+        let marked = mark_encrypted(&sealed).unwrap();
+        assert!(is_sealed(&marked));
+        assert_eq!(open(CHAT, &marked), Opened::Foreign);
+        assert_eq!(encrypted(&marked), Some(sealed.clone()));
+        assert_eq!((encrypted(&sealed), mark_encrypted("plain")), (None, None));
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl ProviderKind for AzureOpenAi {
     }
 
     fn quirks(&self) -> Quirks {
-        Quirks { thinking: Thinking::Nowhere, ..Quirks::default() }
+        Quirks { thinking: Thinking::Nowhere, no_cache_marks: true, ..Quirks::default() }
     }
 
     fn path(&self, asked: &Asked<'_>) -> Cow<'static, str> {

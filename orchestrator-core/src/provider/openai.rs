@@ -24,6 +24,6 @@ impl ProviderKind for OpenAi {
 
     /// Its models never show their reasoning on Chat, and it refuses fields that it does not know.
     fn quirks(&self) -> Quirks {
-        Quirks { thinking: Thinking::Nowhere, ..Quirks::default() }
+        Quirks { thinking: Thinking::Nowhere, no_cache_marks: true, ..Quirks::default() }
     }
 }

@@ -176,6 +176,15 @@ async fn a_body_over_the_limit_is_a_413_before_it_is_read() {
 }
 
 #[tokio::test]
+async fn clients_of_anthropic_find_the_requests_id_where_their_sdk_looks() {
+    let core = FakeCore::new(|_| Err(Status::unavailable("no")));
+    for (path, found) in [("/v1/messages", "r-1"), (CHAT, "")] {
+        let answer = ask(&app(core.channel()), request("POST", path, &[("x-request-id", "r-1")], "{}")).await;
+        assert_eq!((answer.header("request-id"), answer.header("x-request-id")), (found, "r-1"));
+    }
+}
+
+#[tokio::test]
 async fn a_core_lost_before_the_head_is_an_error_with_a_status() {
     let mut table = String::new();
     for code in

@@ -4,11 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Body, Expected, Judge, NEVER_FORWARDED, Operation};
+use super::{Body, Expected, Judge, NEVER_FORWARDED, Operation, SEAL};
 use crate::provider::Seen;
-
-/// What the texts are that only the gateway itself may read: base64 of `orc-seal:`.
-const SEAL: &str = "b3JjLXNlYWw6";
 
 const TOP: [&str; 9] = [
     "contents",
@@ -74,6 +71,7 @@ fn envelope(judge: &Judge, seen: &Seen) -> Vec<String> {
         Operation::StreamGenerateContent => ("streamGenerateContent", "alt=sse"),
         Operation::BatchEmbedContents => ("batchEmbedContents", ""),
         Operation::EmbedContent => ("embedContent", ""),
+        Operation::CountContent => ("countTokens", ""),
         _ => ("generateContent", ""),
     };
     let path = format!("/v1beta/models/{}:{verb}", judge.model);
@@ -114,10 +112,11 @@ pub(super) fn body_complaints(judge: &Judge, body: &str) -> Vec<String> {
         }
         Expected::Published => {
             let mut shape = Shape { complaints: Vec::new(), model: &judge.model };
-            match serde_json::from_str::<Value>(body) {
+            match serde_json::from_str::<Value>(body).map(|json| in_camel_case(&json)) {
                 Ok(json) => match judge.operation {
                     Operation::BatchEmbedContents => shape.batch(&json),
                     Operation::EmbedContent => shape.embed(&json, "body"),
+                    Operation::CountContent => shape.count(&json),
                     _ => shape.generate(&json),
                 },
                 Err(error) => shape.say(format!("the body is not JSON: {error}")),
@@ -128,6 +127,45 @@ pub(super) fn body_complaints(judge: &Judge, body: &str) -> Vec<String> {
             shape.complaints
         }
     }
+}
+
+/// The same request with fields as the reference spells them: Google's servers, and its own SDKs, know `inline_data` too. What the
+/// caller's functions and schemas say is left alone.
+pub(super) fn in_camel_case(json: &Value) -> Value {
+    const OPAQUE: [&str; 8] = [
+        "args",
+        "response",
+        "parameters",
+        "parametersJsonSchema",
+        "responseJsonSchema",
+        "responseSchema",
+        "labels",
+        "metadata",
+    ];
+    match json {
+        Value::Array(items) => items.iter().map(in_camel_case).collect(),
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| {
+                let name = camel_case(name);
+                let value =
+                    if OPAQUE.contains(&name.as_str()) { value.clone() } else { in_camel_case(value) };
+                (name, value)
+            };
+            Value::Object(members.iter().map(member).collect())
+        }
+        plain => plain.clone(),
+    }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut camel = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
 }
 
 struct Shape<'a> {
@@ -172,6 +210,19 @@ impl Shape<'_> {
         if json["content"]["parts"].as_array().is_none_or(Vec::is_empty) {
             self.say(format!("{path}.content has no parts"));
         }
+    }
+
+    /// Contents alone, or a whole request that names its model.
+    fn count(&mut self, json: &Value) {
+        self.object(json, "body", &["contents", "generateContentRequest", "model"]);
+        let whole = &json["generateContentRequest"];
+        if whole.is_null() {
+            return self.generate(json);
+        }
+        if !json["contents"].is_null() || whole["model"] != format!("models/{}", self.model) {
+            self.say("generateContentRequest stands alone and names the model of the path".to_owned());
+        }
+        self.generate(whole);
     }
 
     fn generate(&mut self, json: &Value) {
@@ -229,6 +280,9 @@ impl Shape<'_> {
                 if part[kind].is_object() && !part[kind][inner].is_object() {
                     self.say(format!("{path}.{kind}.{inner} is no object"));
                 }
+            }
+            if part["inlineData"].is_object() && !part["inlineData"]["mimeType"].is_string() {
+                self.say(format!("{path}.inlineData has no mimeType"));
             }
             if part["functionCall"].is_object() {
                 let signed = part["thoughtSignature"].is_string();
@@ -340,7 +394,7 @@ mod tests {
             ("/systemInstruction/parts", json!([]), "parts"),
             ("/toolConfig/functionCallingConfig/mode", json!("AUTO"), "allowedFunctionNames"),
             ("/generationConfig/thinkingConfig/thinkingLevel", json!(SEAL), "gateway"),
-            ("/generationConfig", json!({"top_k": 1}), "Unknown name"),
+            ("/generationConfig", json!({"top-k": 1}), "Unknown name"),
         ];
         for (place, value, complaint) in breaks {
             let mut body = good();

@@ -99,7 +99,7 @@ const EMBEDDINGS: [(&str, Is); 5] = [
 ];
 
 /// Everything that OpenAI would refuse in this body.
-pub(super) fn complaints(operation: Operation, model: &str, body: &str) -> Vec<String> {
+pub(super) fn complaints(operation: Operation, model: &str, body: &str, openai_only: bool) -> Vec<String> {
     let request = match serde_json::from_str(body) {
         Ok(Value::Object(request)) => request,
         Ok(_) => return vec!["the body is no JSON object".to_owned()],
@@ -107,7 +107,7 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str) -> Vec<S
     };
     let mut complaints = Vec::new();
     let (fields, required): (&[(&str, Is)], &str) = match operation {
-        Operation::Responses => (&responses::FIELDS, "model"),
+        Operation::Responses | Operation::CountInput => (&responses::FIELDS, "model"),
         Operation::ChatCompletions => (&CHAT, "messages"),
         Operation::Completions => (&COMPLETIONS, "prompt"),
         _ => (&EMBEDDINGS, "input"),
@@ -120,8 +120,9 @@ pub(super) fn complaints(operation: Operation, model: &str, body: &str) -> Vec<S
     check_stop(&request, &mut complaints);
     match operation {
         Operation::Responses => responses::check(&request, &mut complaints),
+        Operation::CountInput => responses::check_counted(&request, &mut complaints),
         Operation::ChatCompletions => {
-            messages::check(&request, &mut complaints);
+            messages::check(&request, openai_only, &mut complaints);
             check_tools(&request, &mut complaints);
             check_response_format(&request, &mut complaints);
             if request.contains_key("top_logprobs") && request.get("logprobs") != Some(&Value::Bool(true)) {
@@ -276,7 +277,7 @@ mod tests {
     use super::*;
 
     fn check(operation: Operation, body: &str) -> String {
-        complaints(operation, "m", body).join("; ")
+        complaints(operation, "m", body, true).join("; ")
     }
 
     const CONVERSATION: &str = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"temperature":0.5,

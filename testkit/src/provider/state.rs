@@ -129,16 +129,18 @@ impl Memory {
     fn choose(&mut self, seen: &Seen) -> Result<(Script, usize), Answer> {
         self.seen.push(seen.clone());
         let judge = longest(self.judges.iter(), &seen.path, |(path, _)| path);
-        let complaints = judge.map(|(_, judge)| judge.complaints(seen)).unwrap_or_default();
-        if !complaints.is_empty() {
-            let reason = complaints.join("; ");
-            self.complaints.extend(complaints);
-            return Err(refusal(400, &reason));
+        if let Some((_, judge)) = judge {
+            let complaints = judge.complaints(seen);
+            if !complaints.is_empty() {
+                let refusal = judge.refusal(&complaints.join("; "));
+                self.complaints.extend(complaints);
+                return Err(Answer::json(400, &refusal));
+            }
         }
         let Some(route) = longest(self.routes.iter_mut(), &seen.path, |route| &route.path) else {
             let complaint = format!("no route for {} {}", seen.method, seen.path);
             self.complaints.push(complaint.clone());
-            return Err(refusal(404, &complaint));
+            return Err(unrouted(&complaint));
         };
         route.answered += 1;
         Ok((route.script.clone(), route.answered - 1))
@@ -158,8 +160,8 @@ fn ends_with(path: &str, suffix: &str) -> bool {
         || path.strip_suffix(suffix).is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
-fn refusal(status: u16, reason: &str) -> Answer {
+fn unrouted(complaint: &str) -> Answer {
     let error =
-        serde_json::json!({"message": reason, "type": "refused_by_judge", "param": null, "code": null});
-    Answer::json(status, &serde_json::json!({ "error": error }))
+        serde_json::json!({"message": complaint, "type": "unknown_path", "param": null, "code": null});
+    Answer::json(404, &serde_json::json!({ "error": error }))
 }

@@ -17,7 +17,7 @@ pub(super) fn open(provider: &Provider, scenes: Vec<Scene>) {
     let control = provider.named(NAME);
     let cast: Arc<Cast> = Arc::new(Cast {
         root: provider.named(""),
-        scenes: scenes.into_iter().map(|scene| (provider.named(scene.name), scene)).collect(),
+        scenes: scenes.into_iter().map(|scene| (provider.named(&scene.name), scene)).collect(),
     });
     let ways: [(&str, Tell); 3] =
         [("scenes", Cast::scenes), ("seen", Cast::seen), ("complaints", Cast::complaints)];
@@ -37,10 +37,11 @@ impl Cast {
         let shown = self.scenes.iter().map(|(endpoint, scene)| {
             json!({
                 "name": scene.name,
-                "base_url": endpoint.base_url(),
-                "path": scene.operation.path(),
+                "base_url": scene.base_url(endpoint),
+                "path": scene.path(),
                 "key": PROVIDER_KEY,
-                "upstream_model": scene.upstream_model(),
+                "key_header": scene.operation.key_header(),
+                "upstream_model": scene.upstream_model,
                 "provider": scene.provider,
             })
         });
@@ -53,7 +54,7 @@ impl Cast {
         for (endpoint, scene) in &self.scenes {
             for seen in endpoint.seen() {
                 if wanted.is_none() || wanted == seen.header("x-request-id") {
-                    shown.push(show(scene.name, &seen));
+                    shown.push(show(&scene.name, &seen));
                 }
             }
         }

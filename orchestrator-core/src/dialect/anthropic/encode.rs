@@ -8,7 +8,7 @@ use super::{
     EXTRA,
     encode_messages::History,
     generation::{Generation, Sampling},
-    thinking,
+    schema, thinking,
 };
 use crate::{
     chat::{ChatRequest, ResponseFormat, Tool, ToolChoice},
@@ -225,7 +225,7 @@ fn output_config(
         } else {
             let mut format = ObjectWriter::new();
             format.string("type", "json_schema");
-            format.raw("schema", checked(schema, "response_format.schema")?);
+            format.raw("schema", &schema::closed(checked(schema, "response_format.schema")?)?);
             config.raw("format", &format.finish());
         }
     }

@@ -16,7 +16,7 @@ use crate::{
         Dialect,
         json::{Fields, must_be},
         scan::Object,
-        seal,
+        seal::{self, Opened},
     },
     error::{Error, Result},
 };
@@ -43,6 +43,28 @@ fn system(json: &str, path: &str) -> Result<Option<Message>> {
         parts.extend(part(json, &path, &mut |_| Err(must_be(&path, "text")))?);
     }
     Ok((!parts.is_empty()).then_some(Message { role: Role::System, parts, name: None }))
+}
+
+/// Another vendor's signature is over all that was thought before it, which a caller that streamed hands back piece by piece, and
+/// the signature behind the pieces. Gemini's own stay where they stood.
+fn gathered(parts: Vec<Part>) -> Vec<Part> {
+    let mut out: Vec<Part> = Vec::with_capacity(parts.len());
+    for mut part in parts {
+        if let PartKind::Reasoning(signed) = &mut part.kind {
+            let sealed = signed.signature.as_ref().or(signed.encrypted.as_ref());
+            if sealed.is_some_and(|sealed| seal::open(Dialect::Gemini, sealed) == Opened::Foreign) {
+                while let Some(PartKind::Reasoning(piece)) = out.last().map(|part| &part.kind) {
+                    if piece.signature.is_some() || piece.encrypted.is_some() {
+                        break;
+                    }
+                    signed.text.insert_str(0, &piece.text);
+                    out.pop();
+                }
+            }
+        }
+        out.push(part);
+    }
+    out
 }
 
 /// The calls of the turn before, which wait for their results.
@@ -76,6 +98,7 @@ impl History {
                 Asked::Result { id, name } => self.answered(&id, &name, &path),
             })?);
         }
+        let parts = gathered(parts);
         let only_results =
             !parts.is_empty() && parts.iter().all(|part| matches!(part.kind, PartKind::ToolResult(_)));
         let role = match (model, only_results) {
@@ -126,6 +149,8 @@ pub(super) fn part(
     let mut fields = Fields::parse(json, path)?.camel_case();
     let thought = fields.boolean("thought")?.unwrap_or(false);
     let signature = fields.string("thoughtSignature")?.filter(|signature| !signature.is_empty());
+    let encrypted = signature.as_deref().and_then(seal::encrypted);
+    let signature = signature.filter(|_| encrypted.is_none());
     let signature = signature.map(|signature| seal::seal(Dialect::Gemini, &signature));
     let mut parts = Vec::new();
     if let Some(call) = fields.object("functionCall")? {
@@ -135,13 +160,13 @@ pub(super) fn part(
     }
     if thought && fields.has("text") {
         let text = fields.string("text")?.unwrap_or_default();
-        let thought = ReasoningPart { text, signature, encrypted: None };
+        let thought = ReasoningPart { text, signature, encrypted };
         parts.push(Part::from(PartKind::Reasoning(thought)));
         parts.extend(unknown(fields));
         return Ok(parts);
     }
-    if signature.is_some() {
-        let thought = ReasoningPart { signature, ..ReasoningPart::default() };
+    if signature.is_some() || encrypted.is_some() {
+        let thought = ReasoningPart { signature, encrypted, ..ReasoningPart::default() };
         parts.push(Part::from(PartKind::Reasoning(thought)));
     }
     if let Some(text) = fields.string("text")? {

@@ -178,9 +178,11 @@ impl<'a> PartWriter<'a> {
             }
             PartKind::Reasoning(reasoning) => {
                 let path = format!("{path}.reasoning");
-                let signature = self.opened(reasoning.signature.as_ref(), &path);
-                if reasoning.encrypted.is_some() {
+                let mut signature = self.opened(reasoning.signature.as_ref(), &path);
+                if self.to_provider && reasoning.encrypted.is_some() {
                     self.dropped.push(format!("{path}.encrypted"));
+                } else if signature.is_none() {
+                    signature = reasoning.encrypted.as_deref().and_then(seal::mark_encrypted);
                 }
                 if reasoning.text.is_empty() {
                     self.flush();

@@ -103,10 +103,11 @@ impl GeminiEncoder {
                 parts.push(encode_parts::thought(text));
                 self.chunk(*choice, parts, None, out);
             }
-            ChatEvent::ReasoningBlock { choice, signature, .. } => {
+            ChatEvent::ReasoningBlock { choice, signature, encrypted } => {
                 let open = self.open(*choice);
                 let parts = open.flush();
-                open.signature = signature.as_ref().map(|sealed| seal::show(Dialect::Gemini, sealed));
+                let signature = signature.as_ref().map(|sealed| seal::show(Dialect::Gemini, sealed));
+                open.signature = signature.or_else(|| encrypted.as_deref().and_then(seal::mark_encrypted));
                 if !parts.is_empty() {
                     self.chunk(*choice, parts, None, out);
                 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    chat::{ChatReply, ChatRequest, PartKind, ToolChoice},
+    chat::{ChatEvent, ChatReply, ChatRequest, Part, PartKind, ReasoningPart, ToolChoice},
     dialect::{fixed_cases, openai_chat::OpenAiChat, seal},
     error::ErrorKind,
 };
@@ -186,6 +186,45 @@ fn signatures_go_back_to_gemini_and_no_other_vendors_do() {
     );
     assert!(body.contains("skip_thought_signature_validator") && !body.contains("theirs"), "{body}");
     assert_eq!(judged("gemini-3-flash", &body), Vec::<String>::new());
+}
+
+#[test]
+fn another_vendors_reasoning_comes_back_from_the_pieces_of_a_stream() {
+    let thought = |part: &Part| match &part.kind {
+        PartKind::Reasoning(thought) => Some(thought.clone()),
+        _ => None,
+    };
+    let signature = seal::seal(Dialect::Anthropic, "sig");
+    let encrypted = seal::seal(Dialect::OpenAiResponses, "enc");
+    for (block, told) in [
+        (ReasoningPart { signature: Some(signature.clone()), ..ReasoningPart::default() }, signature),
+        (
+            ReasoningPart { encrypted: Some(encrypted.clone()), ..ReasoningPart::default() },
+            seal::mark_encrypted(&encrypted).unwrap(),
+        ),
+    ] {
+        let mut encoder = Gemini.stream_encoder(&crate::call::Facts::default());
+        let said = |text: &str| ChatEvent::Reasoning { choice: 0, text: text.into() };
+        let ReasoningPart { signature, encrypted, .. } = block.clone();
+        let stream = encoder.encode(&[
+            said("one "),
+            said("two"),
+            ChatEvent::ReasoningBlock { choice: 0, signature, encrypted },
+            ChatEvent::Text { choice: 0, text: "So.".into() },
+        ]);
+        let stream = String::from_utf8(stream.to_vec()).unwrap();
+        assert!(stream.contains(&told), "{stream}");
+        // What a client gathers: the parts of all chunks, one after another.
+        let parts: Vec<serde_json::Value> = stream
+            .split("\r\n\r\n")
+            .filter_map(|event| event.strip_prefix("data: "))
+            .map(|json| serde_json::from_str::<serde_json::Value>(json).unwrap())
+            .flat_map(|chunk| chunk["candidates"][0]["content"]["parts"].as_array().cloned().unwrap())
+            .collect();
+        let hub = decoded(&serde_json::json!({"contents": [{"role": "model", "parts": parts}]}).to_string());
+        let thoughts: Vec<_> = hub.messages[0].parts.iter().filter_map(thought).collect();
+        assert_eq!(thoughts, [ReasoningPart { text: "one two".into(), ..block }]);
+    }
 }
 
 #[test]

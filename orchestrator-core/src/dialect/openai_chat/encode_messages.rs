@@ -24,7 +24,9 @@ pub(super) fn messages(
 ) -> Result<String> {
     let mut list: Vec<String> = Vec::with_capacity(request.messages.len());
     let mut attached: Vec<String> = Vec::new();
-    for (at, message) in request.messages.iter().enumerate() {
+    let unmarked = (target.quirks.no_cache_marks && has_marks(&request.messages))
+        .then(|| without_marks(&request.messages, dropped));
+    for (at, message) in unmarked.as_ref().unwrap_or(&request.messages).iter().enumerate() {
         let path = format!("messages[{at}]");
         let mut sorted = Sorted::of(message, &path, Reader::Provider, dropped)?;
         sorted.short_ids = target.quirks.short_ids;
@@ -45,6 +47,36 @@ pub(super) fn messages(
     }
     list.extend(results::attachments(&mut attached));
     Ok(array(&list))
+}
+
+fn has_marks(messages: &[Message]) -> bool {
+    let marked = |part: &Part| match &part.kind {
+        PartKind::ToolResult(result) => result.parts.iter().any(|part| part.cache_control.is_some()),
+        _ => false,
+    };
+    messages
+        .iter()
+        .flat_map(|message| &message.parts)
+        .any(|part| part.cache_control.is_some() || marked(part))
+}
+
+/// The messages without marks of a prompt cache, which OpenAI refuses.
+fn without_marks(messages: &[Message], dropped: &mut Vec<String>) -> Vec<Message> {
+    let mut messages = messages.to_vec();
+    for (at, message) in messages.iter_mut().enumerate() {
+        for (part_at, part) in message.parts.iter_mut().enumerate() {
+            let mut marked = part.cache_control.take().is_some();
+            if let PartKind::ToolResult(result) = &mut part.kind {
+                for inner in &mut result.parts {
+                    marked |= inner.cache_control.take().is_some();
+                }
+            }
+            if marked {
+                dropped.push(format!("messages[{at}].parts[{part_at}].cache_control"));
+            }
+        }
+    }
+    messages
 }
 
 /// A tool's result with what its message needs.

@@ -232,6 +232,30 @@ fn each_servers_own_way_is_kept() {
 }
 
 #[test]
+fn openai_is_shown_no_marks_of_a_prompt_cache() {
+    let mark = || Some(r#"{"type":"ephemeral"}"#.to_owned());
+    let marked = |kind: PartKind| Part { cache_control: mark(), ..Part::from(kind) };
+    let result = ToolResult {
+        tool_call_id: "c".into(),
+        parts: vec![marked(PartKind::Text("1".into()))],
+        ..ToolResult::default()
+    };
+    let message = |role, part| Message { role, parts: vec![part], name: None };
+    let request = ChatRequest {
+        messages: vec![
+            message(Role::User, marked(PartKind::Text("?".into()))),
+            message(Role::Tool, PartKind::ToolResult(result).into()),
+        ],
+        ..ChatRequest::default()
+    };
+    let openai = crate::provider::kind("openai").unwrap().quirks();
+    let (body, dropped) = encode_for(&request, &EncodeTarget { quirks: openai, ..SAME });
+    assert!(!body.contains("cache_control") && body.contains(r#""content":"?""#), "{body}");
+    assert_eq!(dropped, ["messages[0].parts[0].cache_control", "messages[1].parts[0].cache_control"]);
+    assert_eq!(encode_for(&request, &SAME).0.matches("cache_control").count(), 2);
+}
+
+#[test]
 fn what_a_tool_drew_follows_behind_the_last_result() {
     let picture = PartKind::Image(crate::chat::Media {
         source: crate::chat::MediaSource::Data(Bytes::from_static(&[0])),

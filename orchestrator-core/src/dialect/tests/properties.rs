@@ -167,7 +167,8 @@ fn any_request() -> impl Strategy<Value = ChatRequest> {
     let schema = ResponseFormat::JsonSchema {
         name: "s".into(),
         description: None,
-        schema: r#"{"type":"object","properties":{"a":{"type":"string"}}}"#.into(),
+        schema: r#"{"type":"object","properties":{"a":{"type":"string"}},"additionalProperties":false}"#
+            .into(),
         strict: Some(true),
     };
     let format = prop_oneof![Just(None), Just(Some(ResponseFormat::JsonObject)), Just(Some(schema))];

@@ -14,7 +14,20 @@ fn parts_of(role: &str) -> Option<&'static [&'static str]> {
     }
 }
 
-pub(super) fn check(request: &Map<String, Value>, complaints: &mut Vec<String>) {
+/// What OpenAI knows in a message, whoever says it.
+const FIELDS: [&str; 9] = [
+    "annotations",
+    "audio",
+    "content",
+    "function_call",
+    "name",
+    "refusal",
+    "role",
+    "tool_call_id",
+    "tool_calls",
+];
+
+pub(super) fn check(request: &Map<String, Value>, openai_only: bool, complaints: &mut Vec<String>) {
     let Some(Value::Array(messages)) = request.get("messages") else { return };
     // The calls of the assistant's last message that no tool message has answered yet.
     let mut open: Vec<String> = Vec::new();
@@ -26,6 +39,15 @@ pub(super) fn check(request: &Map<String, Value>, complaints: &mut Vec<String>) 
             continue;
         };
         check_content(&at, message, parts, complaints);
+        for field in message.as_object().into_iter().flat_map(Map::keys).filter(|_| openai_only) {
+            if !FIELDS.contains(&field.as_str()) {
+                complaints.push(format!("{at}.{field} is unknown"));
+            }
+        }
+        let parts = message["content"].as_array().into_iter().flatten();
+        if openai_only && parts.into_iter().any(|part| !part["cache_control"].is_null()) {
+            complaints.push(format!("{at}.content: Unknown parameter: 'cache_control'"));
+        }
         if role == "tool" {
             let id = message["tool_call_id"].as_str().unwrap_or_default();
             match open.iter().position(|known| known == id) {

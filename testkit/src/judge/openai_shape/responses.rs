@@ -39,6 +39,28 @@ pub(super) const FIELDS: [(&str, Is); 31] = [
     ("user", Is::Text),
 ];
 
+/// What a count takes (<https://platform.openai.com/docs/api-reference/responses/input-tokens>).
+const COUNTED: [&str; 11] = [
+    "conversation",
+    "input",
+    "instructions",
+    "model",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "reasoning",
+    "text",
+    "tool_choice",
+    "tools",
+    "truncation",
+];
+
+pub(super) fn check_counted(request: &Map<String, Value>, complaints: &mut Vec<String>) {
+    for field in request.keys().filter(|field| !COUNTED.contains(&field.as_str())) {
+        complaints.push(format!("unknown field {field} of a count"));
+    }
+    check(request, complaints);
+}
+
 pub(super) fn check(request: &Map<String, Value>, complaints: &mut Vec<String>) {
     let kept = ["prompt", "previous_response_id", "conversation"];
     let elsewhere = kept.iter().any(|field| request.get(*field).is_some_and(|value| !value.is_null()));
@@ -48,8 +70,27 @@ pub(super) fn check(request: &Map<String, Value>, complaints: &mut Vec<String>) 
         None | Some(Value::Null) if elsewhere => {}
         other => complaints.push(format!("input is {}", shown(other))),
     }
+    check_reasoning(request, elsewhere, complaints);
     check_tools(request, complaints);
     check_text(request, complaints);
+}
+
+/// A reasoning item stands before what came of it, and says all of itself where nothing is stored.
+fn check_reasoning(request: &Map<String, Value>, elsewhere: bool, complaints: &mut Vec<String>) {
+    let items = request.get("input").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for (index, item) in items.iter().enumerate().filter(|(_, item)| item["type"] == "reasoning") {
+        let follower = items.get(index + 1).unwrap_or(&Value::Null);
+        let not_the_models = follower["type"] == "function_call_output"
+            || ["user", "system", "developer"].iter().any(|role| follower["role"] == *role);
+        if follower.is_null() || not_the_models {
+            complaints
+                .push(format!("input[{index}] of type 'reasoning' is without its required following item"));
+        }
+        let sealed = item["encrypted_content"].as_str().is_some_and(|text| !text.is_empty());
+        if request.get("store") == Some(&Value::Bool(false)) && !sealed && !elsewhere {
+            complaints.push(format!("input[{index}]: items are not persisted when `store` is false"));
+        }
+    }
 }
 
 /// What a message of that role may hold.
@@ -161,7 +202,7 @@ fn check_text(request: &Map<String, Value>, complaints: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::judge::{Operation, openai_shape::complaints};
+    use crate::judge::{Operation, openai_shape};
 
     const CONVERSATION: &str = r#"{"model":"m","instructions":"be brief","store":false,"include":["reasoning.encrypted_content"],
         "input":[{"role":"user","content":[{"type":"input_text","text":"?"}]},
@@ -171,13 +212,23 @@ mod tests {
         "tools":[{"type":"function","name":"f","parameters":{},"strict":false},{"type":"web_search"}],
         "tool_choice":{"type":"function","name":"f"},"text":{"format":{"type":"json_schema","name":"s","schema":{}}}}"#;
 
+    fn check(body: &str) -> Vec<String> {
+        openai_shape::complaints(Operation::Responses, "m", body, true)
+    }
+
     #[test]
     fn what_the_reference_describes_is_accepted_and_each_wrong_field_is_refused_by_name() {
-        assert_eq!(complaints(Operation::Responses, "m", CONVERSATION), Vec::<String>::new());
+        assert_eq!(check(CONVERSATION), Vec::<String>::new());
         let cases = [
             (r#""store":false"#, r#""stop":["x"]"#, "unknown field stop"),
             (r#""type":"input_text""#, r#""type":"text""#, "input[0].content[0].type"),
             (r#""summary":[],"#, "", "input[1].summary"),
+            (r#","encrypted_content":"x""#, "", "not persisted"),
+            (
+                r#"{"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},"#,
+                "",
+                "required following",
+            ),
             (r#""call_id":"c1","output""#, r#""call_id":"c2","output""#, "c2"),
             (r#""arguments":"{}""#, r#""arguments":{}"#, "input[2].arguments"),
             (
@@ -191,7 +242,7 @@ mod tests {
         for (from, to, complaint) in cases {
             let body = CONVERSATION.replacen(from, to, 1);
             assert_ne!(body, CONVERSATION, "{from}");
-            let complaints = complaints(Operation::Responses, "m", &body).join("; ");
+            let complaints = check(&body).join("; ");
             assert!(complaints.contains(complaint), "{complaints:?} does not speak of {complaint:?}");
         }
     }
