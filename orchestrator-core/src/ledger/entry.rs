@@ -15,6 +15,7 @@ use crate::{
         route::{Target, TargetKey},
     },
     chat::Usage,
+    dialect::Operation,
     error::{Error, ErrorKind},
 };
 
@@ -133,7 +134,8 @@ impl Entry {
     /// The answer belongs to the caller from here on. A stream's beginning is written down, so that it is accounted for even if
     /// the process dies before its end.
     pub fn committed(&mut self, stream: bool) {
-        self.committed = true;
+        // What is counted is not used.
+        self.committed = self.record.operation != Operation::CountTokens.name();
         if stream {
             self.record.ttft_us = Some(micros_since(self.received));
             self.record.status = 200;

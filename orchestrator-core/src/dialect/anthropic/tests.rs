@@ -91,6 +91,8 @@ fn a_full_request_goes_into_the_hub_and_comes_back() {
     expected["model"] = "claude-3-7-sonnet-20250219".into();
     // As good as said.
     expected["tools"][1].as_object_mut().unwrap().remove("type");
+    // What Anthropic demands of every object.
+    expected["output_config"]["format"]["schema"]["additionalProperties"] = false.into();
     assert_eq!(body, expected, "nothing is lost on the way");
 }
 
