@@ -140,7 +140,7 @@ def test_a_vendors_refusal_is_the_sdks_own_exception(client, trace, vendor, stre
     ("model", "exception", "code", "status"),
     [
         ("no-such-model", errors.ClientError, 404, "NOT_FOUND"),
-        ("faulty", errors.ServerError, 500, "UNAVAILABLE"),
+        ("faulty", errors.ServerError, 500, "INTERNAL"),
         ("hangs-up", errors.ServerError, 502, "UNAVAILABLE"),
     ],
 )

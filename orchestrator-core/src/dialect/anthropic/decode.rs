@@ -44,7 +44,9 @@ fn read(body: &[u8], purpose: Purpose) -> Result<ChatRequest> {
     }
     request.stream = fields.boolean("stream")?.unwrap_or_default();
     request.include_usage = request.stream;
-    request.service_tier = fields.string("service_tier")?.map(|tier| usage::read_tier(&tier).to_owned());
+    // What Anthropic asks for as `standard_only` is what others call `default`.
+    let tier = fields.string("service_tier")?;
+    request.service_tier = tier.map(|tier| if tier == "standard_only" { "default".to_owned() } else { tier });
     let whole = fields.peek("metadata");
     if let Some(mut metadata) = fields.object("metadata")? {
         request.end_user = metadata.string("user_id")?;

@@ -167,7 +167,9 @@ fn envelope(error: &Error) -> String {
     let mut inner = ObjectWriter::new();
     inner.plain("code", error.status());
     inner.string("message", &told::message(error));
-    inner.string("status", status_of(error.kind));
+    // Clients look at the status, and a failed server is not one that is away.
+    let status = if error.status() == 500 { "INTERNAL" } else { status_of(error.kind) };
+    inner.string("status", status);
     let details = details(error);
     if !details.is_empty() {
         inner.raw("details", &array(&details));
