@@ -36,3 +36,5 @@ pub mod call;
 pub mod chat;
 pub mod embedding;
 pub mod error;
+pub mod health;
+pub mod health_board;

@@ -7,19 +7,21 @@ const LAYERS: [&[&str]; 6] = [
     &["orchestrator", "admin", "prober", "refresher", "model_lists", "transfer", "backup"],
     &["admission", "attempt", "routing", "recording", "ledger"],
     &["provider", "dialect", "store", "shared_state"],
-    &["policy", "health", "catalog"],
+    &["health_board", "policy", "health", "catalog"],
     &["call", "chat", "embedding", "metrics", "origins", "secrets"],
     &["error"],
 ];
 
 /// Who may name whom in its own layer.
-const SIDEWAYS: [(&str, &[&str]); 10] = [
+const SIDEWAYS: [(&str, &[&str]); 12] = [
     ("orchestrator", &["refresher"]),
     ("admin", &["refresher", "prober", "transfer", "backup"]),
+    ("prober", &["model_lists"]),
     ("attempt", &["routing", "recording", "ledger", "admission"]),
     ("recording", &["ledger"]),
     ("admission", &["ledger"]),
     ("provider", &["dialect"]),
+    ("health_board", &["health"]),
     ("health", &["policy"]),
     ("catalog", &["policy"]),
     ("call", &["chat", "embedding"]),
