@@ -17,6 +17,8 @@ use tokio::time::Instant;
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    health::Seen,
+    health_board::HealthBoard,
     ledger::Entry,
     policy::retry::{self, Next, Standing},
     provider::http::HttpClient,
@@ -36,6 +38,8 @@ pub struct Asker {
     pub clock: Clock,
     /// For jitter.
     pub random: Random,
+    /// What attempts show of providers.
+    pub health: Arc<HealthBoard>,
     /// The largest event of a stream, in bytes.
     pub max_event_bytes: usize,
     /// The largest whole answer, in bytes.
@@ -62,7 +66,16 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
         entry.attempt(current.target(), current.key());
         // A provider that is slow beats none: with nobody else to turn to, its first token is waited for.
         let last = waiting.is_empty() || entry.attempts() >= max_attempts;
-        let error = match one::try_one(asker, job, &current, last).await {
+        let began = Instant::now();
+        let asked = one::try_one(asker, job, &current, last).await;
+        let seen = match &asked {
+            Ok(committed) => Some(Seen::answer(committed.status.as_u16(), began.elapsed())),
+            Err(error) => Seen::failure(error, began.elapsed()),
+        };
+        if let Some(seen) = seen {
+            asker.health.saw(&current.target().provider_id, &seen);
+        }
+        let error = match asked {
             Ok(committed) => return Ok(committed),
             Err(error) => error,
         };

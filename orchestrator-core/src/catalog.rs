@@ -97,7 +97,13 @@ pub struct ProviderOptions {
     /// The version of Azure's interface to ask in; `None`: the one that needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
+    /// How its health is probed: `chat`, `models` or `off`; `None`: as fits it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
 }
+
+/// The words of [`ProviderOptions::probe`].
+pub const PROBES: [&str; 3] = ["chat", "models", "off"];
 
 /// Time-outs in milliseconds; `None`: the next wider place decides. Kept as JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

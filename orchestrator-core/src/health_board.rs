@@ -7,9 +7,10 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
 };
 
-use orchestrator_base::clock::Clock;
+use orchestrator_base::clock::{Clock, UnixMicros};
 use tokio::sync::watch;
 
 use crate::health::{Facts, Hours, Picture, Report, Seen, Settings, Status};
@@ -104,6 +105,20 @@ impl HealthBoard {
         known.picture.report(self.clock.now(), &self.settings(), &known.elsewhere)
     }
 
+    /// How long the latest outcome still speaks for a provider, if it was good: no probe need ask what traffic has just shown.
+    pub fn spoken_for(&self, provider_id: &str, interval: Duration) -> Option<Duration> {
+        let known = self.known(provider_id)?;
+        let facts = &lock(&known).picture.facts;
+        let since = self.now().0.checked_sub(facts.last_success.filter(|_| facts.error_count == 0)?.0)?;
+        let since = Duration::from_micros(u64::try_from(since).ok()?);
+        interval.checked_sub(since).filter(|rest| !rest.is_zero())
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> UnixMicros {
+        self.clock.now()
+    }
+
     /// What has not been written yet, if any of it is at least so pressing: then all of it, which counts as written from here on.
     pub fn take_unwritten(&self, pressing: Unwritten) -> Vec<StoredHealth> {
         let (now, settings) = (self.clock.now(), self.settings());
@@ -188,10 +203,6 @@ fn note(provider_id: &str, before: Status, after: Status, seen: &Seen) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use orchestrator_base::clock::UnixMicros;
-
     use super::*;
 
     fn board() -> HealthBoard {

@@ -30,6 +30,7 @@ use crate::{
     dialect::{Dialect, Operation},
     embedding::EmbedReply,
     error::{Error, ErrorKind, Result},
+    health_board::HealthBoard,
     ledger::{Ledger, usage},
     origins::Origins,
     provider::http::HttpClient,
@@ -49,6 +50,8 @@ pub struct Shared {
     pub catalog: Arc<SharedCatalog>,
     /// The account.
     pub ledger: Ledger,
+    /// How providers are.
+    pub health: Arc<HealthBoard>,
     /// Where stored responses are.
     pub origins: Arc<dyn Origins>,
     /// Wall-clock time.
@@ -70,6 +73,7 @@ impl Orchestrator {
             http: Arc::new(HttpClient::new(shared.deny_private)),
             clock: shared.clock.clone(),
             random: shared.random.clone(),
+            health: Arc::clone(&shared.health),
             max_event_bytes: shared.limits.max_event_bytes,
             max_answer_bytes: shared.limits.max_answer_bytes,
         };

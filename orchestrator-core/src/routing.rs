@@ -55,6 +55,16 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The one candidate of a target that is asked for its own sake. `first`: the place of the key to begin with.
+    pub fn alone(target: Target, first: usize) -> Self {
+        let mut keys: Vec<usize> = (0..target.keys.len()).collect();
+        let begin = first.checked_rem(keys.len()).unwrap_or_default();
+        keys.rotate_left(begin);
+        let model = target.upstream_model.clone();
+        let route = Route { model, targets: vec![target], max_attempts: 1, fallbacks: Vec::new() };
+        Self { route: Arc::new(route), place: 0, keys }
+    }
+
     /// The provider and the model there.
     pub fn target(&self) -> &Target {
         &self.route.targets[self.place]

@@ -59,6 +59,8 @@ pub struct Target {
     pub preset: Option<Arc<str>>,
     /// The version of its interface that its options name.
     pub api_version: Option<Arc<str>>,
+    /// How its options say that its health is probed.
+    pub probe: Option<Arc<str>>,
     /// The enabled keys. Empty: it has none at all, and is asked without one, as local servers are.
     pub keys: Arc<[TargetKey]>,
 }

@@ -38,7 +38,9 @@ impl Seen {
     /// A provider that says 429, or that the request is wrong, is alive. One that does not know the model is too, if it says so in
     /// its dialect: a 404 page comes from whatever stands at a wrong address.
     pub fn failure(error: &Error, latency: Duration) -> Option<Self> {
-        let upstream = error.upstream.as_deref()?;
+        let Some(upstream) = error.upstream.as_deref() else {
+            return (error.blame() == Blame::Provider).then(|| Self::silence(&error.message, latency));
+        };
         let status = upstream.status;
         let refusal = matches!(status, 401..=403) || upstream.kind.as_deref() == Some("API_KEY_INVALID");
         let alive = match error.kind {

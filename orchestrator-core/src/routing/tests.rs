@@ -35,6 +35,7 @@ fn target(name: &str, priority: u32, weight: u64) -> Target {
         include_usage: None,
         preset: None,
         api_version: None,
+        probe: None,
         keys: [].into(),
     }
 }
