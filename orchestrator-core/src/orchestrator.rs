@@ -4,6 +4,7 @@
 //! (`attempt.rs`) and *delivered*: on the native plane as bytes of the caller's dialect, failures included, on the typed plane
 //! as the hub's words or an [`Error`].
 
+mod around;
 pub mod native;
 pub mod prepare;
 mod stored;
@@ -27,6 +28,7 @@ use crate::{
     call::{Call, Input, ModelInfo},
     catalog::snapshot::SharedCatalog,
     chat::ChatReply,
+    condition::Conditions,
     dialect::{Dialect, Operation},
     embedding::EmbedReply,
     error::{Error, ErrorKind, Result},
@@ -51,6 +53,8 @@ pub struct Shared {
     pub ledger: Ledger,
     /// Where stored responses are.
     pub origins: Arc<dyn Origins>,
+    /// What is known of the providers.
+    pub conditions: Conditions,
     /// Wall-clock time.
     pub clock: Clock,
     /// Choices and ids.
@@ -70,6 +74,7 @@ impl Orchestrator {
             http: Arc::new(HttpClient::new(shared.deny_private)),
             clock: shared.clock.clone(),
             random: shared.random.clone(),
+            conditions: shared.conditions.clone(),
             max_event_bytes: shared.limits.max_event_bytes,
             max_answer_bytes: shared.limits.max_answer_bytes,
         };

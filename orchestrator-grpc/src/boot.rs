@@ -18,10 +18,12 @@ use orchestrator_base::{
 use orchestrator_core::{
     admin::{Admin, AdminAuth, secrets::Vault, seed},
     catalog::snapshot::SharedCatalog,
+    condition::{ConditionRules, Conditions},
     ledger::{self, Ledger, journal::Journal, writer::Writer},
     model_lists::ModelListKeeper,
     orchestrator::{Orchestrator, Shared},
     origins::LocalOrigins,
+    policy::breaker::BreakerRules,
     refresher::Reloader,
     store::Database,
 };
@@ -109,6 +111,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         catalog,
         ledger,
         origins: Arc::new(LocalOrigins::default()),
+        conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
         clock,
         random,
         limits: config.limits.clone(),
@@ -257,6 +260,11 @@ async fn start_background(
         tasks.push(task::spawn("journal fsync", ledger::keep_synced(journal, interval, stop.clone())));
     }
     Ok(tasks)
+}
+
+fn condition_rules(config: &Config) -> ConditionRules {
+    let open = Duration::from_secs(config.breaker.timeout);
+    ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
 }
 
 /// Starts a core whose background work runs on `background`.

@@ -10,6 +10,7 @@ use orchestrator_base::{
     tls,
 };
 use orchestrator_core::{
+    condition::{ConditionRules, Conditions},
     ledger::{Ledger, journal::Journal},
     orchestrator::{Orchestrator, Shared},
     origins::LocalOrigins,
@@ -60,6 +61,7 @@ fn empty_core() -> Orchestrator {
         catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
         origins: Arc::new(LocalOrigins::default()),
+        conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
         clock,
         random,
         limits: Limits::default(),

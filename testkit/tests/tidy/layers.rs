@@ -7,19 +7,20 @@ const LAYERS: [&[&str]; 6] = [
     &["orchestrator", "admin", "prober", "refresher", "model_lists", "transfer", "backup"],
     &["admission", "attempt", "routing", "recording", "ledger"],
     &["provider", "dialect", "store", "shared_state"],
-    &["policy", "health", "catalog"],
+    &["condition", "policy", "health", "catalog"],
     &["call", "chat", "embedding", "metrics", "origins", "secrets"],
     &["error"],
 ];
 
 /// Who may name whom in its own layer.
-const SIDEWAYS: [(&str, &[&str]); 10] = [
+const SIDEWAYS: [(&str, &[&str]); 11] = [
     ("orchestrator", &["refresher"]),
     ("admin", &["refresher", "prober", "transfer", "backup"]),
     ("attempt", &["routing", "recording", "ledger", "admission"]),
     ("recording", &["ledger"]),
     ("admission", &["ledger"]),
     ("provider", &["dialect"]),
+    ("condition", &["policy", "health", "catalog"]),
     ("health", &["policy"]),
     ("catalog", &["policy"]),
     ("call", &["chat", "embedding"]),

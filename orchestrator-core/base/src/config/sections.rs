@@ -35,6 +35,8 @@ pub struct Config {
     pub stream: Stream,
     /// Default time-outs towards providers.
     pub timeouts: Timeouts,
+    /// When a failing provider is left alone.
+    pub breaker: Breaker,
     /// Rules for every provider.
     pub providers: ProviderRules,
     /// The ledger's journal.
@@ -273,6 +275,22 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self { connect_ms: 3_000, first_token_ms: 120_000, idle_ms: 60_000, total_ms: 600_000 }
+    }
+}
+
+/// Section `breaker`: when a failing provider is left alone.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Breaker {
+    /// `CIRCUIT_BREAKER_THRESHOLD`: faults in a row that open it, default 5.
+    pub threshold: u32,
+    /// `CIRCUIT_BREAKER_TIMEOUT`: seconds that it stays open the first time, default 60; it doubles up to 300.
+    pub timeout: u64,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { threshold: 5, timeout: 60 }
     }
 }
 

@@ -131,6 +131,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("timeouts.first_token_ms", TIME),
     other("timeouts.idle_ms", TIME),
     other("timeouts.total_ms", TIME),
+    known("breaker.threshold", "CIRCUIT_BREAKER_THRESHOLD", Shape::Number(1, 10_000)),
+    known("breaker.timeout", "CIRCUIT_BREAKER_TIMEOUT", Shape::Number(1, 300)),
     other("providers.deny_private_networks", Shape::Switch),
     other("journal.fsync_ms", Shape::Number(0, 60_000)),
     other("journal.segment_bytes", SIZE),

@@ -363,6 +363,10 @@ fn what_is_shown_says_everything_but_secrets() {
     idle_ms = 60000
     total_ms = 600000
 
+    [breaker]
+    threshold = 5
+    timeout = 60
+
     [providers]
     deny_private_networks = false
 
