@@ -5,6 +5,7 @@
 
 pub mod route;
 pub mod snapshot;
+pub mod strategy;
 
 pub mod keys;
 pub mod listed;
@@ -155,7 +156,7 @@ pub struct Model {
     pub name: String,
     /// A note.
     pub remark: String,
-    /// How one of several providers is chosen: `priority`.
+    /// How one of several providers is chosen: the name of a [`strategy::Strategy`].
     pub strategy: String,
     /// Models to turn to when every provider of this one fails.
     pub fallbacks: Vec<String>,

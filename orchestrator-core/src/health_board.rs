@@ -98,6 +98,17 @@ impl HealthBoard {
         })
     }
 
+    /// How a provider is, past its time of rest: then an unhealthy one may be tried again, as a degraded one.
+    pub fn fitness(&self, provider_id: &str) -> Status {
+        let Some(known) = self.known(provider_id) else { return Status::Unknown };
+        let (now, settings) = (self.clock.now(), self.settings());
+        let picture = &lock(&known).picture;
+        match picture.next_retry_at(now, &settings) {
+            Some(at) if at <= now => Status::Degraded,
+            _ => picture.status(now, &settings),
+        }
+    }
+
     /// What operators are shown of a provider.
     pub fn report(&self, provider_id: &str) -> Report {
         let known = self.known(provider_id).unwrap_or_default();

@@ -32,6 +32,7 @@ pub mod provider;
 pub mod store;
 
 pub mod catalog;
+pub mod condition;
 pub mod policy;
 
 pub mod call;

@@ -5,11 +5,15 @@ use std::{fmt, sync::Arc};
 use super::{Admin, Listed, Page};
 use crate::{
     catalog::Provider,
+    condition::{BreakerView, Conditions},
     error::Result,
     health::{Report, Settings},
     health_board::HealthBoard,
     prober::{ProbeDesk, SettingsKeeper},
 };
+
+/// The most breakers that are told at once.
+const MOST_BREAKERS: usize = 1000;
 
 /// Providers' health and breakers. Clones are the same.
 #[derive(Clone)]
@@ -18,6 +22,8 @@ pub struct HealthDesk {
     pub admin: Arc<Admin>,
     /// How they are.
     pub board: Arc<HealthBoard>,
+    /// What else is known of them: their breakers.
+    pub conditions: Conditions,
     /// Has them checked.
     pub prober: ProbeDesk,
     /// What operators choose.
@@ -89,6 +95,27 @@ impl HealthDesk {
                 };
             })
             .await
+    }
+
+    /// The breakers that are not closed, or have seen faults, by provider and model; those of one provider, or all.
+    pub async fn breakers(&self, id_or_name: Option<&str>) -> Result<Vec<BreakerView>> {
+        let only = self.id_of(id_or_name).await?;
+        let mut breakers = self.conditions.breakers();
+        breakers.retain(|breaker| only.as_ref().is_none_or(|id| *id == breaker.provider_id));
+        breakers.truncate(MOST_BREAKERS);
+        Ok(breakers)
+    }
+
+    /// Closes the breakers, and ends the cool-downs, of one provider, or of all.
+    pub async fn reset_breakers(&self, id_or_name: Option<&str>) -> Result<()> {
+        let only = self.id_of(id_or_name).await?;
+        self.conditions.reset(only.as_deref());
+        Ok(())
+    }
+
+    async fn id_of(&self, id_or_name: Option<&str>) -> Result<Option<String>> {
+        let Some(id_or_name) = id_or_name else { return Ok(None) };
+        self.admin.provider(id_or_name).await.map(|provider| Some(provider.id))
     }
 
     fn of(&self, provider: Provider) -> ProviderHealth {

@@ -10,7 +10,7 @@ use orchestrator_base::config::ProviderRules;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts, defaults},
+    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts, defaults, strategy::Strategy},
     dialect::Operation,
     error::{Error, Result},
     policy::glob,
@@ -55,8 +55,9 @@ pub(super) fn model(model: &Model) -> Result<()> {
         return refuse("name", "must not contain white space");
     }
     text("remark", &model.remark, 0, 1024)?;
-    if model.strategy != defaults::STRATEGY {
-        return refuse("strategy", "must be \"priority\"; this version has no other");
+    if Strategy::from_name(&model.strategy).is_none() {
+        let known = Strategy::ALL.map(Strategy::name).join(", ");
+        return refuse("strategy", &format!("must be one of {known}"));
     }
     fallbacks(model)?;
     in_range("max_retry", model.max_retry, 0, 10)?;

@@ -26,6 +26,7 @@ use super::{
     keys::KeyTable,
     listed::ModelLists,
     route::{Resolution, Route, Target},
+    strategy::Strategy,
 };
 use crate::{call::ModelInfo, policy::glob};
 
@@ -197,7 +198,13 @@ impl Catalog {
 
 /// The route of a name that is no model of the catalog.
 fn unkept_route(name: &str, targets: Vec<Target>) -> Route {
-    Route { model: name.to_owned(), targets, max_attempts: DIRECT_ATTEMPTS, fallbacks: Vec::new() }
+    Route {
+        model: name.to_owned(),
+        targets,
+        strategy: Strategy::default(),
+        max_attempts: DIRECT_ATTEMPTS,
+        fallbacks: Vec::new(),
+    }
 }
 
 /// Each provider of a route once, best first.
@@ -221,6 +228,8 @@ fn entry(model: &Model, targets: Vec<Target>) -> Entry {
     let route = Route {
         model: model.name.clone(),
         targets,
+        // A name that a later version knows and this one does not is no reason to take the model away.
+        strategy: Strategy::from_name(&model.strategy).unwrap_or_default(),
         max_attempts: model.max_retry.saturating_add(1),
         fallbacks: model.fallbacks.clone(),
     };

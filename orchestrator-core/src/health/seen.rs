@@ -20,6 +20,8 @@ pub struct Seen {
     pub error: Option<String>,
     /// A probe saw it, not a request.
     pub probe: bool,
+    /// It was counted as good when it began to answer, and was not.
+    pub revoked: bool,
 }
 
 impl Seen {
@@ -33,6 +35,12 @@ impl Seen {
         Self { latency_ms: millis(latency), error: Some(why.to_owned()), ..Self::default() }
     }
 
+    /// Its stream broke off after it had begun.
+    pub fn broken_stream(latency: Duration) -> Self {
+        let broken = Self::silence("the provider broke off in the middle of its answer", latency);
+        Self { status: 200, revoked: true, ..broken }
+    }
+
     /// What a failed attempt shows; `None`: nothing, for the failure is our own or the caller's.
     ///
     /// A provider that says 429, or that the request is wrong, is alive. One that does not know the model is too, if it says so in
@@ -42,7 +50,7 @@ impl Seen {
             return (error.blame() == Blame::Provider).then(|| Self::silence(&error.message, latency));
         };
         let status = upstream.status;
-        let refusal = matches!(status, 401..=403) || upstream.kind.as_deref() == Some("API_KEY_INVALID");
+        let refusal = error.rejects_key();
         let alive = match error.kind {
             ErrorKind::RateLimited => true,
             ErrorKind::NotFound => !upstream.body.is_empty(),
@@ -52,14 +60,11 @@ impl Seen {
         if !alive && !refusal && error.blame() != Blame::Provider {
             return None;
         }
-        let message = match refusal {
-            // Vendors quote keys, more or less masked, in what they say of them.
-            true => "the provider does not take the key".to_owned(),
-            false => error.message.clone(),
-        };
+        // Vendors quote keys, more or less masked, in what they say of them.
+        let message = if refusal { "the provider does not take the key" } else { &error.message };
         // Gemini says 400 of a key that it does not take.
         let status = if refusal && !matches!(status, 401..=403) { 401 } else { status };
-        Some(Self { good: alive, status, latency_ms: millis(latency), error: Some(message), probe: false })
+        Some(Self { good: alive, status, ..Self::silence(message, latency) })
     }
 
     /// The same, as a probe saw it.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use orchestrator_base::config;
+
 use crate::error::{Error, Result};
 
 /// See the module. The names are the public ones.
@@ -24,6 +26,16 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What a configuration says of the first start.
+    pub fn configured(config: &config::HealthCheck) -> Self {
+        Self {
+            enabled: config.enabled,
+            interval_minutes: config.interval.div_ceil(60).max(1),
+            max_error_count: config.max_errors,
+            retry_after_hours: config.retry_hours,
+        }
+    }
+
     /// Refuses what is out of range, by the field's name.
     pub fn check(&self) -> Result<()> {
         let fields = [

@@ -89,6 +89,14 @@ fn probes_are_in_no_statistics() {
 }
 
 #[test]
+fn a_stream_that_breaks_is_one_request_that_failed() {
+    let broken = Seen::broken_stream(Duration::from_secs(1));
+    let report = picture(&[good(), good(), broken]).report(after(3), &Settings::default(), &Hours::default());
+    assert_eq!((report.total_requests_24h, report.success_rate_24h), (2, Some(50.0)));
+    assert_eq!((report.facts.error_count, report.facts.last_status_code), (1, Some(200)));
+}
+
+#[test]
 fn a_day_later_the_statistics_are_empty_and_the_status_is_kept() {
     let mut old = picture(&vec![fault(); 5]);
     let report = old.report(after(23 * 3600), &Settings::default(), &Hours::default());
@@ -152,8 +160,10 @@ fn a_setting_out_of_range_is_named() {
 
 fn outcomes() -> impl Strategy<Value = Vec<(i64, Seen)>> {
     let seen = (any::<bool>(), 0_u16..600, 0_u64..100_000, any::<Option<String>>(), any::<bool>());
-    let seen = seen
-        .prop_map(|(good, status, latency_ms, error, probe)| Seen { good, status, latency_ms, error, probe });
+    let seen = seen.prop_map(|(good, status, latency_ms, error, probe)| {
+        let revoked = !good && !probe && status == 200;
+        Seen { good, status, latency_ms, error, probe, revoked }
+    });
     // Clocks jump, backwards too.
     let step = prop_oneof![8 => 0_i64..60_000_000, 1 => -100_000_000_000_i64..100_000_000_000];
     proptest::collection::vec((step, seen), 0..120)

@@ -74,7 +74,9 @@ impl Hours {
             }
         };
         let bucket = &mut self.0[place];
-        if !seen.probe {
+        if seen.revoked {
+            bucket.good = bucket.good.saturating_sub(1);
+        } else if !seen.probe {
             bucket.requests = bucket.requests.saturating_add(1);
             bucket.good = bucket.good.saturating_add(u64::from(seen.good));
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Orchestrator, unknown_model};
+use super::{Orchestrator, around::Around, unknown_model};
 use crate::{
     admission,
     attempt::Job,
@@ -105,7 +105,8 @@ impl Orchestrator {
         let mut routes = vec![Arc::clone(&first)];
         // A fall-back that is not there any more is left out: the first route may still answer.
         routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()));
-        let plan = routing::plan(&routes, facts, operation, || self.shared.random.unit())?;
+        let around = Around::new(&self.shared, &call.input, facts);
+        let plan = routing::plan(&routes, facts, operation, &around)?;
         let Some(id) = &facts.previous_response else { return Ok(plan) };
         match self.shared.origins.find(id, self.shared.clock.now()) {
             Some(origin) if origin.api_key_id == caller.id => plan.only(&origin),

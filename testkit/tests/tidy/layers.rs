@@ -7,13 +7,13 @@ const LAYERS: [&[&str]; 6] = [
     &["orchestrator", "admin", "prober", "refresher", "model_lists", "transfer", "backup"],
     &["admission", "attempt", "routing", "recording", "ledger"],
     &["provider", "dialect", "store", "shared_state"],
-    &["health_board", "policy", "health", "catalog"],
+    &["condition", "health_board", "policy", "health", "catalog"],
     &["call", "chat", "embedding", "metrics", "origins", "secrets"],
     &["error"],
 ];
 
 /// Who may name whom in its own layer.
-const SIDEWAYS: [(&str, &[&str]); 12] = [
+const SIDEWAYS: [(&str, &[&str]); 13] = [
     ("orchestrator", &["refresher"]),
     ("admin", &["refresher", "prober", "transfer", "backup"]),
     ("prober", &["model_lists"]),
@@ -21,6 +21,7 @@ const SIDEWAYS: [(&str, &[&str]); 12] = [
     ("recording", &["ledger"]),
     ("admission", &["ledger"]),
     ("provider", &["dialect"]),
+    ("condition", &["policy", "health", "health_board", "catalog"]),
     ("health_board", &["health"]),
     ("health", &["policy"]),
     ("catalog", &["policy"]),

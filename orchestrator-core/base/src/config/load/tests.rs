@@ -363,6 +363,16 @@ fn what_is_shown_says_everything_but_secrets() {
     idle_ms = 60000
     total_ms = 600000
 
+    [breaker]
+    threshold = 5
+    timeout = 60
+
+    [health_check]
+    enabled = true
+    interval = 300
+    max_errors = 5
+    retry_hours = 1
+
     [providers]
     deny_private_networks = false
 
