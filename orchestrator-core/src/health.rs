@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use orchestrator_base::clock::UnixMicros;
 
+use self::window::Recent;
 pub use self::{
     seen::Seen,
     settings::Settings,
     window::{Hour, Hours},
 };
-use self::window::Recent;
 
 /// Faults in a row from which on a provider is degraded.
 const DEGRADED_AFTER: u32 = 2;

@@ -93,9 +93,8 @@ impl HealthBoard {
 
     /// How a provider is.
     pub fn status(&self, provider_id: &str) -> Status {
-        self.known(provider_id).map_or(Status::Unknown, |known| {
-            lock(&known).picture.status(self.clock.now(), &self.settings())
-        })
+        self.known(provider_id)
+            .map_or(Status::Unknown, |known| lock(&known).picture.status(self.clock.now(), &self.settings()))
     }
 
     /// How a provider is, past its time of rest: then an unhealthy one may be tried again, as a degraded one.
@@ -208,7 +207,12 @@ fn note(provider_id: &str, before: Status, after: Status, seen: &Seen) {
         let error = seen.error.as_deref().unwrap_or_default();
         tracing::warn!(provider.id = provider_id, health.from = from, error, "a provider is unhealthy");
     } else {
-        tracing::info!(provider.id = provider_id, health.from = from, health.to = to, "a provider's health changed");
+        tracing::info!(
+            provider.id = provider_id,
+            health.from = from,
+            health.to = to,
+            "a provider's health changed"
+        );
     }
 }
 

@@ -15,11 +15,7 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures_util::{
-    StreamExt as _,
-    future::BoxFuture,
-    stream::FuturesUnordered,
-};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use orchestrator_base::random::Random;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -27,12 +23,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::schedule::{Schedule, Ticket};
 pub use self::{
     ask::{Ask, LiveAsk, PROBE_TIMEOUT},
     question::Question,
     sync::{HealthSync, SettingsKeeper},
 };
-use self::schedule::{Schedule, Ticket};
 use crate::{
     catalog::snapshot::SharedCatalog,
     error::{Error, ErrorKind, Result},

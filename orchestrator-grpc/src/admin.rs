@@ -215,12 +215,18 @@ impl admin_server::Admin for AdminService {
         trace.answer(api_keys::delete(&self.admin, request).await)
     }
 
-    async fn list_provider_health(&self, request: Request<v1::ListProviderHealthRequest>) -> Answer<v1::ListProviderHealthResponse> {
+    async fn list_provider_health(
+        &self,
+        request: Request<v1::ListProviderHealthRequest>,
+    ) -> Answer<v1::ListProviderHealthResponse> {
         let (trace, request) = self.admit(request)?;
         trace.answer(health::list(&self.health, request).await)
     }
 
-    async fn get_provider_health(&self, request: Request<v1::GetProviderHealthRequest>) -> Answer<v1::ProviderHealth> {
+    async fn get_provider_health(
+        &self,
+        request: Request<v1::GetProviderHealthRequest>,
+    ) -> Answer<v1::ProviderHealth> {
         let (trace, request) = self.admit(request)?;
         trace.answer(health::get(&self.health, request).await)
     }
@@ -230,17 +236,26 @@ impl admin_server::Admin for AdminService {
         trace.answer(health::check(&self.health, request).await)
     }
 
-    async fn get_health_check_config(&self, request: Request<v1::GetHealthCheckConfigRequest>) -> Answer<v1::HealthCheckConfig> {
+    async fn get_health_check_config(
+        &self,
+        request: Request<v1::GetHealthCheckConfigRequest>,
+    ) -> Answer<v1::HealthCheckConfig> {
         let (trace, _) = self.admit(request)?;
         trace.answer(Ok(health::settings(&self.health)))
     }
 
-    async fn update_health_check_config(&self, request: Request<v1::UpdateHealthCheckConfigRequest>) -> Answer<v1::HealthCheckConfig> {
+    async fn update_health_check_config(
+        &self,
+        request: Request<v1::UpdateHealthCheckConfigRequest>,
+    ) -> Answer<v1::HealthCheckConfig> {
         let (trace, request) = self.admit(request)?;
         trace.answer(health::change_settings(&self.health, request).await)
     }
 
-    async fn list_breakers(&self, request: Request<v1::ListBreakersRequest>) -> Answer<v1::ListBreakersResponse> {
+    async fn list_breakers(
+        &self,
+        request: Request<v1::ListBreakersRequest>,
+    ) -> Answer<v1::ListBreakersResponse> {
         let (trace, request) = self.admit(request)?;
         trace.answer(health::breakers(&self.health, request).await)
     }

@@ -116,13 +116,9 @@ fn job(target: &Target, operation: Operation) -> Job {
         let inputs = vec![EmbedInput::Text("ping".to_owned())];
         Input::Embed(Box::new(EmbedRequest { model: model.clone(), inputs, ..EmbedRequest::default() }))
     } else {
-        let responses =
-            routing::dialect_for(target, operation, None) == Some(Dialect::OpenAiResponses);
-        let message = Message {
-            role: Role::User,
-            parts: vec![PartKind::Text("ping".to_owned()).into()],
-            name: None,
-        };
+        let responses = routing::dialect_for(target, operation, None) == Some(Dialect::OpenAiResponses);
+        let message =
+            Message { role: Role::User, parts: vec![PartKind::Text("ping".to_owned()).into()], name: None };
         Input::Chat(Box::new(ChatRequest {
             model: model.clone(),
             messages: vec![message],

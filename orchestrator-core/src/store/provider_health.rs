@@ -94,8 +94,7 @@ fn values(core_id: &str, stored: &StoredHealth, now: UnixMicros) -> Result<Vec<V
 }
 
 fn read(row: &Row) -> Result<StoredHealth, StoreError> {
-    let moment =
-        |column: &str| row.maybe_int(column).map(|moment| moment.map(UnixMicros));
+    let moment = |column: &str| row.maybe_int(column).map(|moment| moment.map(UnixMicros));
     let status_code = row.maybe_small("last_status_code")?.map(u16::try_from).transpose();
     Ok(StoredHealth {
         provider_id: row.text("provider_id")?,

@@ -21,7 +21,10 @@ pub(super) async fn get(
     desk.provider(&request.id).await.map(convert::message)
 }
 
-pub(super) async fn check(desk: &HealthDesk, request: v1::CheckProviderRequest) -> Result<v1::ProviderHealth> {
+pub(super) async fn check(
+    desk: &HealthDesk,
+    request: v1::CheckProviderRequest,
+) -> Result<v1::ProviderHealth> {
     desk.check(&request.id).await.map(convert::message)
 }
 

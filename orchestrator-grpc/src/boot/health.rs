@@ -40,10 +40,8 @@ pub(super) async fn start(
     let ask = Arc::new(LiveAsk::new(shared.asker()));
     let catalog = Arc::clone(&shared.catalog);
     let (prober, desk) = Prober::new(catalog, Arc::clone(&board), ask, shared.random.clone(), sync.leads());
-    let tasks = [
-        task::spawn("health sync", sync.run(stop.clone())),
-        task::spawn("prober", prober.run(stop.clone())),
-    ];
+    let tasks =
+        [task::spawn("health sync", sync.run(stop.clone())), task::spawn("prober", prober.run(stop.clone()))];
     let conditions = shared.conditions.clone();
     let desk = HealthDesk { admin: Arc::clone(admin), board, conditions, prober: desk, settings };
     Ok(Watching { desk, tasks })

@@ -2,11 +2,11 @@
 
 use orchestrator_base::clock::UnixMicros;
 
-use super::{CatalogChange, CatalogWriter as _, Database, samples};
+use super::{CatalogChange, Database, samples};
 use crate::{
     health::{Facts, Hours, Seen, Settings},
     health_board::StoredHealth,
-    store::{HealthCheckStore as _, ProbeLease, ProviderHealthStore as _, StoreError},
+    store::{CatalogWriter as _, HealthCheckStore as _, ProbeLease, ProviderHealthStore as _, StoreError},
 };
 
 pub(super) async fn settings_and_the_lease(db: &Database) {
@@ -15,8 +15,7 @@ pub(super) async fn settings_and_the_lease(db: &Database) {
     assert!(matches!(refused, StoreError::NotFound(_)), "{refused}");
     assert_eq!(db.health_checks(&first).await.unwrap().settings, first);
     assert_eq!(db.health_checks(&Settings::default()).await.unwrap().settings, first, "the first stands");
-    let chosen =
-        Settings { enabled: false, interval_minutes: 9, max_error_count: 2, retry_after_hours: 3 };
+    let chosen = Settings { enabled: false, interval_minutes: 9, max_error_count: 2, retry_after_hours: 3 };
     db.set_health_settings(&chosen, UnixMicros(1)).await.unwrap();
     assert_eq!(db.health_checks(&first).await.unwrap().settings, chosen);
 

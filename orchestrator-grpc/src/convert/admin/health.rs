@@ -27,7 +27,8 @@ pub(crate) fn change(message: &v1::HealthCheckConfig, paths: &[String]) -> Resul
                 change.max_error_count = Some(message.max_error_count.unwrap_or(default.max_error_count));
             }
             "retry_after_hours" => {
-                change.retry_after_hours = Some(message.retry_after_hours.unwrap_or(default.retry_after_hours));
+                change.retry_after_hours =
+                    Some(message.retry_after_hours.unwrap_or(default.retry_after_hours));
             }
             other => return Err(unknown(other)),
         }
@@ -49,14 +50,8 @@ pub(crate) fn settings_message(settings: Settings) -> v1::HealthCheckConfig {
 /// Into the contract.
 pub(crate) fn message(health: ProviderHealth) -> v1::ProviderHealth {
     let ProviderHealth { provider, report } = health;
-    let Report {
-        status,
-        facts,
-        avg_response_time_ms,
-        next_retry_at,
-        success_rate_24h,
-        total_requests_24h,
-    } = report;
+    let Report { status, facts, avg_response_time_ms, next_retry_at, success_rate_24h, total_requests_24h } =
+        report;
     v1::ProviderHealth {
         provider_id: provider.id,
         provider_name: provider.name,

@@ -52,12 +52,20 @@ pub(crate) fn change(message: v1::Provider, paths: &[String]) -> Result<Provider
 fn options(message: Option<v1::ProviderOptions>) -> ProviderOptions {
     let v1::ProviderOptions { dialects, body_overrides_json, include_usage, preset, api_version, probe } =
         message.unwrap_or_default();
-    ProviderOptions { dialects, body_overrides: body_overrides_json, include_usage, preset, api_version, probe }
+    ProviderOptions {
+        dialects,
+        body_overrides: body_overrides_json,
+        include_usage,
+        preset,
+        api_version,
+        probe,
+    }
 }
 
 /// Into the contract.
 pub(crate) fn message(provider: Provider) -> v1::Provider {
-    let ProviderOptions { dialects, body_overrides, include_usage, preset, api_version, probe } = provider.options;
+    let ProviderOptions { dialects, body_overrides, include_usage, preset, api_version, probe } =
+        provider.options;
     v1::Provider {
         id: provider.id,
         name: provider.name,
