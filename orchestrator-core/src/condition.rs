@@ -106,8 +106,9 @@ impl Conditions {
         views
     }
 
-    /// Closes the breakers and ends the cool-downs of a provider, or of all.
+    /// Closes the breakers, ends the cool-downs and forgives the failures of a provider, or of all.
     pub fn reset(&self, provider_id: Option<&str>) {
+        self.0.health.forgive(provider_id);
         let providers = self.0.providers.read().unwrap_or_else(PoisonError::into_inner);
         for (id, state) in providers.iter() {
             if provider_id.is_none_or(|wanted| wanted == &**id) {

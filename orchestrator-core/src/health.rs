@@ -133,6 +133,13 @@ impl Picture {
         self.hours.saw(now, seen);
     }
 
+    /// Holds nothing against the provider any more; statistics and the last failure are kept.
+    pub fn forgive(&mut self) {
+        self.facts.error_count = 0;
+        self.facts.refused = false;
+        self.recent = Recent::default();
+    }
+
     /// Takes over what another core has seen since. Older news change nothing.
     pub fn adopt(&mut self, news: &Facts) {
         if news.last_checked > self.facts.last_checked {

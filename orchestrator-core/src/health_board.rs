@@ -108,6 +108,17 @@ impl HealthBoard {
         }
     }
 
+    /// Holds nothing against a provider any more, or against any.
+    pub fn forgive(&self, provider_id: Option<&str>) {
+        let providers = self.providers.read().unwrap_or_else(PoisonError::into_inner);
+        for (_, known) in providers.iter().filter(|(id, _)| provider_id.is_none_or(|wanted| wanted == &***id))
+        {
+            let mut known = lock(known);
+            known.picture.forgive();
+            known.unwritten = Unwritten::News;
+        }
+    }
+
     /// What operators are shown of a provider.
     pub fn report(&self, provider_id: &str) -> Report {
         let known = self.known(provider_id).unwrap_or_default();

@@ -106,7 +106,7 @@ impl HealthDesk {
         Ok(breakers)
     }
 
-    /// Closes the breakers, and ends the cool-downs, of one provider, or of all.
+    /// Closes the breakers, ends the cool-downs and forgives the failures of one provider, or of all.
     pub async fn reset_breakers(&self, id_or_name: Option<&str>) -> Result<()> {
         let only = self.id_of(id_or_name).await?;
         self.conditions.reset(only.as_deref());

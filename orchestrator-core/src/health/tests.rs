@@ -76,6 +76,15 @@ fn a_probe_whose_keys_are_all_refused_condemns_at_once_and_a_request_does_not() 
 }
 
 #[test]
+fn what_is_forgiven_is_held_against_nobody_and_still_counted() {
+    let mut forgiven = picture(&vec![fault(); 30]);
+    forgiven.forgive();
+    let report = forgiven.report(after(31), &Settings::default(), &Hours::default());
+    assert_eq!((report.status, report.success_rate_24h), (Status::Healthy, Some(0.0)));
+    assert!(report.facts.error_message.is_some());
+}
+
+#[test]
 fn probes_are_in_no_statistics() {
     let mut outcomes = vec![good(), fault(), good(), good()];
     outcomes.extend(vec![fault().by_probe(); 3]);

@@ -55,7 +55,7 @@ async fn a_provider_is_probed_unasked_and_a_probe_restores_it() {
         wait_for(&stage, "healthy").await;
 
         let seen = &stage.first.seen()[asked_before];
-        assert_eq!(seen.path, "/p/first/v1/chat/completions");
+        assert_eq!(seen.path, "/v1/chat/completions");
         let body = seen.json();
         let tokens = body.get("max_completion_tokens").or(body.get("max_tokens"));
         assert_eq!((&body["model"], tokens), (&json!("m-upstream"), Some(&json!(1))), "{body}");
