@@ -44,7 +44,6 @@ pub struct Conditions(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     rules: ConditionRules,
-    clock: Clock,
     health: Arc<HealthBoard>,
     random: Random,
     providers: RwLock<HashMap<Arc<str>, Arc<Mutex<State>>>>,
@@ -55,8 +54,8 @@ impl Conditions {
     /// Nothing is known yet.
     pub fn new(rules: ConditionRules, clock: Clock, random: Random) -> Self {
         let (providers, turns) = (RwLock::default(), Turns::default());
-        let health = Arc::new(HealthBoard::new(Settings::default(), clock.clone()));
-        Self(Arc::new(Shared { rules, clock, health, random, providers, turns }))
+        let health = Arc::new(HealthBoard::new(Settings::default(), clock));
+        Self(Arc::new(Shared { rules, health, random, providers, turns }))
     }
 
     /// How providers are.
@@ -94,6 +93,13 @@ impl Conditions {
         let state = self.state(&target.provider_id);
         let probe = lock(&state).enter(target, key, now, repeats, forced)?;
         Ok(Lease::new(self.clone(), state, target, key, probe, repeats, now))
+    }
+
+    /// A probe has shown whether a provider takes a key.
+    pub fn key_checked(&self, target: &Target, key: Option<&TargetKey>, taken: bool) {
+        let Some(key) = key else { return };
+        let state = self.state(&target.provider_id);
+        lock(&state).key_checked(&key.id, taken, Instant::now());
     }
 
     /// Every breaker that is not closed, or has seen faults, by provider and model.

@@ -25,6 +25,8 @@ pub use self::{
 
 /// Faults in a row from which on a provider is degraded.
 const DEGRADED_AFTER: u32 = 2;
+/// After how long without a fault a degraded provider is tried like any other.
+const DEGRADED_FOR: Duration = Duration::from_mins(5);
 const HOUR: Duration = Duration::from_hours(1);
 
 /// How a provider is.
@@ -158,6 +160,19 @@ impl Picture {
         } else {
             Status::Healthy
         }
+    }
+
+    /// How good the provider is to be asked: its status, until that is so old that nobody else may have found out better.
+    ///
+    /// Those that are not well get little traffic or none, and where nothing is probed only traffic can show that they are again.
+    pub fn fitness(&self, now: UnixMicros, settings: &Settings) -> Status {
+        let status = self.status(now, settings);
+        let again = match status {
+            Status::Unknown | Status::Healthy => None,
+            Status::Degraded => self.facts.last_error.map(|at| at.plus(DEGRADED_FOR)),
+            Status::Unhealthy => self.next_retry_at(now, settings),
+        };
+        if again.is_some_and(|again| again <= now) { Status::Healthy } else { status }
     }
 
     /// From when on an unhealthy provider may have live traffic without being probed first; `None` of one that is not.

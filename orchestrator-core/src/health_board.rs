@@ -97,15 +97,10 @@ impl HealthBoard {
             .map_or(Status::Unknown, |known| lock(&known).picture.status(self.clock.now(), &self.settings()))
     }
 
-    /// How a provider is, past its time of rest: then an unhealthy one may be tried again, as a degraded one.
+    /// How good a provider is to be asked.
     pub fn fitness(&self, provider_id: &str) -> Status {
-        let Some(known) = self.known(provider_id) else { return Status::Unknown };
-        let (now, settings) = (self.clock.now(), self.settings());
-        let picture = &lock(&known).picture;
-        match picture.next_retry_at(now, &settings) {
-            Some(at) if at <= now => Status::Degraded,
-            _ => picture.status(now, &settings),
-        }
+        self.known(provider_id)
+            .map_or(Status::Unknown, |known| lock(&known).picture.fitness(self.clock.now(), &self.settings()))
     }
 
     /// Holds nothing against a provider any more, or against any.

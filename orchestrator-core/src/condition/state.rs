@@ -194,6 +194,15 @@ impl State {
         }
     }
 
+    /// A key is out until it is taken again, or for a while.
+    pub(super) fn key_checked(&mut self, key_id: &str, taken: bool, now: Instant) {
+        if !taken {
+            self.keys.entry(key_id.to_owned()).or_default().refused = Some(now + REFUSED_KEY_RESTS);
+        } else if let Some(key) = self.keys.get_mut(key_id) {
+            key.refused = None;
+        }
+    }
+
     pub(super) fn breakers(&self, provider_id: &str, now: Instant) -> Vec<BreakerView> {
         let told = self
             .spots

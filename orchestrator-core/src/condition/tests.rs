@@ -158,3 +158,29 @@ async fn model_names_that_callers_make_up_take_no_more_memory_than_the_bound() {
     let state = conditions.known("p").unwrap();
     assert!(lock(&state).spots() <= 1_000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_refused_is_back_when_a_probe_finds_it_taken() {
+    let (conditions, target) = (conditions(), target(&["a", "b"]));
+    conditions.key_checked(&target, target.keys.first(), false);
+    let barred: Vec<bool> = conditions.outlook(&target).barred.iter().map(Option::is_some).collect();
+    assert_eq!(barred, [true, false]);
+    conditions.key_checked(&target, target.keys.first(), true);
+    assert_eq!(conditions.outlook(&target).barred, [None, None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_is_a_level_of_its_own_and_a_reset_forgives_it() {
+    use Level::{Degraded, Healthy, Unhealthy};
+
+    let (conditions, target) = (conditions(), target(&[]));
+    let fault = crate::health::Seen::silence("no answer", Duration::ZERO);
+    let mut levels = Vec::new();
+    for _ in 0..5 {
+        conditions.health().saw(&target.provider_id, &fault);
+        levels.push(level(&conditions, &target));
+    }
+    assert_eq!(levels, [Healthy, Degraded, Degraded, Degraded, Unhealthy]);
+    conditions.reset(Some("p"));
+    assert_eq!(level(&conditions, &target), Healthy);
+}

@@ -68,6 +68,18 @@ fn a_setting_holds_for_what_was_seen_before_it_changed() {
 }
 
 #[test]
+fn who_is_not_well_may_be_tried_again_in_time_and_another_fault_begins_it_anew() {
+    let fitness = |picture: &Picture, at: u64| picture.fitness(after(at), &Settings::default());
+    let degraded = picture(&vec![fault(); 2]);
+    assert_eq!((fitness(&degraded, 300), fitness(&degraded, 301)), (Status::Degraded, Status::Healthy));
+    let mut sick = picture(&vec![fault(); 5]);
+    assert_eq!((fitness(&sick, 3603), fitness(&sick, 3604)), (Status::Unhealthy, Status::Healthy));
+    assert_eq!(sick.status(after(3604), &Settings::default()), Status::Unhealthy, "and is shown as it is");
+    sick.saw(after(3604), &fault());
+    assert_eq!(fitness(&sick, 3605), Status::Unhealthy);
+}
+
+#[test]
 fn a_probe_whose_keys_are_all_refused_condemns_at_once_and_a_request_does_not() {
     let refused = Seen { status: 401, ..fault() };
     assert_eq!(status(&[refused.clone().by_probe()]), "unhealthy");

@@ -66,13 +66,11 @@ impl Hours {
     pub fn saw(&mut self, now: UnixMicros, seen: &Seen) {
         let hour = now.0.div_euclid(HOUR_MICROS);
         self.0.retain(|bucket| is_within(bucket.hour, hour, HOURS));
-        let place = match self.0.iter().position(|bucket| bucket.hour == hour) {
-            Some(place) => place,
-            None => {
-                self.0.push(Hour { hour, ..Hour::default() });
-                self.0.len() - 1
-            }
-        };
+        let known = self.0.iter().position(|bucket| bucket.hour == hour);
+        let place = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            self.0.push(Hour { hour, ..Hour::default() });
+        }
         let bucket = &mut self.0[place];
         if seen.revoked {
             bucket.good = bucket.good.saturating_sub(1);
@@ -129,13 +127,11 @@ impl Recent {
     pub(super) fn saw(&mut self, now: UnixMicros, good: bool) {
         let number = step(now);
         self.0.retain(|step| is_within(step.number, number, STEPS));
-        let place = match self.0.iter().position(|step| step.number == number) {
-            Some(place) => place,
-            None => {
-                self.0.push(Step { number, good: 0, all: 0 });
-                self.0.len() - 1
-            }
-        };
+        let known = self.0.iter().position(|step| step.number == number);
+        let place = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            self.0.push(Step { number, good: 0, all: 0 });
+        }
         let step = &mut self.0[place];
         step.all = step.all.saturating_add(1);
         step.good = step.good.saturating_add(u32::from(good));

@@ -61,6 +61,9 @@ impl LiveAsk {
                 Err(error) => Seen::failure(&error, began.elapsed()),
             };
             let refused = seen.as_ref().is_some_and(Seen::is_refusal);
+            if seen.as_ref().is_some_and(|seen| seen.good || refused) {
+                self.asker.conditions.key_checked(target, candidate.key(), !refused);
+            }
             match candidate.with_next_key().filter(|_| refused) {
                 Some(next) => candidate = next,
                 None => return seen,
