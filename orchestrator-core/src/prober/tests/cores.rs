@@ -35,7 +35,7 @@ impl Core {
 
 /// Waits for what takes a poll or two.
 async fn until(what: impl Fn() -> bool) {
-    for _ in 0..200 {
+    for _ in 0..1000 {
         if what() {
             return;
         }

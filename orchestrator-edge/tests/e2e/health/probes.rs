@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orchestrator_base::config::Config;
-use orchestrator_testkit::provider::Answer as Scripted;
+use orchestrator_testkit::provider::{Answer as Scripted, Script, Seen};
 use serde_json::{Value, json};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -85,6 +85,32 @@ async fn a_refused_key_is_unhealthy_at_once_and_a_limit_is_alive() {
         stage.first_answers(Scripted::error(429));
         let limited = check().await;
         assert_eq!((&limited["status"], &limited["last_status_code"]), (&json!("healthy"), &json!(429)));
+        stage.gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_may_be_asked_for_its_list_instead_and_every_key_is_tried() {
+    for channel in CHANNELS {
+        let options = json!({"options": {"probe": "models"}});
+        let stage = Stage::of_one(channel, |_| {}, options).await;
+        let admin = &stage.gateway.admin;
+        let id = first(&stage).await["provider_id"].as_str().unwrap().to_owned();
+        let spare = json!({"label": "spare", "secret": "sk-spare-key"});
+        stage.gateway.create(&format!("/admin/providers/{id}/keys"), &spare).await;
+        let spare_alone = |_, seen: &Seen| match seen.header("authorization") {
+            Some("Bearer sk-spare-key") => Scripted::json(200, &json!({"data": [{"id": "m-upstream"}]})),
+            _ => Scripted::error(401),
+        };
+        stage.first.route("models", Script::choose(spare_alone));
+        for _ in 0..3 {
+            let health = admin.post("/admin/providers/first/check", &json!({})).await.json();
+            assert_eq!(health["status"], "healthy", "{channel:?}: one key is taken: {health}");
+        }
+        stage.first.route("models", Scripted::error(403));
+        let health = admin.post("/admin/providers/first/check", &json!({})).await.json();
+        assert_eq!((&health["status"], &health["last_status_code"]), (&json!("unhealthy"), &json!(403)));
+        assert!(stage.first.seen().iter().all(|seen| seen.path.ends_with("/models")));
         stage.gateway.stop().await;
     }
 }
