@@ -114,7 +114,7 @@ fn every_variable_has_its_effect() {
         }
         if setting.shape.is_secret() {
             let variable = format!("{}_FILE", setting.variable.unwrap());
-            let home = keyed().file("secret", &format!("{}\n", sample)).variable(variable, "secret");
+            let home = keyed().file("secret", &format!("{sample}\n")).variable(variable, "secret");
             assert_ne!(shown(&home, setting.name), default, "{}", setting.name);
         }
         let home = keyed().set(setting.name, sample);
