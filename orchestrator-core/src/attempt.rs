@@ -7,15 +7,18 @@
 
 pub mod job;
 pub mod one;
+mod queue;
 pub mod request;
 pub mod upstream;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use orchestrator_base::{clock::Clock, random::Random};
 use tokio::time::Instant;
 
+use self::queue::Queue;
 use crate::{
+    condition::Conditions,
     error::{Error, ErrorKind, Result},
     ledger::Entry,
     policy::retry::{self, Next, Standing},
@@ -36,6 +39,8 @@ pub struct Asker {
     pub clock: Clock,
     /// For jitter.
     pub random: Random,
+    /// What is known of the providers.
+    pub conditions: Conditions,
     /// The largest event of a stream, in bytes.
     pub max_event_bytes: usize,
     /// The largest whole answer, in bytes.
@@ -52,63 +57,59 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
 
 async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
     let max_attempts = plan.max_attempts;
-    let mut waiting = VecDeque::from(plan.candidates);
-    let Some(mut current) = waiting.pop_front() else {
-        return Err(Error::internal("the plan holds no candidate"));
-    };
+    let mut queue = Queue::new(plan.candidates);
     let mut failures = Vec::new();
+    let mut next = queue.next(asker, job, failures.is_empty()).await;
     let mut retries_here = 0;
     loop {
+        let Some((current, mut lease)) = next else { return Err(most_telling(failures)) };
         entry.attempt(current.target(), current.key());
         // A provider that is slow beats none: with nobody else to turn to, its first token is waited for.
-        let last = waiting.is_empty() || entry.attempts() >= max_attempts;
+        let last = queue.is_empty() || entry.attempts() >= max_attempts;
         let error = match one::try_one(asker, job, &current, last).await {
-            Ok(committed) => return Ok(committed),
+            Ok(committed) => return Ok(committed.leased(lease)),
             Err(error) => error,
         };
+        lease.failed(&error);
+        drop(lease);
         log_failure(job, &current, &error);
         if !error.retryable() {
             return Err(error);
         }
-        if rejects_key(&error)
+        if error.rejects_key()
             && let Some(next_key) = current.with_next_key()
         {
-            waiting.push_front(next_key);
+            queue.put_first(next_key);
         }
         let standing = Standing {
             attempts: entry.attempts(),
             max_attempts,
-            candidates_left: !waiting.is_empty(),
+            candidates_left: !queue.is_empty(),
             retries_here,
             max_retries_here: if repeatable(&error) { current.target().max_retries } else { 0 },
             retry_after: error.retry_after,
             time_left: job.time_left(),
         };
         failures.push(error);
-        match retry::next(standing, asker.random.unit()) {
+        next = match retry::next(standing, asker.random.unit()) {
             Next::Candidate => {
-                let Some(next) = waiting.pop_front() else { return Err(most_telling(failures)) };
-                retries_here = if same_provider(&next, &current) { retries_here } else { 0 };
-                current = next;
+                let found = queue.next(asker, job, false).await;
+                let same = found.as_ref().is_some_and(|(next, _)| same_provider(next, &current));
+                retries_here = if same { retries_here } else { 0 };
+                found
             }
             Next::SameAfter(pause) => {
                 retries_here += 1;
                 tokio::time::sleep(pause).await;
+                queue.again(asker, current)
             }
-            Next::GiveUp => return Err(most_telling(failures)),
-        }
+            Next::GiveUp => None,
+        };
     }
 }
 
 fn same_provider(a: &Candidate, b: &Candidate) -> bool {
     a.target().provider_id == b.target().provider_id
-}
-
-/// The provider does not take the key: 401, 402 or 403; Gemini says 400 with a reason.
-fn rejects_key(error: &Error) -> bool {
-    let rejected = |kind: &Option<String>| kind.as_deref() == Some("API_KEY_INVALID");
-    let upstream = error.upstream.as_ref();
-    upstream.is_some_and(|upstream| matches!(upstream.status, 401..=403) || rejected(&upstream.kind))
 }
 
 /// Whether the same provider may do better when asked again. A rejected key, a model that is not there and an empty account
@@ -119,7 +120,7 @@ fn repeatable(error: &Error) -> bool {
             .upstream
             .as_ref()
             .is_some_and(|upstream| upstream.kind.as_deref() == Some("insufficient_quota"));
-    !rejects_key(error) && !exhausted && error.kind != ErrorKind::NotFound
+    !error.rejects_key() && !exhausted && error.kind != ErrorKind::NotFound
 }
 
 /// The failure that tells the caller most: a limit it can wait for, before what a provider said, before a connection that
@@ -127,7 +128,7 @@ fn repeatable(error: &Error) -> bool {
 fn most_telling(failures: Vec<Error>) -> Error {
     let rank = |error: &Error| match error.kind {
         ErrorKind::RateLimited => 5,
-        _ if rejects_key(error) => 1,
+        _ if error.rejects_key() => 1,
         ErrorKind::NotFound => 2,
         _ if error.upstream.as_ref().is_some_and(|upstream| !upstream.body.is_empty()) => 4,
         _ => 3,

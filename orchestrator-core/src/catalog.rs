@@ -5,6 +5,7 @@
 
 pub mod route;
 pub mod snapshot;
+pub mod strategy;
 
 pub mod keys;
 pub mod listed;
@@ -97,7 +98,13 @@ pub struct ProviderOptions {
     /// The version of Azure's interface to ask in; `None`: the one that needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
+    /// How its health is probed: `chat`, `models` or `off`; `None`: as fits it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
 }
+
+/// The words of [`ProviderOptions::probe`].
+pub const PROBES: [&str; 3] = ["chat", "models", "off"];
 
 /// Time-outs in milliseconds; `None`: the next wider place decides. Kept as JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,7 +156,7 @@ pub struct Model {
     pub name: String,
     /// A note.
     pub remark: String,
-    /// How one of several providers is chosen: `priority`.
+    /// How one of several providers is chosen: the name of a [`strategy::Strategy`].
     pub strategy: String,
     /// Models to turn to when every provider of this one fails.
     pub fallbacks: Vec<String>,

@@ -193,6 +193,13 @@ impl Error {
         self.blame() == Blame::Provider
     }
 
+    /// Whether the provider does not take our key: 401, 402 or 403; Gemini says 400 with a reason.
+    pub fn rejects_key(&self) -> bool {
+        self.upstream.as_ref().is_some_and(|upstream| {
+            matches!(upstream.status, 401..=403) || upstream.kind.as_deref() == Some("API_KEY_INVALID")
+        })
+    }
+
     /// The HTTP status that the caller gets: the provider's own where it is an answer to this request, else the kind's.
     pub fn status(&self) -> u16 {
         match &self.upstream {

@@ -4,6 +4,7 @@
 //! (`attempt.rs`) and *delivered*: on the native plane as bytes of the caller's dialect, failures included, on the typed plane
 //! as the hub's words or an [`Error`].
 
+mod around;
 mod count;
 pub mod native;
 pub mod prepare;
@@ -28,6 +29,7 @@ use crate::{
     call::{Call, Input, ModelInfo},
     catalog::snapshot::SharedCatalog,
     chat::ChatReply,
+    condition::Conditions,
     dialect::{Dialect, Operation},
     embedding::EmbedReply,
     error::{Error, ErrorKind, Result},
@@ -53,6 +55,8 @@ pub struct Shared {
     pub ledger: Ledger,
     /// Where stored responses are.
     pub origins: Arc<dyn Origins>,
+    /// What is known of the providers.
+    pub conditions: Conditions,
     /// Wall-clock time.
     pub clock: Clock,
     /// Choices and ids.
@@ -65,16 +69,24 @@ pub struct Shared {
     pub deny_private: bool,
 }
 
+impl Shared {
+    /// What asking providers needs, with connections of its own: they belong to the runtime that it is called on.
+    pub fn asker(&self) -> Asker {
+        Asker {
+            http: Arc::new(HttpClient::new(self.deny_private)),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            conditions: self.conditions.clone(),
+            max_event_bytes: self.limits.max_event_bytes,
+            max_answer_bytes: self.limits.max_answer_bytes,
+        }
+    }
+}
+
 impl Orchestrator {
     /// The core for one request thread, with connections to providers of its own. Call it on that thread's runtime.
     pub fn for_thread(shared: Arc<Shared>) -> Self {
-        let asker = Asker {
-            http: Arc::new(HttpClient::new(shared.deny_private)),
-            clock: shared.clock.clone(),
-            random: shared.random.clone(),
-            max_event_bytes: shared.limits.max_event_bytes,
-            max_answer_bytes: shared.limits.max_answer_bytes,
-        };
+        let asker = shared.asker();
         Self { shared, asker }
     }
 

@@ -1,6 +1,11 @@
 //! Rules as pure functions: time and randomness are arguments, so that tests reach every branch.
 
 pub mod address;
+pub mod breaker;
+pub mod ewma;
 pub mod glob;
 pub mod retry;
+pub mod retry_budget;
+pub mod turns;
 pub mod weight;
+pub mod window;

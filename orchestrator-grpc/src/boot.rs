@@ -1,5 +1,6 @@
 //! From a configuration to a running core, step by step, each step one log line. A step that fails says which it is and why.
 
+mod health;
 mod keys;
 
 use std::{
@@ -16,12 +17,14 @@ use orchestrator_base::{
     task,
 };
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, secrets::Vault, seed},
+    admin::{Admin, AdminAuth, health::HealthDesk, secrets::Vault, seed},
     catalog::snapshot::SharedCatalog,
+    condition::{ConditionRules, Conditions},
     ledger::{self, Ledger, journal::Journal, writer::Writer},
     model_lists::ModelListKeeper,
     orchestrator::{Orchestrator, Shared},
     origins::LocalOrigins,
+    policy::breaker::BreakerRules,
     refresher::Reloader,
     store::Database,
 };
@@ -60,6 +63,7 @@ impl StartError {
 pub struct Core {
     shared: Arc<Shared>,
     admin: Arc<Admin>,
+    desk: HealthDesk,
     auth: AdminAuth,
     /// What load balancers are told.
     pub health: Health,
@@ -101,23 +105,25 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone());
     let stop = CancellationToken::new();
-    let background = start_background(config, &database, journal, reloader, &stop).await?;
-    let health = Health::starting().await;
-    tracing::info!("Health check service started");
-
+    let mut background = start_background(config, &database, journal, reloader, &stop).await?;
     let shared = Arc::new(Shared {
         catalog,
         ledger,
         origins: Arc::new(LocalOrigins::default()),
+        conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
         clock,
         random,
         limits: config.limits.clone(),
         stream: config.stream.clone(),
         deny_private: config.providers.deny_private_networks,
     });
+    let watching = health::start(config, &database, &shared, &admin, &stop).await?;
+    background.extend(watching.tasks);
+    let health = Health::starting().await;
+    tracing::info!("Health check service started");
     let auth = AdminAuth::new([&keys.admin]);
-    let environment = config.app.env;
-    Ok(Core { shared, admin, auth, health, environment, database, background, stop, data_dir })
+    let (environment, desk) = (config.app.env, watching.desk);
+    Ok(Core { shared, admin, desk, auth, health, environment, database, background, stop, data_dir })
 }
 
 impl Core {
@@ -126,7 +132,7 @@ impl Core {
         let core = Orchestrator::for_thread(Arc::clone(&self.shared));
         routes::routes(Services {
             orchestrate: OrchestrateService::new(core, self.shared.limits.clone()),
-            admin: AdminService::new(Arc::clone(&self.admin), self.auth.clone()),
+            admin: AdminService::new(Arc::clone(&self.admin), self.desk.clone(), self.auth.clone()),
             health: self.health.clone(),
             reflection: self.reflection(),
             clock: self.shared.clock.clone(),
@@ -257,6 +263,11 @@ async fn start_background(
         tasks.push(task::spawn("journal fsync", ledger::keep_synced(journal, interval, stop.clone())));
     }
     Ok(tasks)
+}
+
+fn condition_rules(config: &Config) -> ConditionRules {
+    let open = Duration::from_secs(config.breaker.timeout);
+    ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
 }
 
 /// Starts a core whose background work runs on `background`.

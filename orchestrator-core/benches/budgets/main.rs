@@ -29,13 +29,14 @@ use orchestrator_core::{
     call::{Batch, Call, Facts, Signals},
     catalog::{
         keys::KeyTable,
-        route::Resolution,
+        route::{Resolution, Target},
         snapshot::{Catalog, Snapshot},
     },
+    condition::Outlook,
     dialect::{Dialect, Edits, Operation, Tap},
     ledger::{Ledger, Outcome},
     provider::sse::Framer,
-    routing::{self, Plan},
+    routing::{self, Plan, Surroundings},
 };
 use secrecy::SecretString;
 
@@ -192,8 +193,29 @@ fn models(count: usize) -> (Snapshot, Facts) {
 
 fn planned(catalog: &Catalog, facts: &Facts) -> Plan {
     let Resolution::Found(route) = catalog.resolve(&facts.model) else { unreachable!("the model is there") };
-    let random = Random::seeded(7);
-    routing::plan(&[route], facts, Operation::Chat, || random.unit()).expect("a provider serves the model")
+    let around = Unseen(Random::seeded(7));
+    routing::plan(&[route], facts, Operation::Chat, &around).expect("a provider serves the model")
+}
+
+/// Nobody has asked any provider yet.
+struct Unseen(Random);
+
+impl Surroundings for Unseen {
+    fn outlook(&self, target: &Target) -> Outlook {
+        Outlook::unseen(target.keys.len())
+    }
+
+    fn turn(&self, _model: &str) -> u64 {
+        0
+    }
+
+    fn kinship(&self) -> u64 {
+        0
+    }
+
+    fn unit(&self) -> f64 {
+        self.0.unit()
+    }
 }
 
 #[library_benchmark]

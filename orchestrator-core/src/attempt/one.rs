@@ -15,6 +15,7 @@ use super::{
 use crate::{
     call::Signals,
     catalog::route::Target,
+    condition::Lease,
     dialect::{Dialect, ErrorAnswer, HubReply},
     error::{Error, ErrorKind, Result, Upstream},
     origins::Keeper,
@@ -41,6 +42,17 @@ pub struct Committed {
     pub dropped: Vec<String>,
     /// The answer.
     pub answer: CommittedAnswer,
+}
+
+impl Committed {
+    /// The provider did what it should, so far; a stream may still break.
+    pub(super) fn leased(mut self, mut lease: Lease) -> Self {
+        lease.answered(self.status);
+        if let CommittedAnswer::Stream(stream) = &mut self.answer {
+            stream.hold_lease(lease);
+        }
+        self
+    }
 }
 
 /// An answer, whole or beginning.

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::request::Prepared;
 use crate::{
     call::{Batch, Signals},
+    condition::Lease,
     dialect::{StreamDecoder, Tap},
     error::{Error, ErrorKind},
     provider::{http::AnswerBody, sse::Framer},
@@ -83,6 +84,10 @@ pub struct UpstreamStream {
     failed: bool,
     /// The answer is over; only the connection's end is waited for.
     lingering: bool,
+    /// The provider has said why it stopped, or that it is done.
+    said_end: bool,
+    /// The presence at the provider, which a break after the beginning counts against.
+    lease: Option<Lease>,
 }
 
 impl UpstreamStream {
@@ -106,7 +111,14 @@ impl UpstreamStream {
             ended: false,
             failed: false,
             lingering: false,
+            said_end: false,
+            lease: None,
         }
+    }
+
+    /// The presence at the provider ends with the stream.
+    pub(super) fn hold_lease(&mut self, lease: Lease) {
+        self.lease = Some(lease);
     }
 
     /// Reads the next batch and holds it; answers its signals. Before the commit point the first-token time-out rules, not the
@@ -124,13 +136,35 @@ impl UpstreamStream {
     pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
         if let Some(held) = self.held.pop_front() {
             self.last_piece = Instant::now();
+            self.said_end |= held.signals.terminator || held.signals.finish.is_some();
             return Poll::Ready(Some(Ok(held)));
         }
-        if let Poll::Ready(read) = self.poll_read(context) {
-            return Poll::Ready(read);
+        let read = match self.poll_read(context) {
+            Poll::Ready(read) => read,
+            Poll::Pending => {
+                ready!(self.poll_timer(context));
+                Some(Err(self.too_late()))
+            }
+        };
+        self.judge(read.as_ref());
+        Poll::Ready(read)
+    }
+
+    /// What broke after it had begun counts against the provider, once.
+    fn judge(&mut self, read: Option<&Result<Batch, Error>>) {
+        let broken = match read {
+            Some(Ok(batch)) => {
+                let signals = &batch.signals;
+                self.said_end |= signals.terminator || signals.finish.is_some();
+                signals.error.is_some()
+            }
+            // The caller's own time limit, or ours, is not the provider's fault.
+            Some(Err(_)) => self.deadline > Instant::now(),
+            None => !self.said_end,
+        };
+        if broken && let Some(mut lease) = self.lease.take() {
+            lease.broke();
         }
-        ready!(self.poll_timer(context));
-        Poll::Ready(Some(Err(self.too_late())))
     }
 
     /// Whether batches hold the hub's words rather than bytes to pass on.

@@ -137,6 +137,7 @@ fn direct_target(provider: &Provider, keys: Vec<TargetKey>, defaults: &config::T
         include_usage: provider.options.include_usage,
         preset: provider.options.preset.as_deref().map(Arc::from),
         api_version: provider.options.api_version.as_deref().map(Arc::from),
+        probe: provider.options.probe.as_deref().map(Arc::from),
         keys: keys.into(),
     }
 }

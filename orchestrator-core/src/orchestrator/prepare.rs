@@ -6,7 +6,7 @@ mod choice;
 use std::sync::Arc;
 
 use self::choice::Choice;
-use super::{Orchestrator, unknown_model};
+use super::{Orchestrator, around::Around, unknown_model};
 use crate::{
     admission,
     attempt::Job,
@@ -131,7 +131,8 @@ impl Orchestrator {
             (Err(_), Some(choice)) => choice.direct(catalog, caller, operation, &facts.model)?,
             (Err(unknown), None) => return Err(unknown),
         };
-        let mut plan = routing::plan(&routes, facts, operation, || self.shared.random.unit())?;
+        let around = Around::new(&self.shared, &call.input, facts);
+        let mut plan = routing::plan(&routes, facts, operation, &around)?;
         if let Some(choice) = &choice {
             choice.narrow(&mut plan, &facts.model)?;
         }

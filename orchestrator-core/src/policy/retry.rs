@@ -10,7 +10,7 @@ use std::time::Duration;
 const BASE: Duration = Duration::from_millis(100);
 /// No pause is longer.
 const CAP: Duration = Duration::from_secs(5);
-/// A provider's `Retry-After` is waited for up to here; longer ones end the attempts.
+/// A provider's `Retry-After` is waited for up to here, or up to the caller's own limit; longer ones end the attempts.
 const RETRY_AFTER_CAP: Duration = Duration::from_secs(10);
 
 /// Where a request stands after a failure that another attempt might mend.
@@ -55,7 +55,8 @@ pub fn next(standing: Standing, unit: f64) -> Next {
         return Next::GiveUp;
     }
     let pause = match standing.retry_after {
-        Some(after) if after > RETRY_AFTER_CAP => return Next::GiveUp,
+        // Who says until when it waits is taken at its word.
+        Some(after) if after > RETRY_AFTER_CAP && standing.time_left.is_none() => return Next::GiveUp,
         Some(after) => after,
         None => backoff(standing.retries_here).mul_f64(unit),
     };

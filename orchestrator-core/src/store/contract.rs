@@ -1,5 +1,7 @@
 //! What every database must do alike: one suite, run on each.
 
+mod health;
+
 use orchestrator_base::clock::UnixMicros;
 
 use super::{
@@ -30,6 +32,8 @@ async fn contract(db: &Database) {
     the_first_value_of_a_setting_stands(db).await;
     records_are_stored_once(db).await;
     a_large_batch_is_stored_whole(db).await;
+    health::settings_and_the_lease(db).await;
+    health::what_cores_tell_each_other(db).await;
 }
 
 fn provider() -> Provider {
@@ -43,6 +47,7 @@ fn provider() -> Provider {
             include_usage: Some(false),
             preset: Some("vllm".into()),
             api_version: Some("2024-10-21".into()),
+            probe: Some("models".into()),
         },
         enabled: false,
         managed_by: ManagedBy::File,

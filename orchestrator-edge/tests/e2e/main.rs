@@ -18,6 +18,7 @@ mod crowd;
 mod failover;
 mod first_answer;
 mod gemini;
+mod health;
 mod leaving;
 mod model_lists;
 mod outage;

@@ -3,7 +3,6 @@
 use super::{
     EXTRA, Purpose,
     blocks::{Strictness, content},
-    usage,
 };
 use crate::{
     chat::{ChatRequest, Message, PartKind, Reasoning, ResponseFormat, Role, Tool, ToolChoice},

@@ -50,14 +50,22 @@ pub(crate) fn change(message: v1::Provider, paths: &[String]) -> Result<Provider
 }
 
 fn options(message: Option<v1::ProviderOptions>) -> ProviderOptions {
-    let v1::ProviderOptions { dialects, body_overrides_json, include_usage, preset, api_version } =
+    let v1::ProviderOptions { dialects, body_overrides_json, include_usage, preset, api_version, probe } =
         message.unwrap_or_default();
-    ProviderOptions { dialects, body_overrides: body_overrides_json, include_usage, preset, api_version }
+    ProviderOptions {
+        dialects,
+        body_overrides: body_overrides_json,
+        include_usage,
+        preset,
+        api_version,
+        probe,
+    }
 }
 
 /// Into the contract.
 pub(crate) fn message(provider: Provider) -> v1::Provider {
-    let ProviderOptions { dialects, body_overrides, include_usage, preset, api_version } = provider.options;
+    let ProviderOptions { dialects, body_overrides, include_usage, preset, api_version, probe } =
+        provider.options;
     v1::Provider {
         id: provider.id,
         name: provider.name,
@@ -77,6 +85,7 @@ pub(crate) fn message(provider: Provider) -> v1::Provider {
             include_usage,
             preset,
             api_version,
+            probe,
         }),
         managed_by: provider.managed_by.name().to_owned(),
         created_at: timestamp(provider.created_at),
