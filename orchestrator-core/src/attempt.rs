@@ -22,7 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     ledger::Entry,
     policy::retry::{self, Next, Standing},
-    provider::http::HttpClient,
+    provider::http::Transport,
     routing::{Candidate, Plan},
 };
 pub use job::Job;
@@ -33,8 +33,8 @@ pub use upstream::UpstreamStream;
 /// What asking a provider needs, beside the request.
 #[derive(Clone, Debug)]
 pub struct Asker {
-    /// Connections of this request thread.
-    pub http: Arc<HttpClient>,
+    /// The way to them: this request thread's connections.
+    pub http: Arc<dyn Transport>,
     /// For `Retry-After` dates.
     pub clock: Clock,
     /// For jitter.

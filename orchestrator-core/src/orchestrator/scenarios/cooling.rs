@@ -1,0 +1,1 @@
+//! Providers that want to be left alone.

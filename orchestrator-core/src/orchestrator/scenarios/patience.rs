@@ -1,0 +1,1 @@
+//! How long is waited for what, and what the caller sees meanwhile.

@@ -1,0 +1,1 @@
+//! Repetitions stay within their budget, whatever goes wrong.
