@@ -24,7 +24,10 @@ async fn a_server_error_of_one_provider_is_mended_by_the_next_at_once() {
             assert_eq!((seen.status, seen.end_at), (200, 0), "{code}");
             assert_eq!(world.asked(), at(&[("a", 0), ("b", 0)]));
             assert!(seen.text().contains("hello"));
-            assert_eq!((seen.header("x-orchestrator-provider"), seen.header("x-orchestrator-attempts")), ("b", "2"));
+            assert_eq!(
+                (seen.header("x-orchestrator-provider"), seen.header("x-orchestrator-attempts")),
+                ("b", "2")
+            );
             assert_eq!(world.account(), ("ok".into(), 2));
         }
     }
@@ -86,7 +89,10 @@ async fn a_whole_answer_that_is_not_whole_is_none() {
         ("an end inside", plays([Step::Raw(half)])),
         ("nothing", plays(Vec::<Step>::new())),
         ("an HTML page", plays_as("text/html", "<html>maintenance</html>")),
-        ("an error under a 200", plays_as("application/json", r#"{"error":{"message":"overloaded","type":"x"}}"#)),
+        (
+            "an error under a 200",
+            plays_as("application/json", r#"{"error":{"message":"overloaded","type":"x"}}"#),
+        ),
     ];
     for (what, act) in cases {
         let world = two(act);
@@ -154,7 +160,8 @@ async fn an_event_without_end_is_given_up_in_bounded_memory() {
     let seen = world.ask(stream()).await;
     assert_eq!((seen.status, world.asked()), (200, at(&[("a", 0), ("b", 0)])));
 
-    let behind = [Step::Say(Word::Text("hel")), Step::Raw(Bytes::from_static(b"data: "))].into_iter().chain(endless());
+    let behind =
+        [Step::Say(Word::Text("hel")), Step::Raw(Bytes::from_static(b"data: "))].into_iter().chain(endless());
     let world = two(plays(behind.collect::<Vec<_>>()));
     let seen = world.ask(stream()).await;
     assert_eq!((errors_told(&seen.text()), claims_success(CHAT, &seen.text())), (1, false));

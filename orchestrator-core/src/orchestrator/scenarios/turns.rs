@@ -38,7 +38,12 @@ async fn what_may_pass_is_asked_again_and_what_one_provider_lacks_another_has() 
             let actors = [provider("a", [status(code)]), provider("b", [says("hello")])];
             let world = World::of(actors.map(|actor| actor.speaking(dialect)));
             let seen = world.ask(whole().speaking(dialect)).await;
-            assert_eq!((seen.status, world.asked()), (200, at(&[("a", 0), ("b", 0)])), "{} {code}", dialect.name());
+            assert_eq!(
+                (seen.status, world.asked()),
+                (200, at(&[("a", 0), ("b", 0)])),
+                "{} {code}",
+                dialect.name()
+            );
         }
     }
 }
@@ -53,7 +58,8 @@ async fn a_model_that_nobody_has_is_a_404_after_everybody_was_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_key_hands_over_to_the_next_key_at_once_and_is_not_used_again() {
     for code in [401, 402, 403] {
-        let world = World::of([provider("a", [status(code), says("hello")]).keys(2), provider("b", [says("other")])]);
+        let world =
+            World::of([provider("a", [status(code), says("hello")]).keys(2), provider("b", [says("other")])]);
         let seen = world.ask(whole()).await;
         assert_eq!((seen.status, world.asked()), (200, at(&[("a", 0), ("a", 0)])), "{code}");
         world.ask(whole()).await;

@@ -70,9 +70,7 @@ fn responses(word: Word) -> String {
         }}))
     };
     let part = |text: &str| json!({"type": "output_text", "text": text, "annotations": []});
-    let item = |status: &str, content: Value| {
-        json!({"id": "msg_1", "type": "message", "status": status, "role": "assistant", "content": content})
-    };
+    let item = |status: &str, content: Value| json!({"id": "msg_1", "type": "message", "status": status, "role": "assistant", "content": content});
     let delta = |text: &str| {
         named(&json!({
             "type": "response.output_text.delta", "sequence_number": 4, "item_id": "msg_1", "output_index": 0,

@@ -166,6 +166,11 @@ impl World {
         seen
     }
 
+    /// Milliseconds since it began.
+    pub(super) fn now(&self) -> u64 {
+        self.stage.now()
+    }
+
     /// Who was asked, and when.
     pub(super) fn asked(&self) -> Vec<(String, u64)> {
         self.askings().into_iter().map(|asking| (asking.provider, asking.at)).collect()
