@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -131,6 +134,10 @@ pub(super) struct Asking {
     pub(super) at: u64,
     pub(super) key: String,
     pub(super) request_id: String,
+    /// Requests that ask this provider again right now, this one included if it does.
+    pub(super) repeating: usize,
+    /// Requests under way in the world.
+    pub(super) under_way: usize,
 }
 
 /// The stage.
@@ -140,11 +147,30 @@ pub(super) struct Stage {
     /// By host.
     parts: HashMap<String, Part>,
     asked: Mutex<Vec<Asking>>,
+    /// By host, how many ask it again right now.
+    repeating: Mutex<HashMap<String, usize>>,
+    /// Requests that have no answer yet.
+    pub(super) under_way: AtomicUsize,
+}
+
+/// Somebody asks a provider again, until this is dropped.
+struct Repeating<'a>(&'a Stage, String);
+
+impl Drop for Repeating<'_> {
+    fn drop(&mut self) {
+        *self.0.repeating.lock().unwrap().get_mut(&self.1).unwrap() -= 1;
+    }
 }
 
 impl Stage {
     pub(super) fn new(parts: HashMap<String, Part>) -> Self {
-        Self { began: Instant::now(), parts, asked: Mutex::default() }
+        Self {
+            began: Instant::now(),
+            parts,
+            asked: Mutex::default(),
+            repeating: Mutex::default(),
+            under_way: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn asked(&self) -> MutexGuard<'_, Vec<Asking>> {
@@ -156,28 +182,36 @@ impl Stage {
     }
 
     /// Notes that a provider is asked; answers what it does.
-    fn cue(&self, ask: &Ask) -> (Dialect, Act) {
+    fn cue(&self, ask: &Ask) -> (Dialect, Act, Option<Repeating<'_>>) {
         let host = ask.uri.host().unwrap();
         let text = |name: &HeaderName| {
             ask.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
         };
         let mut asked = self.asked();
         let before = asked.iter().filter(|asking| asking.provider == host).count();
+        let request_id = text(&HeaderName::from_static("x-request-id"));
+        let again = asked.iter().any(|asking| asking.provider == host && asking.request_id == request_id);
+        let repeating = again.then(|| Repeating(self, host.to_owned()));
+        let mut all_repeating = self.repeating.lock().unwrap();
+        let count = all_repeating.entry(host.to_owned()).or_default();
+        *count += usize::from(again);
         asked.push(Asking {
             provider: host.to_owned(),
             at: self.now(),
             key: text(&AUTHORIZATION).trim_start_matches("Bearer ").to_owned(),
-            request_id: text(&HeaderName::from_static("x-request-id")),
+            request_id,
+            repeating: *count,
+            under_way: self.under_way.load(Ordering::Relaxed),
         });
         let part = &self.parts[host];
-        (part.dialect, part.acts[before.min(part.acts.len() - 1)].clone())
+        (part.dialect, part.acts[before.min(part.acts.len() - 1)].clone(), repeating)
     }
 }
 
 #[async_trait]
 impl Transport for Stage {
     async fn send(&self, ask: Ask) -> Result<Answer, AskFailure> {
-        let (dialect, act) = self.cue(&ask);
+        let (dialect, act, _repeating) = self.cue(&ask);
         sleep(act.wait).await;
         let streams = ask.headers[ACCEPT] == "text/event-stream";
         let usual = if streams { "text/event-stream" } else { "application/json" };

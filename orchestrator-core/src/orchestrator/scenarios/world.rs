@@ -1,6 +1,12 @@
 //! A gateway without a database, providers that follow a script, and callers.
 
-use std::{collections::HashMap, future::poll_fn, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_core::Stream as _;
@@ -146,6 +152,7 @@ impl World {
 
     /// Asks, and reads the answer to its end.
     pub(super) async fn ask(&self, question: Question) -> Seen {
+        self.stage.under_way.fetch_add(1, Ordering::Relaxed);
         let reply = self.core.invoke(question.call()).await;
         let mut seen = Seen {
             status: reply.head.status.as_u16(),
@@ -163,6 +170,7 @@ impl World {
             }
         }
         seen.end_at = self.stage.now();
+        self.stage.under_way.fetch_sub(1, Ordering::Relaxed);
         seen
     }
 
