@@ -21,7 +21,7 @@ use hyper_util::{
 };
 
 pub use answer::{Answer, AnswerBody, BodyFailure, PieceStream};
-use connect::GuardedResolver;
+use connect::{GuardedResolver, Punctual};
 
 /// How long an unused connection is kept; below the 75 s after which common servers close theirs.
 const POOL_IDLE: Duration = Duration::from_mins(1);
@@ -47,7 +47,7 @@ pub struct HttpClient {
     pools: Mutex<HashMap<Duration, Pool>>,
 }
 
-type Pool = Client<HttpsConnector<HttpConnector<GuardedResolver>>, Full<Bytes>>;
+type Pool = Client<Punctual<HttpsConnector<HttpConnector<GuardedResolver>>>, Full<Bytes>>;
 
 /// A request for a provider, finished but for the way there.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl HttpClient {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .http1_max_buf_size(1 << 20)
-            .build(https)
+            .build(Punctual::new(https, connect_timeout))
     }
 }
 
@@ -131,3 +131,6 @@ fn innermost(error: &dyn std::error::Error) -> String {
     }
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests;

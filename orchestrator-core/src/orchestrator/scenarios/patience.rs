@@ -1,6 +1,9 @@
 //! How long is waited for what, what comes after, and what the caller sees meanwhile.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use super::{
     script::{Act, Step, is_silent, never_connects, plays, says, status},
@@ -154,6 +157,17 @@ async fn each_time_out_can_be_overridden() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_an_hour_changes_no_time_out() {
+    let world = two(is_silent());
+    let jump = async {
+        sleep(Duration::from_mins(1)).await;
+        world.jump(Duration::from_hours(1));
+    };
+    let (seen, ()) = tokio::join!(world.ask(stream()), jump);
+    assert_eq!((seen.head_at, world.asked()), (10_000, at(&[("a", 0), ("b", 120_000)])));
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_stay_inside_the_callers_own_limit_which_is_not_the_providers_fault() {
     for question in [whole(), stream()] {
         let world = two(is_silent());
@@ -235,7 +249,7 @@ async fn idle_bytes_are_what_each_dialects_clients_bear() {
     let seen = world.ask(stream().speaking(Dialect::Gemini)).await;
     assert_eq!((seen.head_at, seen.pieces[0].0), (10_000, 30_000));
     let world = two(says("hello").after(30_000));
-    let seen = world.ask(stream().speaking(Dialect::Gemini).as_array()).await;
+    let seen = world.ask(stream().speaking(Dialect::Gemini).in_array()).await;
     assert_eq!(seen.pieces[0], (25_000, "\n".to_owned()));
     assert!(serde_json::from_str::<serde_json::Value>(&seen.text()).unwrap().is_array());
 }

@@ -38,7 +38,7 @@ enum Outcome {
     NeverConnects,
     Breaks,
     Says(&'static str),
-    Refusal(u16),
+    Refusal(u16, Option<&'static str>),
     Plays(Option<&'static str>, Vec<Step>),
 }
 
@@ -106,7 +106,12 @@ pub(super) fn says(text: &'static str) -> Act {
 
 /// An error answer with a body in the provider's dialect.
 pub(super) fn status(status: u16) -> Act {
-    Act::new(Outcome::Refusal(status))
+    Act::new(Outcome::Refusal(status, None))
+}
+
+/// An error answer with a body of its own.
+pub(super) fn status_with(status: u16, body: &'static str) -> Act {
+    Act::new(Outcome::Refusal(status, Some(body)))
 }
 
 /// A 200 with this body, as the stream or the whole that was asked for.
@@ -134,6 +139,8 @@ pub(super) struct Asking {
     pub(super) at: u64,
     pub(super) key: String,
     pub(super) request_id: String,
+    /// This request has asked it before.
+    pub(super) again: bool,
     /// Requests that ask this provider again right now, this one included if it does.
     pub(super) repeating: usize,
     /// Requests under way in the world.
@@ -200,6 +207,7 @@ impl Stage {
             at: self.now(),
             key: text(&AUTHORIZATION).trim_start_matches("Bearer ").to_owned(),
             request_id,
+            again,
             repeating: *count,
             under_way: self.under_way.load(Ordering::Relaxed),
         });
@@ -227,8 +235,9 @@ impl Transport for Stage {
                 (200, usual, words.map(Step::Say).to_vec())
             }
             Outcome::Says(text) => (200, usual, vec![Step::Raw(wires::whole(dialect, text).into())]),
-            Outcome::Refusal(status) => {
-                (status, "application/json", vec![Step::Raw(wires::failure(dialect, status).into())])
+            Outcome::Refusal(status, body) => {
+                let body = body.map_or_else(|| wires::failure(dialect, status), str::to_owned);
+                (status, "application/json", vec![Step::Raw(body.into())])
             }
             Outcome::Plays(content_type, steps) => (200, content_type.unwrap_or(usual), steps),
         };

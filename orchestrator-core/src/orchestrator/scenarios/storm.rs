@@ -52,9 +52,9 @@ fn play(scripts: &Scripts, arrivals: &Arrivals) -> Vec<Asking> {
     })
 }
 
-/// What the budget says, of a moment: three always may, else a fifth of those under way.
+/// What the budget says to one that asks again: three at once always may, else a fifth of those under way.
 fn is_within_budget(asking: &Asking) -> bool {
-    asking.repeating <= 3.max(asking.under_way / 5)
+    !asking.again || asking.repeating <= 3.max(asking.under_way / 5)
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Whose turn it is: blame decides whether anybody else is asked, and the key decides how.
 
 use super::{
-    script::{says, status},
+    script::{says, status, status_with},
     wires::FOUR,
     world::{World, at, provider, stream, whole},
 };
@@ -65,6 +65,22 @@ async fn a_refused_key_hands_over_to_the_next_key_at_once_and_is_not_used_again(
         world.ask(whole()).await;
         assert_eq!(world.keys_used(), ["a-0", "a-1", "a-1"], "{code}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_without_money_hands_over_like_a_refused_key_and_is_never_waited_for() {
+    let broke = || {
+        let body =
+            r#"{"error":{"message":"no money","type":"insufficient_quota","code":"insufficient_quota"}}"#;
+        status_with(429, body).header("retry-after", "2")
+    };
+    let world = World::of([provider("a", [broke(), says("hello")]).keys(2)]);
+    assert_eq!((world.ask(whole()).await.status, world.ask(whole()).await.end_at), (200, 0));
+    assert_eq!(world.keys_used(), ["a-0", "a-1", "a-1"]);
+
+    let lone = World::of([provider("a", [broke()]).keys(1)]);
+    let seen = lone.ask(whole()).await;
+    assert_eq!((seen.status, lone.asked()), (429, at(&[("a", 0)])));
 }
 
 #[tokio::test(start_paused = true)]

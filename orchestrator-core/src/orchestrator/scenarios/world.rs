@@ -84,6 +84,7 @@ pub(super) struct World {
     stage: Arc<Stage>,
     core: Orchestrator,
     journal: Arc<Journal>,
+    clock: Clock,
     _folder: TempDir,
 }
 
@@ -140,14 +141,14 @@ impl World {
             ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
             origins: Arc::new(LocalOrigins::default()),
             conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
-            clock,
+            clock: clock.clone(),
             random,
             limits: config::Limits::default(),
             stream: config::Stream::default(),
             deny_private: false,
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
-        Self { stage, core, journal, _folder: folder }
+        Self { stage, core, journal, clock, _folder: folder }
     }
 
     /// Asks, and reads the answer to its end.
@@ -172,6 +173,11 @@ impl World {
         seen.end_at = self.stage.now();
         self.stage.under_way.fetch_sub(1, Ordering::Relaxed);
         seen
+    }
+
+    /// Somebody sets the machine's clock.
+    pub(super) fn jump(&self, by: Duration) {
+        self.clock.advance(by);
     }
 
     /// Milliseconds since it began.
@@ -237,7 +243,7 @@ impl Question {
     }
 
     /// As the elements of one JSON array.
-    pub(super) fn as_array(mut self) -> Self {
+    pub(super) fn in_array(mut self) -> Self {
         self.json_array = true;
         self
     }
