@@ -5,9 +5,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{
-    script::{Act, says, status},
+    script::{Act, says, status, status_with},
+    wires::FOUR,
     world::{Actor, World, at, provider, stream, whole},
 };
+use crate::dialect::Dialect;
 
 /// A 429 that says when to come back.
 fn limited(after: &str) -> Act {
@@ -43,6 +45,20 @@ async fn the_only_provider_is_asked_again_when_it_says() {
         let seen = world.ask(whole()).await;
         assert_eq!((seen.status, world.asked()), (200, at(&[("a", 0), ("a", when)])), "{what}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_dialect_says_it_and_gemini_in_its_body_too() {
+    for dialect in FOUR {
+        let limited = status(429).header("retry-after-ms", "700");
+        let world = World::of([provider("a", [limited, says("hello")]).speaking(dialect)]);
+        let seen = world.ask(whole()).await;
+        assert_eq!((seen.status, world.asked()), (200, at(&[("a", 0), ("a", 700)])), "{}", dialect.name());
+    }
+    let body = r#"{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED","details":[
+        {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"2.5s"}]}}"#;
+    let world = World::of([provider("a", [status_with(429, body), says("hello")]).speaking(Dialect::Gemini)]);
+    assert_eq!((world.ask(whole()).await.status, world.asked()), (200, at(&[("a", 0), ("a", 2500)])));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use super::{
     wires::FOUR,
     world::{World, at, provider, stream, whole},
 };
+use crate::dialect::Dialect;
 
 #[tokio::test(start_paused = true)]
 async fn what_is_wrong_with_the_request_is_told_at_once_and_no_second_provider_is_asked() {
@@ -65,6 +66,18 @@ async fn a_refused_key_hands_over_to_the_next_key_at_once_and_is_not_used_again(
         world.ask(whole()).await;
         assert_eq!(world.keys_used(), ["a-0", "a-1", "a-1"], "{code}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_gemini_calls_invalid_under_a_400_is_a_refused_key() {
+    let body = r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[
+        {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#;
+    let world =
+        World::of([provider("a", [status_with(400, body), says("hello")]).speaking(Dialect::Gemini).keys(2)]);
+    for _ in 0..2 {
+        assert_eq!(world.ask(whole()).await.status, 200);
+    }
+    assert_eq!(world.asked().len(), 3, "the second request knows which key is good");
 }
 
 #[tokio::test(start_paused = true)]
