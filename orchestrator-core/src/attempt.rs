@@ -80,11 +80,7 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
             return Err(error);
         }
         if let Some(next_key) = current.with_next_key() {
-            if error.rejects_key() || error.account_is_empty() {
-                queue.rotate(next_key);
-            } else if error.kind == ErrorKind::RateLimited {
-                queue.put_last(next_key);
-            }
+            queue.after_failure(next_key, &error);
         }
         let others = queue.others(asker);
         let standing = Standing {

@@ -67,15 +67,16 @@ impl Queue {
         }
     }
 
-    /// The next key of a provider that refused one is next, and no repetition: it was not asked too much, but wrongly.
-    pub(super) fn rotate(&mut self, next_key: Candidate) {
-        self.asked.retain(|id| *id != next_key.target().provider_id);
-        self.waiting.push_front(next_key);
-    }
-
-    /// The next key of a provider that is asked too much comes behind all other providers: the limit may be the account's.
-    pub(super) fn put_last(&mut self, next_key: Candidate) {
-        self.waiting.push_back(next_key);
+    /// When it is the turn of the next key of a provider that failed with one.
+    pub(super) fn after_failure(&mut self, next_key: Candidate, error: &Error) {
+        if error.rejects_key() || error.account_is_empty() {
+            // No repetition: the provider was not asked too much, but wrongly.
+            self.asked.retain(|id| *id != next_key.target().provider_id);
+            self.waiting.push_front(next_key);
+        } else if error.kind == ErrorKind::RateLimited {
+            // Behind all other providers, for the limit may be the account's.
+            self.waiting.push_back(next_key);
+        }
     }
 
     /// The next one that may be asked.
@@ -97,7 +98,7 @@ impl Queue {
     pub(super) async fn again(&mut self, asker: &Asker, candidate: Candidate) -> Option<(Candidate, Lease)> {
         match self.lease(asker, &candidate, false) {
             Ok(lease) => Some((candidate, lease)),
-            Err(Refused { barrier: Barrier::RetryBudget, .. }) => None,
+            Err(Refused { barrier: Barrier::RetryBudget, .. }) => self.next(asker).await,
             Err(Refused { barrier: Barrier::BreakerOpen, .. }) => {
                 let lease = self.lease(asker, &candidate, true).ok()?;
                 Some((candidate, lease))
