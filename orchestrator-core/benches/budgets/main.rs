@@ -233,9 +233,10 @@ fn planned(catalog: &Catalog, facts: &Facts, calm: &Calm) -> Plan {
     routing::plan(&[route], facts, Operation::Chat, calm).expect("a provider serves the model")
 }
 
+// Most of it is looking at what is known of each candidate.
 #[library_benchmark]
-#[bench::of_1_model(args = (1), setup = models, config = budget(1_690))]
-#[bench::of_1000_models(args = (1000), setup = models, config = budget(1_690))]
+#[bench::of_1_model(args = (1), setup = models, config = budget(4_900))]
+#[bench::of_1000_models(args = (1000), setup = models, config = budget(4_900))]
 fn plan(request: (Snapshot, Facts, Calm)) -> (Plan, Snapshot, Facts, Calm) {
     let plan = planned(&request.0.catalog, black_box(&request.1), &request.2);
     (plan, request.0, request.1, request.2)
