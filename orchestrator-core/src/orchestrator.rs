@@ -35,7 +35,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{Entry, Ledger},
     origins::Origins,
-    provider::http::HttpClient,
+    provider::http::{HttpClient, Transport},
     routing::Plan,
 };
 
@@ -87,6 +87,12 @@ impl Orchestrator {
     /// The core for one request thread, with connections to providers of its own. Call it on that thread's runtime.
     pub fn for_thread(shared: Arc<Shared>) -> Self {
         let asker = shared.asker();
+        Self { shared, asker }
+    }
+
+    /// The core with another way to the providers.
+    pub fn over(http: Arc<dyn Transport>, shared: Arc<Shared>) -> Self {
+        let asker = Asker { http, ..shared.asker() };
         Self { shared, asker }
     }
 
@@ -190,5 +196,7 @@ pub(crate) fn unknown_model(name: &str, near: &[String]) -> Error {
     Error::new(ErrorKind::NotFound, message).with_param("model").with_code("model_not_found")
 }
 
+#[cfg(test)]
+mod scenarios;
 #[cfg(test)]
 mod tests;

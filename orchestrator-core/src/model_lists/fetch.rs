@@ -17,7 +17,7 @@ use crate::{
     },
     provider::{
         self,
-        http::{Ask, HttpClient},
+        http::{Ask, HttpClient, Transport},
     },
 };
 
@@ -52,7 +52,7 @@ pub(super) async fn fetch(http: Arc<HttpClient>, ticket: Ticket) -> (Ticket, Res
 
 /// Asks a provider for its list with one of its keys, for as long as it takes.
 pub(crate) async fn list(
-    http: &HttpClient,
+    http: &dyn Transport,
     target: &Target,
     key: Option<&TargetKey>,
 ) -> Result<ModelList, ListFailure> {

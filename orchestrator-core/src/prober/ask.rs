@@ -76,7 +76,7 @@ impl LiveAsk {
         let mut candidate = routing::Candidate::alone(target.clone(), turn);
         loop {
             let began = Instant::now();
-            let listed = Box::pin(model_lists::list(&self.asker.http, target, candidate.key())).await;
+            let listed = Box::pin(model_lists::list(&*self.asker.http, target, candidate.key())).await;
             let seen = match listed {
                 Ok(_) => Seen::answer(200, began.elapsed()),
                 Err(failure) => {

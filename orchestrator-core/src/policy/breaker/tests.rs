@@ -213,8 +213,8 @@ proptest! {
                     // Opened: the probes that were out are void.
                     if matches!(breaker.phase(now), Phase::Open(_)) {
                         for (_, held) in &mut out {
- *held = None;
-}
+                            *held = None;
+                        }
                     }
                 }
                 Step::Release(at) => {
@@ -225,8 +225,8 @@ proptest! {
             }
             if breaker.phase(now) == Phase::Closed {
                 for (_, held) in &mut out {
- *held = None;
-}
+                    *held = None;
+                }
             }
         }
         prop_assert!(!matches!(breaker.enter(now + LONGEST * 2), Passage::Barred(_)), "nothing is barred for ever");
