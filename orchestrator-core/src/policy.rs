@@ -2,5 +2,6 @@
 
 pub mod address;
 pub mod glob;
+pub mod queue;
 pub mod retry;
 pub mod weight;
