@@ -1,9 +1,11 @@
 //! The front door. Reads like the life of a request.
 //!
-//! A [`Call`] of either plane is *prepared* (one scan for its facts, the caller's key, the route, the plan), *driven*
-//! (`attempt.rs`) and *delivered*: on the native plane as bytes of the caller's dialect, failures included, on the typed plane
+//! A [`Call`] of either plane is *prepared* (one scan for its facts, the caller's key, the route, the plan), *admitted* (it waits
+//! for a place when too many run at once), *driven* (`attempt.rs`) and *delivered*: on the native plane as bytes of the caller's dialect, failures included, on the typed plane
 //! as the hub's words or an [`Error`].
 
+mod asking;
+mod leaving;
 pub mod native;
 pub mod prepare;
 mod stored;
@@ -18,11 +20,12 @@ use orchestrator_base::{
 };
 use secrecy::SecretString;
 
+pub use leaving::Drains;
 pub use native::{NativeBody, NativeReply, NativeStream};
 pub use typed::{Answered, ChatStream, TypedEvent};
 
 use crate::{
-    admission,
+    admission::{self, gate::Gate},
     attempt::Asker,
     call::{Call, Input, ModelInfo},
     catalog::snapshot::SharedCatalog,
@@ -49,6 +52,10 @@ pub struct Shared {
     pub catalog: Arc<SharedCatalog>,
     /// The account.
     pub ledger: Ledger,
+    /// How many requests for models run at once.
+    pub gate: Arc<Gate>,
+    /// Answers that are read on for callers who have left.
+    pub drains: Drains,
     /// Where stored responses are.
     pub origins: Arc<dyn Origins>,
     /// Wall-clock time.
@@ -84,26 +91,26 @@ impl Orchestrator {
             Input::Models { .. } | Input::Chat(_) | Input::Embed(_) => return self.invoke_models(&call),
         };
         let wire = dialect.wire();
-        match self.prepare(call) {
-            Ok(prepared) if prepared.job.facts.stream => native::stream(self.clone(), prepared, wire).await,
-            Ok(prepared) => native::whole(self, prepared, wire).await,
+        match self.admit(call).await {
+            Ok(admitted) if admitted.job.facts.stream => native::stream(self.clone(), admitted, wire).await,
+            Ok(admitted) => native::whole(self.clone(), admitted, wire).await,
             Err(refusal) => native::refusal(&refusal.error, &refusal.request_id, wire),
         }
     }
 
     /// One chat completion in the hub's words, whole.
     pub async fn chat(&self, call: Call) -> Result<Answered<ChatReply>> {
-        typed::chat(self, self.prepare(call)?).await
+        typed::chat(self.clone(), self.admit(call).await?).await
     }
 
     /// One chat completion in the hub's words, as it is made. Returns when the first content is there.
     pub async fn stream_chat(&self, call: Call) -> Result<ChatStream> {
-        typed::stream_chat(self, self.prepare(call)?).await
+        typed::stream_chat(self.clone(), self.admit(call).await?).await
     }
 
     /// Embeddings in the hub's words.
     pub async fn embed(&self, call: Call) -> Result<Answered<EmbedReply>> {
-        typed::embed(self, self.prepare(call)?).await
+        typed::embed(self.clone(), self.admit(call).await?).await
     }
 
     /// An estimate of a prompt's tokens.

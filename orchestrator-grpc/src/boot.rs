@@ -17,10 +17,11 @@ use orchestrator_base::{
 };
 use orchestrator_core::{
     admin::{Admin, AdminAuth, secrets::Vault, seed},
+    admission::gate::Gate,
     catalog::snapshot::SharedCatalog,
     ledger::{self, Ledger, journal::Journal, writer::Writer},
     model_lists::ModelListKeeper,
-    orchestrator::{Orchestrator, Shared},
+    orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
     refresher::Reloader,
     store::Database,
@@ -108,6 +109,8 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let shared = Arc::new(Shared {
         catalog,
         ledger,
+        gate: Gate::new(&config.admission),
+        drains: Drains::default(),
         origins: Arc::new(LocalOrigins::default()),
         clock,
         random,
@@ -134,8 +137,12 @@ impl Core {
         })
     }
 
-    /// Ends the background work once the last request is over: what is in the journal is stored, then the database is closed.
+    /// Ends the background work once the last request is over: answers that are still read for callers who left are accounted
+    /// for, what is in the journal is stored, then the database is closed.
     pub async fn finish(self) {
+        if tokio::time::timeout(FLUSH, self.shared.drains.end()).await.is_err() {
+            tracing::warn!("answers that were read on for callers who left did not end in time");
+        }
         self.stop.cancel();
         for task in self.background {
             // A database that is away must not hold up the end: the journal keeps what is not stored.

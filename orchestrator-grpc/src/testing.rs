@@ -10,8 +10,9 @@ use orchestrator_base::{
     tls,
 };
 use orchestrator_core::{
+    admission::gate::Gate,
     ledger::{Ledger, journal::Journal},
-    orchestrator::{Orchestrator, Shared},
+    orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
 };
 use orchestrator_proto::v1::{self, admin_server::Admin};
@@ -59,6 +60,8 @@ fn empty_core() -> Orchestrator {
     Orchestrator::for_thread(Arc::new(Shared {
         catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
+        gate: Gate::new(&config::Admission::default()),
+        drains: Drains::default(),
         origins: Arc::new(LocalOrigins::default()),
         clock,
         random,

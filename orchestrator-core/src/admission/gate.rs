@@ -3,8 +3,12 @@
 //! Which of them is decided by the pure [`Queue`]; here are the lock around it and the calls that wake its waiters. One gate
 //! serves all request threads. While there is room, a request costs it two short turns of a lock.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use orchestrator_base::config::Admission;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -30,7 +34,12 @@ pub struct Place {
 
 impl Gate {
     /// A gate with everything free.
-    pub fn new(limits: Limits) -> Arc<Self> {
+    pub fn new(settings: &Admission) -> Arc<Self> {
+        let limits = Limits {
+            running: settings.max_concurrent_sessions,
+            waiting: settings.max_queue_length,
+            wait: Duration::from_secs(settings.max_queue_wait),
+        };
         Arc::new(Self { queue: Mutex::new(Queue::new(limits)) })
     }
 
@@ -137,14 +146,15 @@ fn refusal(shed: Shed) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, time::Duration};
+    use std::pin::pin;
 
     use futures_util::FutureExt as _;
 
     use super::*;
 
     fn gate(running: usize, waiting: usize) -> Arc<Gate> {
-        Gate::new(Limits { running, waiting, wait: Duration::from_secs(30) })
+        let (max_concurrent_sessions, max_queue_length) = (running, waiting);
+        Gate::new(&Admission { max_concurrent_sessions, max_queue_length, max_queue_wait: 30 })
     }
 
     fn counts(gate: &Gate) -> (usize, usize, u64) {

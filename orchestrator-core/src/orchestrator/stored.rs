@@ -51,7 +51,13 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
     let mut entry = core.shared.ledger.begin(&call, None, DIALECT.name(), Operation::Responses);
     let wish = Wish { verb, id: &id, query: &query };
     let answered = match locate(core, &call, &wish, &mut entry) {
-        Ok((target, key)) => ask(core, &call, &wish, &target, key.as_ref(), &mut entry).await,
+        Ok((target, key)) => {
+            let deadline = call.timeout.map(|timeout| call.received + timeout);
+            match core.shared.gate.enter(deadline).await {
+                Ok(_place) => ask(core, &call, &wish, &target, key.as_ref(), &mut entry).await,
+                Err(error) => Err(error),
+            }
+        }
         Err(error) => Err(error),
     };
     match answered {

@@ -142,7 +142,8 @@ impl Model {
                 self.gone += 1;
             }
             Step::Expire => {
-                let (due, still): (Vec<_>, Vec<_>) = self.waiting.iter().partition(|(turn, _)| turn.due() <= now);
+                let (due, still): (Vec<_>, Vec<_>) =
+                    self.waiting.iter().partition(|(turn, _)| turn.due() <= now);
                 self.waiting = still;
                 for (turn, _) in due {
                     assert!(queue.expire(turn).is_some());
