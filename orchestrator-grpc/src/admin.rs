@@ -6,11 +6,13 @@ mod model_providers;
 mod models;
 mod provider_keys;
 mod providers;
+mod queue;
 
 use std::sync::Arc;
 
 use orchestrator_core::{
     admin::{Admin, AdminAuth},
+    admission::gate::Gate,
     error::Result,
 };
 use orchestrator_proto::v1::{self, admin_server};
@@ -23,14 +25,15 @@ use crate::status::to_status;
 pub struct AdminService {
     admin: Arc<Admin>,
     auth: AdminAuth,
+    gate: Arc<Gate>,
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
 
 impl AdminService {
-    /// Serves `admin` to whoever `auth` lets in.
-    pub fn new(admin: Arc<Admin>, auth: AdminAuth) -> Self {
-        Self { admin, auth }
+    /// Serves `admin` to whoever `auth` lets in, and shows how `gate` stands.
+    pub fn new(admin: Arc<Admin>, auth: AdminAuth, gate: Arc<Gate>) -> Self {
+        Self { admin, auth, gate }
     }
 
     /// Every method begins here: without an admin key nothing is even decoded further.
@@ -211,6 +214,11 @@ impl admin_server::Admin for AdminService {
     async fn delete_api_key(&self, request: Request<v1::DeleteApiKeyRequest>) -> Answer<()> {
         let (trace, request) = self.admit(request)?;
         trace.answer(api_keys::delete(&self.admin, request).await)
+    }
+
+    async fn get_queue(&self, request: Request<v1::GetQueueRequest>) -> Answer<v1::Queue> {
+        let (trace, _) = self.admit(request)?;
+        trace.answer(Ok(queue::show(&self.gate)))
     }
 }
 

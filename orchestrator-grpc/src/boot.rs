@@ -129,7 +129,11 @@ impl Core {
         let core = Orchestrator::for_thread(Arc::clone(&self.shared));
         routes::routes(Services {
             orchestrate: OrchestrateService::new(core, self.shared.limits.clone()),
-            admin: AdminService::new(Arc::clone(&self.admin), self.auth.clone()),
+            admin: AdminService::new(
+                Arc::clone(&self.admin),
+                self.auth.clone(),
+                Arc::clone(&self.shared.gate),
+            ),
             health: self.health.clone(),
             reflection: self.reflection(),
             clock: self.shared.clock.clone(),

@@ -112,4 +112,5 @@ do_nothing! {
     create_api_key(CreateApiKeyRequest) -> v1::ApiKey;
     update_api_key(UpdateApiKeyRequest) -> v1::ApiKey;
     delete_api_key(DeleteApiKeyRequest) -> ();
+    get_queue(GetQueueRequest) -> v1::Queue;
 }

@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{admission::gate::Place, attempt::UpstreamStream, call::Signals, ledger::Entry, origins::Keeper};
 
 /// For how long an answer is read on.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// Up to how many bytes.
 const LARGEST: usize = 8 << 20;
 
@@ -101,5 +101,87 @@ impl Open {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    /// Says when it is dropped, as an account closes itself.
+    struct Account(Arc<AtomicBool>);
+
+    impl Drop for Account {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn endless() -> (Arc<AtomicBool>, impl Future<Output = ()> + Send + 'static) {
+        let closed = Arc::new(AtomicBool::new(false));
+        let account = Account(Arc::clone(&closed));
+        let reading = async move {
+            let _account = account;
+            std::future::pending::<()>().await;
+        };
+        (closed, reading)
+    }
+
+    #[tokio::test]
+    async fn whoever_ends_them_finds_them_accounted_for() {
+        let drains = Drains::default();
+        let (closed, reading) = endless();
+        drains.clone().go_on(reading);
+        tokio::task::yield_now().await;
+        assert!(!closed.load(Ordering::Relaxed));
+        drains.end().await;
+        assert!(closed.load(Ordering::Relaxed));
+        let (closed, late) = endless();
+        drains.clone().go_on(late);
+        drains.end().await;
+        assert!(closed.load(Ordering::Relaxed), "one that began too late is ended too");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_read_on_for_longer_than_a_minute() {
+        let (closed, reading) = endless();
+        Drains::default().go_on(reading);
+        tokio::time::sleep(Duration::from_secs(59)).await;
+        assert!(!closed.load(Ordering::Relaxed));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(closed.load(Ordering::Relaxed));
+    }
+
+    /// A stream that is dropped because its thread ends: there is nothing left to read on with.
+    #[test]
+    fn what_is_left_while_a_runtime_ends_or_outside_of_one_is_accounted_for_at_once() {
+        struct Stream(Option<Box<dyn FnOnce() + Send>>);
+        impl Drop for Stream {
+            fn drop(&mut self) {
+                self.0.take().unwrap()();
+            }
+        }
+        let (closed, reading) = endless();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let stream = Stream(Some(Box::new(|| Drains::default().go_on(reading))));
+        runtime.block_on(async {
+            drop(task::spawn("request", async move {
+                let _stream = stream;
+                std::future::pending::<()>().await;
+            }));
+            tokio::task::yield_now().await;
+        });
+        drop(runtime);
+        assert!(closed.load(Ordering::Relaxed));
+        let (closed, reading) = endless();
+        Drains::default().go_on(reading);
+        assert!(closed.load(Ordering::Relaxed));
     }
 }

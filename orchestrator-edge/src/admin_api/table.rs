@@ -53,7 +53,7 @@ const fn only(
 
 /// Every row. `verify` alone is no row: it is not a method.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 26] = [
+pub(super) const ROWS: [Row; 27] = [
     row(Method::GET,    "/providers",                    "ListProviders",       Shape::List),
     row(Method::POST,   "/providers",                    "CreateProvider",      Shape::Create),
     row(Method::GET,    "/providers/{id}",               "GetProvider",         Shape::Get),
@@ -80,4 +80,5 @@ pub(super) const ROWS: [Row; 26] = [
     row(Method::GET,    "/keys/{id}",                    "GetApiKey",           Shape::Get),
     row(Method::PATCH,  "/keys/{id}",                    "UpdateApiKey",        Shape::Update),
     row(Method::DELETE, "/keys/{id}",                    "DeleteApiKey",        Shape::Delete),
+    row(Method::GET,    "/queue",                        "GetQueue",            Shape::Get),
 ];

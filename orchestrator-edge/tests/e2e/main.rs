@@ -8,6 +8,7 @@ mod gateway;
 mod stage;
 
 mod admin;
+mod admission;
 mod api_docs;
 mod attempts;
 mod bad_input;

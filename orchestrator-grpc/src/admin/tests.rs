@@ -2,11 +2,12 @@
 
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
-    config::{ProviderRules, Timeouts},
+    config::{Admission, ProviderRules, Timeouts},
     random::Random,
 };
 use orchestrator_core::{
-    admin::secrets::Vault, catalog::snapshot::SharedCatalog, refresher::Reloader, store::Database,
+    admin::secrets::Vault, admission::gate::Gate, catalog::snapshot::SharedCatalog, refresher::Reloader,
+    store::Database,
 };
 use prost_types::FieldMask;
 use tonic::Code;
@@ -23,7 +24,7 @@ async fn service(folder: &tempfile::TempDir) -> AdminService {
     let reloader = Arc::new(Reloader::new(database.clone(), vault.clone(), shared, Timeouts::default()));
     let clock = Clock::manual(UnixMicros(1_000_000));
     let admin = Admin::new(database, vault, reloader, clock, Random::seeded(1), ProviderRules::default());
-    AdminService::new(Arc::new(admin), AdminAuth::new(&[KEY.into()]))
+    AdminService::new(Arc::new(admin), AdminAuth::new(&[KEY.into()]), Gate::new(&Admission::default()))
 }
 
 /// A request of an operator.

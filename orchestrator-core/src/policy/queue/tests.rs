@@ -160,17 +160,10 @@ impl Model {
         self.waiting.sort_unstable();
         let first = self.waiting.iter().position(|(turn, _)| turn.due() > now);
         assert_eq!(called, first.map(|first| self.waiting[first].1));
-        match first {
-            Some(first) => {
-                self.running += 1;
-                self.waiting.drain(..=first);
-                self.gone += (before - self.waiting.len() - 1) as u64;
-            }
-            None => {
-                self.gone += before as u64;
-                self.waiting.clear();
-            }
-        }
+        let passed = first.map_or(before, |first| first + 1);
+        self.waiting.drain(..passed);
+        self.running += usize::from(first.is_some());
+        self.gone += (passed - usize::from(first.is_some())) as u64;
     }
 }
 
