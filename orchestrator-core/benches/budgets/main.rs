@@ -196,7 +196,7 @@ fn take_a_place(gate: &Arc<Gate>) {
 }
 
 #[library_benchmark]
-#[bench::with_room(args = (), setup = gate, config = budget(1_000))]
+#[bench::with_room(args = (), setup = gate, config = budget(510))]
 fn enter(gate: Arc<Gate>) -> Arc<Gate> {
     take_a_place(black_box(&gate));
     gate
