@@ -57,10 +57,11 @@ pub fn authorize(caller: &ApiKey, operation: Operation, model: &str) -> Result<(
 
 /// Says whether the caller may do this at all.
 pub fn may_do(caller: &ApiKey, operation: Operation) -> Result<()> {
-    if caller.operations.is_empty() || caller.operations.iter().any(|name| name == operation.name()) {
+    let needed = operation.permission().name();
+    if caller.operations.is_empty() || caller.operations.iter().any(|name| name == needed) {
         return Ok(());
     }
-    let message = format!("this API key may not be used for {}", operation.name());
+    let message = format!("this API key may not be used for {needed}");
     Err(Error::new(ErrorKind::PermissionDenied, message).with_code("operation_not_allowed"))
 }
 

@@ -50,6 +50,8 @@ pub enum Input {
     Chat(Box<ChatRequest>),
     /// The typed plane's embeddings.
     Embed(Box<EmbedRequest>),
+    /// The typed plane's chat, whose prompt's tokens are to be counted.
+    Count(Box<ChatRequest>),
     /// A response that its provider stores, by its id.
     Stored {
         /// What is to be done with it.
@@ -184,6 +186,8 @@ pub struct Outline {
     pub inside: usize,
     /// Every member in its order, repeated keys included.
     pub members: Vec<Member>,
+    /// Which of the words that the scan looked for begin a string somewhere, a bit each.
+    pub words: u8,
 }
 
 /// One member of a JSON object.

@@ -5,6 +5,7 @@
 //! extras) is kept as text, so that numbers and key order survive.
 
 pub mod answer;
+pub mod size;
 
 use std::collections::BTreeMap;
 

@@ -14,6 +14,7 @@
 //! 4. Fixtures: golden files for every shape, and the recordings of `testkit`.
 
 pub mod anthropic;
+pub mod count;
 pub(crate) mod events;
 pub mod gemini;
 pub mod gemini_embeddings;
@@ -36,7 +37,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::{
-    call::{Batch, Facts, ModelInfo, Outline, Signals},
+    call::{Batch, Facts, ModelInfo, Outline, Signals, UsageSource},
     chat::{ChatEvent, ChatReply, ChatRequest, JsonText},
     embedding::{EmbedReply, EmbedRequest},
     error::{Error, Result},
@@ -61,11 +62,17 @@ pub enum Dialect {
     GeminiEmbedContent,
     /// OpenAI Responses.
     OpenAiResponses,
+    /// Anthropic's count of a prompt's tokens.
+    AnthropicCount,
+    /// Gemini's.
+    GeminiCount,
+    /// That of OpenAI Responses.
+    OpenAiResponsesCount,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiEmbeddings,
@@ -74,6 +81,9 @@ impl Dialect {
         Self::GeminiEmbeddings,
         Self::GeminiEmbedContent,
         Self::OpenAiResponses,
+        Self::AnthropicCount,
+        Self::GeminiCount,
+        Self::OpenAiResponsesCount,
     ];
 
     /// The public name: in `options.dialects`, in `InvokeRequest.dialect`, in the ledger.
@@ -87,6 +97,9 @@ impl Dialect {
             Self::GeminiEmbeddings => "gemini_embeddings",
             Self::GeminiEmbedContent => "gemini_embed_content",
             Self::OpenAiResponses => "openai_responses",
+            Self::AnthropicCount => "anthropic_count",
+            Self::GeminiCount => "gemini_count",
+            Self::OpenAiResponsesCount => "openai_responses_count",
         }
     }
 
@@ -103,6 +116,17 @@ impl Dialect {
             Self::OpenAiEmbeddings | Self::GeminiEmbeddings | Self::GeminiEmbedContent => {
                 Operation::Embeddings
             }
+            Self::AnthropicCount | Self::GeminiCount | Self::OpenAiResponsesCount => Operation::CountTokens,
+        }
+    }
+
+    /// The dialect in which a vendor counts the tokens of this one's prompts, if there is one.
+    pub fn count(self) -> Option<Self> {
+        match self {
+            Self::Anthropic => Some(Self::AnthropicCount),
+            Self::Gemini => Some(Self::GeminiCount),
+            Self::OpenAiResponses => Some(Self::OpenAiResponsesCount),
+            _ => None,
         }
     }
 
@@ -117,6 +141,9 @@ impl Dialect {
             Self::GeminiEmbeddings => &gemini_embeddings::BATCH,
             Self::GeminiEmbedContent => &gemini_embeddings::SINGLE,
             Self::OpenAiResponses => &openai_responses::OpenAiResponses,
+            Self::AnthropicCount => &count::Counter(anthropic::count::AnthropicCount),
+            Self::GeminiCount => &count::Counter(gemini::count::GeminiCount),
+            Self::OpenAiResponsesCount => &count::Counter(openai_responses::count::ResponsesCount),
         }
     }
 }
@@ -134,6 +161,8 @@ pub enum Operation {
     Models,
     /// What is done with stored responses. Who may chat may do it.
     Responses,
+    /// The tokens of a chat's prompt are counted. Who may chat may do it.
+    CountTokens,
 }
 
 impl Operation {
@@ -145,6 +174,15 @@ impl Operation {
             Self::Embeddings => "embeddings",
             Self::Models => "models",
             Self::Responses => "responses",
+            Self::CountTokens => "count_tokens",
+        }
+    }
+
+    /// The operation that a key must be allowed for it.
+    pub fn permission(self) -> Self {
+        match self {
+            Self::Responses | Self::CountTokens => Self::Chat,
+            own => own,
         }
     }
 }
@@ -152,7 +190,7 @@ impl Operation {
 /// A request in the hub's words.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HubRequest {
-    /// Chat, and legacy completions.
+    /// Chat, legacy completions, and a prompt to be counted.
     Chat(Box<ChatRequest>),
     /// Embeddings.
     Embed(Box<EmbedRequest>),
@@ -165,6 +203,13 @@ pub enum HubReply {
     Chat(ChatReply),
     /// Embeddings.
     Embed(EmbedReply),
+    /// The tokens of a prompt.
+    Count {
+        /// How many.
+        tokens: u64,
+        /// Who counted.
+        source: UsageSource,
+    },
 }
 
 /// One wire format. Stateless: a stream's state lives in the [`Tap`], [`StreamDecoder`] or [`StreamEncoder`] it hands out.

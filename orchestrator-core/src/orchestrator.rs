@@ -1,10 +1,11 @@
 //! The front door. Reads like the life of a request.
 //!
 //! A [`Call`] of either plane is *prepared* (one scan for its facts, the caller's key, the route, the plan), *admitted* (it waits
-//! for a place when too many run at once), *driven* (`attempt.rs`) and *delivered*: on the native plane as bytes of the caller's dialect, failures included, on the typed plane
-//! as the hub's words or an [`Error`].
+//! for a place when too many run at once), *driven* (`attempt.rs`) and *delivered*: on the native plane as bytes of the caller's
+//! dialect, failures included, on the typed plane as the hub's words or an [`Error`].
 
 mod asking;
+mod count;
 mod leaving;
 pub mod native;
 pub mod prepare;
@@ -26,16 +27,17 @@ pub use typed::{Answered, ChatStream, TypedEvent};
 
 use crate::{
     admission::{self, gate::Gate},
-    attempt::Asker,
+    attempt::{self, Asker, Committed, Job},
     call::{Call, Input, ModelInfo},
     catalog::snapshot::SharedCatalog,
     chat::ChatReply,
     dialect::{Dialect, Operation},
     embedding::EmbedReply,
     error::{Error, ErrorKind, Result},
-    ledger::{Ledger, usage},
+    ledger::{Entry, Ledger},
     origins::Origins,
     provider::http::HttpClient,
+    routing::Plan,
 };
 
 /// The core, as one request thread sees it. Cheap to clone.
@@ -88,7 +90,9 @@ impl Orchestrator {
         let dialect = match &call.input {
             Input::Native { dialect, .. } => dialect,
             Input::Stored { .. } => return stored::stored(self, call).await,
-            Input::Models { .. } | Input::Chat(_) | Input::Embed(_) => return self.invoke_models(&call),
+            Input::Models { .. } | Input::Chat(_) | Input::Embed(_) | Input::Count(_) => {
+                return self.invoke_models(&call);
+            }
         };
         let wire = dialect.wire();
         match self.admit(call).await {
@@ -113,16 +117,11 @@ impl Orchestrator {
         typed::embed(self.clone(), self.admit(call).await?).await
     }
 
-    /// An estimate of a prompt's tokens.
+    /// The tokens of a prompt, as a provider counts them or as they are estimated.
     ///
     /// Errors: those of any request for the same model by the same caller.
-    pub fn count_tokens(&self, call: &Call) -> Result<u64> {
-        let facts = prepare::facts(&call.input, self.shared.limits.max_json_depth)?;
-        let view = self.shared.catalog.load();
-        let caller = admission::authenticate(&call.keys, &view.keys, self.shared.clock.now())?;
-        admission::authorize(&caller, Operation::Chat, &facts.model)?;
-        prepare::route(&view.catalog, &caller, &facts.model)?;
-        Ok(usage::estimate(facts.body_bytes))
+    pub async fn count_tokens(&self, call: Call) -> Result<Answered<u64>> {
+        typed::count(self.clone(), self.admit(call).await?).await
     }
 
     /// The models that the holder of these keys may use: the catalog's own, then those that providers list, each sorted by id.
@@ -151,6 +150,14 @@ impl Orchestrator {
             Ok(body) => native::json(body, &call.request_id),
             Err(error) => native::refusal(&error, &call.request_id, wire),
         }
+    }
+
+    /// Gets an answer.
+    async fn drive(&self, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
+        if job.operation == Operation::CountTokens {
+            return count::drive(self, job, plan, entry).await;
+        }
+        attempt::drive(&self.asker, job, plan, entry).await
     }
 
     pub(crate) fn early_head(&self) -> Duration {

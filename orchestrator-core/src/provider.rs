@@ -65,6 +65,7 @@ fn openai_path(dialect: Dialect) -> &'static str {
         Dialect::OpenAiCompletions => "/completions",
         Dialect::OpenAiEmbeddings => "/embeddings",
         Dialect::OpenAiResponses => "/responses",
+        Dialect::OpenAiResponsesCount => "/responses/input_tokens",
         _ => "",
     }
 }
@@ -113,11 +114,13 @@ pub trait ProviderKind: Send + Sync {
             Dialect::OpenAiChat
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiEmbeddings
-            | Dialect::OpenAiResponses => openai_path(asked.dialect),
-            Dialect::Anthropic => return anthropic::path(asked),
-            Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => {
-                return Cow::Owned(gemini::path(asked));
-            }
+            | Dialect::OpenAiResponses
+            | Dialect::OpenAiResponsesCount => openai_path(asked.dialect),
+            Dialect::Anthropic | Dialect::AnthropicCount => return anthropic::path(asked),
+            Dialect::Gemini
+            | Dialect::GeminiEmbeddings
+            | Dialect::GeminiEmbedContent
+            | Dialect::GeminiCount => return Cow::Owned(gemini::path(asked)),
         })
     }
 

@@ -14,7 +14,7 @@ use crate::{
     provider,
 };
 
-/// The candidates of one request, best first. Never empty.
+/// The candidates of one request, best first. Empty only for a count, which can be estimated.
 #[derive(Debug)]
 pub struct Plan {
     /// Whom to ask, in order.
@@ -90,7 +90,7 @@ pub fn plan(
         priority::order(&mut able, &mut unit);
         candidates.extend(able.into_iter().map(|(place, _)| candidate(route, place, &mut unit)));
     }
-    if candidates.is_empty() {
+    if candidates.is_empty() && operation != Operation::CountTokens {
         return Err(missing.error(&facts.model, operation));
     }
     let max_attempts = routes.first().map_or(1, |route| route.max_attempts);
@@ -106,17 +106,24 @@ fn candidate(route: &Arc<Route>, place: usize, unit: &mut impl FnMut() -> f64) -
 
 /// The dialect in which a target is asked: the caller's own if it speaks that, else one that the hub can reach.
 pub fn dialect_for(target: &Target, operation: Operation, own: Option<Dialect>) -> Option<Dialect> {
-    let spoken = match &target.dialects {
-        Some(named) => named,
-        None => provider::kind(&target.kind)?.dialects(),
+    let of_kind = provider::kind(&target.kind).map_or(&[][..], |kind| kind.dialects());
+    let speaks = |dialect: &Dialect| match &target.dialects {
+        None => of_kind.contains(dialect),
+        // A kind that counts goes on counting where its chat is named.
+        Some(named) => {
+            let counts = named.iter().any(|named| named.count() == Some(*dialect));
+            named.contains(dialect) || (counts && of_kind.contains(dialect))
+        }
     };
-    let speaks = |dialect: &Dialect| spoken.contains(dialect);
     // What the hub translates into, the one that can say most to most providers first.
     let through_hub: &[Dialect] = match operation {
         Operation::Chat | Operation::Completions => {
             &[Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Gemini, Dialect::OpenAiResponses]
         }
         Operation::Embeddings => &[Dialect::OpenAiEmbeddings, Dialect::GeminiEmbeddings],
+        Operation::CountTokens => {
+            &[Dialect::AnthropicCount, Dialect::GeminiCount, Dialect::OpenAiResponsesCount]
+        }
         Operation::Models | Operation::Responses => return None,
     };
     own.filter(speaks).or_else(|| through_hub.iter().copied().find(speaks))
@@ -145,6 +152,10 @@ impl Missing {
         {
             self.capability = Some(("previous_response_id", "up a response that a provider stores"));
             return false;
+        }
+        // To count is not to do.
+        if operation == Operation::CountTokens {
+            return true;
         }
         let lacks = if facts.tools && !target.tool_call {
             ("tools", "tools")

@@ -30,7 +30,7 @@ impl Voice {
         let shared_path = path == "/v1/models" || path.starts_with("/v1/models/");
         let verb = path
             .rsplit_once(':')
-            .is_some_and(|(_, verb)| verb.ends_with("Content") || verb.ends_with("Contents"));
+            .is_some_and(|(_, verb)| ["Content", "Contents", "Tokens"].iter().any(|end| verb.ends_with(end)));
         if own_path || (shared_path && (verb || headers.contains_key("x-goog-api-key"))) {
             Self::Gemini
         } else if is_anthropics(path) || (shared_path && headers.contains_key("anthropic-version")) {

@@ -31,13 +31,14 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 const MAX_URL_BYTES: usize = 8 * 1024;
 
 /// Answer headers that pages in a browser may read.
-const EXPOSED: [HeaderName; 8] = [
+const EXPOSED: [HeaderName; 9] = [
     REQUEST_ID,
     HeaderName::from_static("x-orchestrator-provider"),
     HeaderName::from_static("x-orchestrator-model"),
     HeaderName::from_static("x-orchestrator-attempts"),
     HeaderName::from_static("x-orchestrator-overhead-us"),
     HeaderName::from_static("x-orchestrator-dropped"),
+    HeaderName::from_static("x-orchestrator-estimated"),
     HeaderName::from_static("x-should-retry"),
     header::RETRY_AFTER,
 ];

@@ -25,6 +25,8 @@ const GET_RESPONSE: Target = Target { dialect: "openai_responses", operation: "r
 const DELETE_RESPONSE: Target = Target { dialect: "openai_responses", operation: "responses.delete" };
 const CANCEL_RESPONSE: Target = Target { dialect: "openai_responses", operation: "responses.cancel" };
 const INPUT_ITEMS: Target = Target { dialect: "openai_responses", operation: "responses.input_items" };
+const COUNT_RESPONSES: Target = Target { dialect: "openai_responses_count", operation: "" };
+const COUNT_MESSAGES: Target = Target { dialect: "anthropic_count", operation: "" };
 const MESSAGES: Target = Target { dialect: "anthropic", operation: "" };
 const ANTHROPIC_MODELS: Target = Target { dialect: "anthropic", operation: "models.list" };
 const ANTHROPIC_MODEL: Target = Target { dialect: "anthropic", operation: "models.get" };
@@ -71,6 +73,7 @@ fn client_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
         .route(&format!("{prefix}/completions"), post(to(COMPLETIONS)))
         .route(&format!("{prefix}/embeddings"), post(to(EMBEDDINGS)))
         .route(&format!("{prefix}/responses"), post(to(RESPONSES)).get(no_upgrade))
+        .route(&format!("{prefix}/responses/input_tokens"), post(to(COUNT_RESPONSES)))
         .route(&format!("{prefix}/responses/{{id}}"), get(named(GET_RESPONSE)).delete(named(DELETE_RESPONSE)))
         .route(&format!("{prefix}/responses/{{id}}/cancel"), post(named(CANCEL_RESPONSE)))
         .route(&format!("{prefix}/responses/{{id}}/input_items"), get(named(INPUT_ITEMS)))
@@ -97,7 +100,9 @@ async fn get_model(edge: State<Edge>, id: Result<Path<String>, PathRejection>, r
 
 fn anthropic_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
     let to = |target: Target| move |State(edge): State<Edge>, request: Request| invoke(edge, target, request);
-    router.route(&format!("{prefix}/messages"), post(to(MESSAGES)))
+    router
+        .route(&format!("{prefix}/messages"), post(to(MESSAGES)))
+        .route(&format!("{prefix}/messages/count_tokens"), post(to(COUNT_MESSAGES)))
 }
 
 /// The lists that only clients of Anthropic ask for.

@@ -74,9 +74,9 @@ impl Orchestrate for OrchestrateService {
     ) -> Result<Response<v1::CountTokensResponse>, Status> {
         let reject = rejection(&request);
         let call = call::count_tokens(request, self.limits.max_json_depth).map_err(&reject)?;
-        let prompt_tokens = self.core.count_tokens(&call).map_err(&reject)?;
-        let source = v1::UsageSource::Estimated.into();
-        Ok(Response::new(v1::CountTokensResponse { prompt_tokens, source }))
+        let answered = self.core.count_tokens(call).await.map_err(&reject)?;
+        let metadata = served::encode_metadata(&answered.served);
+        Ok(respond(metadata, chat_reply::encode_count(&answered)))
     }
 
     async fn list_models(

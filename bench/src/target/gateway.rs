@@ -27,7 +27,10 @@ const ADMIN_KEY: &str = "bench-admin-key-0123456789abcdef";
 const MASTER_KEY: &str = "bench-master-key-0123456789abcdefghijkl";
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
-/// What is set besides the defaults: variables by their name, settings by `section.key`.
+/// The setting that is none of the gateway's: the folder whose programs are run instead of those beside this one.
+const BUILD: &str = "build";
+
+/// What is set besides the defaults: variables by their name, settings by `section.key`, [`BUILD`].
 pub(crate) type Settings = BTreeMap<String, String>;
 
 /// A gateway that serves.
@@ -88,7 +91,11 @@ fn command(
     (rest, grpc): (SocketAddr, SocketAddr),
     settings: &Settings,
 ) -> std::io::Result<Command> {
-    let mut command = Command::new(sibling(program)?);
+    let program_file = match settings.get(BUILD) {
+        Some(folder) => Path::new(folder).join(program),
+        None => sibling(program)?,
+    };
+    let mut command = Command::new(program_file);
     // Nothing of this machine's configuration: no variables, and no files in the working directory.
     command.env_clear().current_dir(folder).stderr(File::create(folder.join(program).with_extension("log"))?);
     command.envs([
@@ -99,7 +106,7 @@ fn command(
         ("MASTER_KEY", MASTER_KEY.to_owned()),
         ("CLIENT_KEY", KEY.to_owned()),
     ]);
-    for (name, value) in settings {
+    for (name, value) in settings.iter().filter(|(name, _)| *name != BUILD) {
         if name.contains('.') {
             command.args(["--set", &format!("{name}={value}")]);
         } else {

@@ -98,9 +98,9 @@ fn spliced(body: &Bytes, facts: &Facts) -> Bytes {
 }
 
 #[library_benchmark]
-#[bench::text_1_kib(args = (KIB), setup = text_of, config = budget(10_100))]
-#[bench::text_50_kib(args = (50 * KIB), setup = text_of, config = budget(104_000))]
-#[bench::text_1_mib(args = (KIB * KIB), setup = text_of, config = budget(1_990_000))]
+#[bench::text_1_kib(args = (KIB), setup = text_of, config = budget(10_900))]
+#[bench::text_50_kib(args = (50 * KIB), setup = text_of, config = budget(83_000))]
+#[bench::text_1_mib(args = (KIB * KIB), setup = text_of, config = budget(1_530_000))]
 #[bench::image_1_mib(args = (KIB * KIB), setup = image_of, config = budget(370_000))]
 fn peek(body: Bytes) -> (Facts, Bytes) {
     (peek_at(black_box(&body)), body)

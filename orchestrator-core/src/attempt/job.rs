@@ -66,7 +66,7 @@ impl Job {
         match &self.input {
             Input::Native { dialect, .. } | Input::Models { dialect, .. } => Some(*dialect),
             Input::Stored { .. } => Some(Dialect::OpenAiResponses),
-            Input::Chat(_) | Input::Embed(_) => None,
+            Input::Chat(_) | Input::Embed(_) | Input::Count(_) => None,
         }
     }
 
@@ -76,7 +76,7 @@ impl Job {
     pub fn hub(&self) -> Result<&HubRequest> {
         let decoded = self.hub.get_or_init(|| match &self.input {
             Input::Native { dialect, body, .. } => self.decoded(*dialect, body),
-            Input::Chat(request) => Ok(HubRequest::Chat(request.clone())),
+            Input::Chat(request) | Input::Count(request) => Ok(HubRequest::Chat(request.clone())),
             Input::Embed(request) => Ok(HubRequest::Embed(request.clone())),
             Input::Models { .. } | Input::Stored { .. } => {
                 Err(Error::internal("what names no model is no request for a provider"))

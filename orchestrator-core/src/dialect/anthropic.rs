@@ -13,6 +13,7 @@
 //! shown as a thinking block without text in front of it.
 
 mod citation;
+pub mod count;
 mod event;
 mod finish;
 mod usage;
@@ -52,6 +53,15 @@ const EXTRA: &str = "anthropic.";
 const OWN: &str = "anthropic";
 /// Opaque fields of the part before.
 const OPAQUE_FIELDS: &str = "anthropic.part";
+
+/// What a body asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// An answer, whose length it must bound.
+    Answer,
+    /// The tokens of its prompt.
+    Count,
+}
 
 /// Anthropic Messages.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +106,9 @@ impl Wire for Anthropic {
     fn encode_reply(&self, reply: &HubReply) -> Result<Bytes> {
         match reply {
             HubReply::Chat(chat) => reply::encode(chat),
-            HubReply::Embed(_) => Err(Error::internal("embeddings cannot be told in a chat dialect")),
+            HubReply::Embed(_) | HubReply::Count { .. } => {
+                Err(Error::internal("only a chat can be told in a chat dialect"))
+            }
         }
     }
 

@@ -15,6 +15,7 @@
 
 mod chunk;
 mod citation;
+pub mod count;
 mod finish;
 mod usage;
 
@@ -103,7 +104,9 @@ impl Wire for Gemini {
     fn encode_reply(&self, reply: &HubReply) -> Result<Bytes> {
         match reply {
             HubReply::Chat(chat) => reply::encode(chat),
-            HubReply::Embed(_) => Err(Error::internal("embeddings cannot be told in a chat dialect")),
+            HubReply::Embed(_) | HubReply::Count { .. } => {
+                Err(Error::internal("only a chat can be told in a chat dialect"))
+            }
         }
     }
 

@@ -82,7 +82,9 @@ impl Wire for GeminiEmbeddings {
     fn encode_reply(&self, reply: &HubReply) -> Result<Bytes> {
         match reply {
             HubReply::Embed(embed) => reply::encode(embed, self.form),
-            HubReply::Chat(_) => Err(Error::internal("a chat cannot be told in an embeddings dialect")),
+            HubReply::Chat(_) | HubReply::Count { .. } => {
+                Err(Error::internal("only embeddings can be told in an embeddings dialect"))
+            }
         }
     }
 

@@ -99,7 +99,9 @@ impl Wire for OpenAiChat {
     fn encode_reply(&self, reply: &HubReply) -> Result<Bytes> {
         match reply {
             HubReply::Chat(chat) => reply::encode(chat),
-            HubReply::Embed(_) => Err(Error::internal("embeddings cannot be told in a chat dialect")),
+            HubReply::Embed(_) | HubReply::Count { .. } => {
+                Err(Error::internal("only a chat can be told in a chat dialect"))
+            }
         }
     }
 

@@ -67,7 +67,9 @@ impl Wire for OpenAiCompletions {
     fn encode_reply(&self, reply: &HubReply) -> Result<Bytes> {
         match reply {
             HubReply::Chat(chat) => Ok(reply::encode(chat)),
-            HubReply::Embed(_) => Err(Error::internal("embeddings cannot be told in a chat dialect")),
+            HubReply::Embed(_) | HubReply::Count { .. } => {
+                Err(Error::internal("only a chat can be told in a chat dialect"))
+            }
         }
     }
 

@@ -68,7 +68,9 @@ impl Wire for OpenAiEmbeddings {
     fn encode_reply(&self, reply: &HubReply) -> Result<Bytes> {
         match reply {
             HubReply::Embed(embed) => Ok(reply::encode(embed)),
-            HubReply::Chat(_) => Err(Error::internal("a chat cannot be told in an embeddings dialect")),
+            HubReply::Chat(_) | HubReply::Count { .. } => {
+                Err(Error::internal("only embeddings can be told in an embeddings dialect"))
+            }
         }
     }
 

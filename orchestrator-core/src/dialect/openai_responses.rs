@@ -14,6 +14,7 @@
 //! A reasoning item has one place for what only its provider can read, `encrypted_content`. Signatures of other vendors stand there
 //! behind a word that says what they are; see [`signed`].
 
+pub mod count;
 mod decode;
 mod decode_items;
 mod encode;
@@ -111,7 +112,9 @@ impl Wire for OpenAiResponses {
     fn encode_reply(&self, reply: &HubReply) -> Result<Bytes> {
         match reply {
             HubReply::Chat(chat) => reply::encode(chat),
-            HubReply::Embed(_) => Err(Error::internal("embeddings cannot be told in a chat dialect")),
+            HubReply::Embed(_) | HubReply::Count { .. } => {
+                Err(Error::internal("only a chat can be told in a chat dialect"))
+            }
         }
     }
 

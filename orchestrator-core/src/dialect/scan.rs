@@ -28,8 +28,20 @@ pub struct Object<'a> {
 impl<'a> Object<'a> {
     /// Scans `body`. The outermost object is at depth 1; anything deeper than `max_depth` is refused.
     pub fn scan(body: &'a [u8], max_depth: usize) -> Result<Self> {
-        let outline = Scanner { body, at: 0, max_depth, closers: Vec::new() }.object()?;
+        Self::scan_for(&[], body, max_depth)
+    }
+
+    /// As [`Self::scan`], and notes which of these words, at most eight, begin a string at whatever depth: see [`Self::has`]. The scan
+    /// stops at every string anyway, while a search of its own would read the whole body once more. A word that ends in a quotation
+    /// mark is a whole string.
+    pub fn scan_for(words: &[&str], body: &'a [u8], max_depth: usize) -> Result<Self> {
+        let outline = Scanner { body, at: 0, max_depth, closers: Vec::new(), words, seen: 0 }.object()?;
         Ok(Self { body, outline: Cow::Owned(outline) })
+    }
+
+    /// Whether a string begins with the word at this place of those that were looked for.
+    pub fn has(&self, place: usize) -> bool {
+        self.outline.words & (1 << place) != 0
     }
 
     /// The object of a body that was scanned before. An outline that cannot be this body's is not used: the body is scanned.
@@ -131,6 +143,8 @@ struct Scanner<'a> {
     max_depth: usize,
     /// What closes the brackets that are open inside a value.
     closers: Vec<u8>,
+    words: &'a [&'a str],
+    seen: u8,
 }
 
 impl Scanner<'_> {
@@ -152,7 +166,7 @@ impl Scanner<'_> {
         if self.at < self.body.len() {
             return Err(self.wrong("something follows the object"));
         }
-        Ok(Outline { length: self.body.len(), inside, members })
+        Ok(Outline { length: self.body.len(), inside, members, words: self.seen })
     }
 
     /// From the first key to behind the closing brace.
@@ -216,12 +230,21 @@ impl Scanner<'_> {
     /// From an opening quote to behind the closing one.
     fn skip_string(&mut self) -> Result<()> {
         let inside = self.at + 1;
+        self.note(inside);
         let Some(length) = closing_quote(&self.body[inside..]) else {
             self.at = self.body.len();
             return Err(self.wrong("a string does not end"));
         };
         self.at = inside + length + 1;
         Ok(())
+    }
+
+    fn note(&mut self, inside: usize) {
+        for (place, word) in self.words.iter().enumerate() {
+            if self.body[inside..].starts_with(word.as_bytes()) {
+                self.seen |= 1 << place;
+            }
+        }
     }
 
     /// From an opening bracket to behind the one that closes it.
@@ -320,6 +343,17 @@ mod tests {
 
     fn message(body: &str) -> String {
         Object::scan(body.as_bytes(), 128).map_or_else(|error| error.message, |_| "accepted".to_owned())
+    }
+
+    #[test]
+    fn words_are_seen_where_a_string_begins_with_them_at_whatever_depth() {
+        let has = |body: &str| {
+            let object = Object::scan_for(&["url\"", "data:"], body.as_bytes(), 128).unwrap();
+            (object.has(0), object.has(1))
+        };
+        assert_eq!(has(r#"{"a":[{"url":"data:x"}]}"#), (true, true));
+        assert_eq!(has(r#"{"a":["urls","x data: \"url\""]}"#), (false, false));
+        assert_eq!(has(r#"{"data:":1}"#), (false, true));
     }
 
     #[test]

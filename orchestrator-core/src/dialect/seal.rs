@@ -8,14 +8,13 @@
 //! that a sealed text can be told by its beginning, and a body that holds one by one search.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use memchr::memmem;
 
 use super::Dialect;
 
 /// Opens every sealed text: a multiple of three bytes, so that it is the same four characters a group in all of them.
 const MARK: &str = "orc-seal:";
-/// [`MARK`] in base64.
-const MARK_BASE64: &str = "b3JjLXNlYWw6";
+/// [`MARK`] in base64: how every sealed text begins. A body that holds one must not travel as it is: the provider would refuse it.
+pub const MARK_BASE64: &str = "b3JjLXNlYWw6";
 
 /// Whose reasoning a text is.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,12 +53,8 @@ pub fn show(dialect: Dialect, text: &str) -> String {
     }
 }
 
-/// Whether a body holds a sealed text. If so it must not travel as it is: the provider would refuse it.
-pub fn is_in(body: &[u8]) -> bool {
-    memmem::find(body, MARK_BASE64.as_bytes()).is_some()
-}
-
-fn is_sealed(text: &str) -> bool {
+/// Whether a text is sealed.
+pub fn is_sealed(text: &str) -> bool {
     text.starts_with(MARK_BASE64)
 }
 
@@ -85,10 +80,9 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_text_is_found_in_a_body_and_not_sealed_twice() {
+    fn a_sealed_text_is_known_and_not_sealed_twice() {
         let sealed = seal(CHAT, "");
-        assert!(is_in(format!("{{\"signature\":\"{sealed}\"}}").as_bytes()));
-        assert!(!is_in(b"{\"signature\":\"orc-seal:\"}"));
+        assert!(is_sealed(&sealed) && !is_sealed("orc-seal:"));
         assert_eq!(seal(Dialect::OpenAiEmbeddings, &sealed), sealed);
     }
 

@@ -81,6 +81,18 @@ impl Entry {
         self.record.provider_key = key.map(|key| key.label.clone()).unwrap_or_default();
     }
 
+    /// The answer is our own: none of the providers that were asked, if any, has given it.
+    pub fn answered_here(&mut self) {
+        for field in [
+            &mut self.record.provider_id,
+            &mut self.record.provider,
+            &mut self.record.upstream_model,
+            &mut self.record.provider_key,
+        ] {
+            field.clear();
+        }
+    }
+
     /// How often a provider was asked.
     pub fn attempts(&self) -> u32 {
         self.record.attempts

@@ -12,7 +12,7 @@ use super::{
     prepare::{PreparedCall, Refusal},
 };
 use crate::{
-    attempt::{self, Committed, CommittedAnswer, Job},
+    attempt::{Committed, CommittedAnswer, Job},
     call::Call,
     catalog::OnDisconnect,
     error::Result,
@@ -45,7 +45,7 @@ impl Orchestrator {
     }
 }
 
-/// [`attempt::drive`] as a future that owns what it uses: it may outlive the head that was sent early, and the caller.
+/// [`Orchestrator::drive`] as a future that owns what it uses: it may outlive the head that was sent early, and the caller.
 ///
 /// Dropping it tells the provider to stop and the ledger that the caller left, unless the key's policy is to read on.
 pub(super) struct Asking {
@@ -73,7 +73,7 @@ impl Asking {
 }
 
 async fn drive(core: Orchestrator, job: Arc<Job>, plan: Plan, mut entry: Entry, stay: Stay) -> Driven {
-    let result = attempt::drive(&core.asker, &job, plan, &mut entry).await;
+    let result = core.drive(&job, plan, &mut entry).await;
     Driven { result, entry, stay }
 }
 

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     attempt::{Committed, CommittedAnswer, Job, WholeAnswer},
-    call::Head,
+    call::{Head, UsageSource},
     dialect::{HubReply, HubRequest, Wire},
     error::Error,
     ledger::{Entry, Outcome},
@@ -96,11 +96,17 @@ pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wir
             keeper.keep(id);
         }
         entry.saw(signals);
+        let mut head = headers::answered(status, &headers, &dropped, &job, &entry);
         let body = match answer {
             WholeAnswer::Raw(bytes) => bytes,
-            WholeAnswer::Hub(reply) => wire.encode_reply(&as_asked(*reply, &job, &entry))?,
+            WholeAnswer::Hub(reply) => {
+                if matches!(*reply, HubReply::Count { source: UsageSource::Estimated, .. }) {
+                    headers::estimated(&mut head);
+                }
+                wire.encode_reply(&as_asked(*reply, &job, &entry))?
+            }
         };
-        Ok((headers::answered(status, &headers, &dropped, &job, &entry), body))
+        Ok((head, body))
     });
     match answered {
         Ok((head, body)) => {

@@ -13,7 +13,7 @@ use crate::{
         route::{Resolution, Route},
         snapshot::Catalog,
     },
-    chat::{ChatRequest, PartKind, ResponseFormat},
+    chat::{ChatRequest, PartKind, ResponseFormat, size::prompt_bytes},
     dialect::{Dialect, Operation},
     embedding::{EmbedInput, EmbedRequest},
     error::{Error, ErrorKind, Result},
@@ -149,6 +149,7 @@ fn operation(input: &Input) -> Operation {
         Input::Embed(_) => Operation::Embeddings,
         Input::Models { .. } => Operation::Models,
         Input::Stored { .. } => Operation::Responses,
+        Input::Count(_) => Operation::CountTokens,
     }
 }
 
@@ -156,7 +157,7 @@ fn dialect_name(input: &Input) -> &'static str {
     match input {
         Input::Native { dialect, .. } | Input::Models { dialect, .. } => dialect.name(),
         Input::Stored { .. } => Dialect::OpenAiResponses.name(),
-        Input::Chat(_) | Input::Embed(_) => "typed",
+        Input::Chat(_) | Input::Embed(_) | Input::Count(_) => "typed",
     }
 }
 
@@ -169,6 +170,8 @@ pub(super) fn facts(input: &Input, max_depth: usize) -> Result<Facts> {
             Ok(Facts { model, stream: facts.stream || path.stream, ..facts })
         }
         Input::Chat(request) => chat_facts(request),
+        // A count uses no tokens, so of its length no estimate of any is made.
+        Input::Count(request) => Ok(Facts { body_bytes: 0, ..chat_facts(request)? }),
         Input::Embed(request) => embed_facts(request),
         Input::Models { .. } | Input::Stored { .. } => {
             Err(Error::internal("what names no model has no facts"))
@@ -184,8 +187,6 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         return Err(Error::invalid("messages".to_owned(), "a request holds at least one message"));
     }
     let parts = || request.messages.iter().flat_map(|message| &message.parts);
-    let text_bytes: usize = parts().map(|part| part_bytes(&part.kind)).sum();
-    let tool_bytes: usize = request.tools.iter().map(|tool| tool.name.len() + tool.parameters.len()).sum();
     Ok(Facts {
         model: request.model.clone(),
         stream: request.stream,
@@ -197,21 +198,9 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         session_id: None,
         sealed: false,
         previous_response: None,
-        body_bytes: text_bytes + tool_bytes,
+        body_bytes: prompt_bytes(request),
         outline: None,
     })
-}
-
-fn part_bytes(part: &PartKind) -> usize {
-    match part {
-        PartKind::Text(text) | PartKind::Refusal(text) => text.len(),
-        PartKind::Reasoning(reasoning) => reasoning.text.len(),
-        PartKind::ToolCall(call) => call.name.len() + call.arguments.len(),
-        PartKind::ToolResult(result) => result.parts.iter().map(|part| part_bytes(&part.kind)).sum(),
-        PartKind::Opaque { json, .. } => json.len(),
-        // A picture's tokens have nothing to do with its bytes; vendors count some hundreds each.
-        PartKind::Image(_) | PartKind::File(_) | PartKind::Audio(_) => 1024,
-    }
 }
 
 fn embed_facts(request: &EmbedRequest) -> Result<Facts> {

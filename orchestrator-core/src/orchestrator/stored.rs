@@ -89,14 +89,14 @@ fn locate(
     let view = shared.catalog.load();
     let caller = admission::authenticate(&call.keys, &view.keys, shared.clock.now())?;
     entry.caller(&caller);
-    admission::may_do(&caller, Operation::Chat)?;
+    admission::may_do(&caller, Operation::Responses)?;
     if wish.query.split('&').any(|pair| pair == "stream=true") {
         let message = "a stored response is handed out whole: `stream` is not supported here";
         return Err(Error::invalid("stream".to_owned(), message));
     }
     let origin = shared.origins.find(wish.id, shared.clock.now());
     let origin = origin.filter(|origin| origin.api_key_id == caller.id).ok_or_else(|| unknown(wish.id))?;
-    admission::authorize(&caller, Operation::Chat, &origin.model)?;
+    admission::authorize(&caller, Operation::Responses, &origin.model)?;
     let route = prepare::route(&view.catalog, &caller, &origin.model).map_err(|_| unknown(wish.id))?;
     let target = route.targets.iter().find(|target| *target.provider_id == *origin.provider_id);
     let target = target.ok_or_else(|| unknown(wish.id))?;

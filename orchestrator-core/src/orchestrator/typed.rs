@@ -41,7 +41,7 @@ pub(super) async fn chat(core: Orchestrator, admitted: Admitted) -> Result<Answe
     let (reply, entry, dropped) = whole(core, admitted).await?;
     match reply {
         HubReply::Chat(reply) => Ok(answered(reply, &entry, dropped)),
-        HubReply::Embed(_) => Err(Error::internal("embeddings came for a chat")),
+        HubReply::Embed(_) | HubReply::Count { .. } => Err(Error::internal("a chat was asked for")),
     }
 }
 
@@ -49,7 +49,18 @@ pub(super) async fn embed(core: Orchestrator, admitted: Admitted) -> Result<Answ
     let (reply, entry, dropped) = whole(core, admitted).await?;
     match reply {
         HubReply::Embed(reply) => Ok(answered(reply, &entry, dropped)),
-        HubReply::Chat(_) => Err(Error::internal("a chat came for embeddings")),
+        HubReply::Chat(_) | HubReply::Count { .. } => Err(Error::internal("embeddings were asked for")),
+    }
+}
+
+pub(super) async fn count(core: Orchestrator, admitted: Admitted) -> Result<Answered<u64>> {
+    let (reply, entry, dropped) = whole(core, admitted).await?;
+    match reply {
+        // Tokens were counted, and none used.
+        HubReply::Count { tokens, source } => {
+            Ok(Answered { usage_source: source, ..answered(tokens, &entry, dropped) })
+        }
+        HubReply::Chat(_) | HubReply::Embed(_) => Err(Error::internal("a count was asked for")),
     }
 }
 

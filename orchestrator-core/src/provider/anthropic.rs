@@ -29,7 +29,7 @@ impl ProviderKind for Anthropic {
     }
 
     fn dialects(&self) -> &'static [Dialect] {
-        &[Dialect::Anthropic]
+        &[Dialect::Anthropic, Dialect::AnthropicCount]
     }
 
     /// Anthropic counts in every stream, unasked.
@@ -69,6 +69,9 @@ impl ProviderKind for Anthropic {
 }
 
 /// The path of a request, behind the base URL.
-pub(super) fn path(_asked: &Asked<'_>) -> Cow<'static, str> {
-    Cow::Borrowed("/v1/messages")
+pub(super) fn path(asked: &Asked<'_>) -> Cow<'static, str> {
+    Cow::Borrowed(match asked.dialect {
+        Dialect::AnthropicCount => "/v1/messages/count_tokens",
+        _ => "/v1/messages",
+    })
 }

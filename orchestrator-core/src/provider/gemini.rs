@@ -30,7 +30,7 @@ impl ProviderKind for Gemini {
     }
 
     fn dialects(&self) -> &'static [Dialect] {
-        &[Dialect::Gemini, Dialect::GeminiEmbeddings, Dialect::GeminiEmbedContent]
+        &[Dialect::Gemini, Dialect::GeminiEmbeddings, Dialect::GeminiEmbedContent, Dialect::GeminiCount]
     }
 
     /// Gemini counts in every chunk, unasked.
@@ -70,6 +70,7 @@ pub(super) fn path(asked: &Asked<'_>) -> String {
     let verb = match asked.dialect {
         Dialect::GeminiEmbeddings => "batchEmbedContents",
         Dialect::GeminiEmbedContent => "embedContent",
+        Dialect::GeminiCount => "countTokens",
         _ if asked.stream => "streamGenerateContent?alt=sse",
         _ => "generateContent",
     };

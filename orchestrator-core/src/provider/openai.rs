@@ -18,6 +18,7 @@ impl ProviderKind for OpenAi {
             Dialect::OpenAiResponses,
             Dialect::OpenAiCompletions,
             Dialect::OpenAiEmbeddings,
+            Dialect::OpenAiResponsesCount,
         ]
     }
 

@@ -101,3 +101,30 @@ fn a_provider_that_speaks_the_callers_dialect_is_asked_in_it() {
     assert_eq!(dialect_for(&chat_only, Operation::Completions, completions), Some(Dialect::OpenAiChat));
     assert_eq!(dialect_for(&both, Operation::Embeddings, None), None);
 }
+
+#[test]
+fn a_count_goes_to_those_who_count_and_to_nobody_is_no_error() {
+    let named = |kind: &str, dialects: &[Dialect]| Target {
+        kind: kind.into(),
+        dialects: Some(dialects.into()),
+        ..target(kind, 1, 1)
+    };
+    let asked_in = |target: &Target, own| dialect_for(target, Operation::CountTokens, own);
+    // Who is said to speak a chat goes on counting for it, if its kind counts at all.
+    let own = named("openai", &[Dialect::OpenAiChat, Dialect::OpenAiResponses]);
+    assert_eq!(asked_in(&own, Some(Dialect::AnthropicCount)), Some(Dialect::OpenAiResponsesCount));
+    assert_eq!(asked_in(&named("openai", &[Dialect::OpenAiChat]), None), None);
+    let other = named("openai_compatible", &[Dialect::Anthropic]);
+    assert_eq!(asked_in(&other, Some(Dialect::AnthropicCount)), None);
+    let other = named("openai_compatible", &[Dialect::Anthropic, Dialect::AnthropicCount]);
+    assert_eq!(asked_in(&other, None), Some(Dialect::AnthropicCount));
+
+    let plan_of = |targets: Vec<Target>| {
+        let facts = Facts { tools: true, images: true, ..Facts::default() };
+        plan(&[route(targets)], &facts, Operation::CountTokens, || 0.5).unwrap().candidates.len()
+    };
+    let blind = Target { tool_call: false, image: false, ..target("blind", 1, 1) };
+    let blind = Target { dialects: None, ..blind };
+    assert_eq!(plan_of(vec![target("cannot", 1, 1), blind]), 1, "to count is not to do");
+    assert_eq!(plan_of(vec![target("cannot", 1, 1)]), 0);
+}

@@ -26,6 +26,7 @@ pub(crate) async fn invoke_verb(
     let model = model.strip_prefix("models/").unwrap_or(model);
     let dialect = match verb {
         "generateContent" | "streamGenerateContent" => CONTENT,
+        "countTokens" => "gemini_count",
         "embedContent" => "gemini_embed_content",
         "batchEmbedContents" => "gemini_embeddings",
         _ => return unknown(),

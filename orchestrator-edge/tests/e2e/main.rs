@@ -12,6 +12,7 @@ mod admission;
 mod api_docs;
 mod attempts;
 mod bad_input;
+mod count;
 mod crowd;
 mod failover;
 mod first_answer;

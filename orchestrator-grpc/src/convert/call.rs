@@ -71,7 +71,7 @@ pub fn count_tokens(request: Request<v1::CountTokensRequest>, max_depth: usize) 
     let options = prompt.options.take();
     let input =
         chat_request::decode_request(prompt, false, max_depth).map_err(|wrong| wrong.inside("request"))?;
-    typed(&metadata, &extensions, options, Input::Chat(Box::new(input)))
+    typed(&metadata, &extensions, options, Input::Count(Box::new(input)))
 }
 
 /// The keys of a request that asks for nothing else.

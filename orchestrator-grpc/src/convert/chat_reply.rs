@@ -60,6 +60,15 @@ pub fn encode_usage(usage: Usage, source: UsageSource) -> v1::Usage {
     }
 }
 
+/// A count of a prompt's tokens.
+pub fn encode_count(answered: &Answered<u64>) -> v1::CountTokensResponse {
+    v1::CountTokensResponse {
+        prompt_tokens: answered.reply,
+        source: encode_source(answered.usage_source).into(),
+        routing: Some(encode_routing(&answered.served)),
+    }
+}
+
 /// Who counted, in the contract's words.
 pub fn encode_source(source: UsageSource) -> v1::UsageSource {
     match source {

@@ -109,7 +109,7 @@ fn decode_input(message: &v1::InvokeRequest) -> Result<Input, Wrong> {
         "models.list" => Ok(Input::Models { dialect, id: None }),
         "models.get" => Ok(Input::Models { dialect, id: Some(id()?) }),
         own if own.is_empty() || own == dialect.operation().name() => {
-            let stream = path_arg("verb") == "streamGenerateContent";
+            let stream = dialect == Dialect::Gemini && path_arg("verb") == "streamGenerateContent";
             let path = PathFacts {
                 model: Some(path_arg("model")).filter(|model| !model.is_empty()).map(str::to_owned),
                 stream,
@@ -132,7 +132,10 @@ fn decode_input(message: &v1::InvokeRequest) -> Result<Input, Wrong> {
 
 /// Whether the dialect's requests name their model in the path.
 fn is_in_path(dialect: Dialect) -> bool {
-    matches!(dialect, Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent)
+    matches!(
+        dialect,
+        Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent | Dialect::GeminiCount
+    )
 }
 
 /// Whether a query asks for server-sent events, in one of Google's two spellings.

@@ -28,8 +28,10 @@ pub fn encode_metadata(served: &Served) -> MetadataMap {
     let mut put = |name: &'static str, value: &dyn Display| {
         metadata.insert(name, ascii(&value.to_string()));
     };
-    put("x-orchestrator-provider", &served.provider);
-    put("x-orchestrator-model", &served.upstream_model);
+    if !served.provider.is_empty() {
+        put("x-orchestrator-provider", &served.provider);
+        put("x-orchestrator-model", &served.upstream_model);
+    }
     put("x-orchestrator-attempts", &served.attempts);
     put("x-orchestrator-overhead-us", &served.overhead_us);
     if !served.dropped.is_empty() {

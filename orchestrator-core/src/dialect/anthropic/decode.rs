@@ -1,7 +1,7 @@
 //! A caller's request into the hub's words.
 
 use super::{
-    EXTRA,
+    EXTRA, Purpose,
     blocks::{Strictness, content},
     usage,
 };
@@ -16,9 +16,18 @@ const SCHEMA_NAME: &str = "response";
 
 /// Reads a request. Errors name the path of the wrong field.
 pub(super) fn request(body: &[u8]) -> Result<ChatRequest> {
+    read(body, Purpose::Answer)
+}
+
+/// Reads a prompt that is only counted.
+pub(super) fn prompt(body: &[u8]) -> Result<ChatRequest> {
+    read(body, Purpose::Count)
+}
+
+fn read(body: &[u8], purpose: Purpose) -> Result<ChatRequest> {
     let mut fields = Fields::body(body)?;
     let mut request = ChatRequest { model: fields.required_string("model")?, ..ChatRequest::default() };
-    if !fields.has("max_tokens") {
+    if purpose == Purpose::Answer && !fields.has("max_tokens") {
         return Err(Error::invalid("max_tokens".to_owned(), "`max_tokens` is missing"));
     }
     request.max_output_tokens = fields.integer("max_tokens")?;

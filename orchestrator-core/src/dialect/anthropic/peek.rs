@@ -1,8 +1,8 @@
 //! What the gateway must know of a request, and the rewriting of the one field that has to be another.
 
 use bytes::Bytes;
-use memchr::memmem;
 
+use super::Purpose;
 use crate::{
     call::Facts,
     dialect::{
@@ -15,17 +15,32 @@ use crate::{
     error::{Error, Result},
 };
 
+/// What is looked for in all of the body: sealed texts, pictures, and a schema for the answer.
+const WORDS: [&str; 3] = [seal::MARK_BASE64, "image\"", "json_schema\""];
+
 /// Reads the facts of a request.
 pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
+    read(body, max_depth, Purpose::Answer)
+}
+
+/// Reads the facts of a prompt that is only counted.
+pub(super) fn prompt(body: &Bytes, max_depth: usize) -> Result<Facts> {
+    read(body, max_depth, Purpose::Count)
+}
+
+fn read(body: &Bytes, max_depth: usize, purpose: Purpose) -> Result<Facts> {
     if let Err(error) = std::str::from_utf8(body) {
         let message = format!("the body is not valid UTF-8, from byte {} on", error.valid_up_to());
         return Err(Error::invalid(None, message));
     }
-    let object = Object::scan(body, max_depth)?;
+    let object = Object::scan_for(&WORDS, body, max_depth)?;
     let missing = |name: &str| Error::invalid(name.to_owned(), format!("`{name}` is missing"));
     let model = object.get_non_null("model").ok_or_else(|| missing("model"))?;
     let model = scan::string(model).ok_or_else(|| must_be("model", "a string"))?;
-    let max_tokens = object.get_non_null("max_tokens").ok_or_else(|| missing("max_tokens"))?;
+    let max_tokens = match object.get_non_null("max_tokens") {
+        None if purpose == Purpose::Answer => return Err(missing("max_tokens")),
+        max_tokens => max_tokens.unwrap_or_default(),
+    };
     if !max_tokens.iter().all(u8::is_ascii_digit) {
         return Err(must_be("max_tokens", "a whole number in range"));
     }
@@ -48,11 +63,11 @@ pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
         stream,
         include_usage: stream,
         tools,
-        structured: memmem::find(body, b"\"json_schema\"").is_some(),
-        images: memmem::find(body, b"\"image\"").is_some(),
+        structured: object.has(2),
+        images: object.has(1),
         session_id: end_user.as_deref().and_then(session_id),
         end_user,
-        sealed: seal::is_in(body),
+        sealed: object.has(0),
         body_bytes: body.len(),
         ..Facts::default()
     })

@@ -2,13 +2,13 @@
 //! streams is said by the path.
 
 use bytes::Bytes;
-use memchr::memmem;
 
 use crate::{
     call::Facts,
     dialect::{
         Edits,
         json::must_be,
+        openai::peek::must_be_utf8,
         scan::{self, Object},
         seal,
         splice::{Edit, quoted, splice},
@@ -16,9 +16,19 @@ use crate::{
     error::{Error, Result},
 };
 
+/// What is looked for in all of the body: sealed texts, pictures, and each name of a schema for the answer.
+const WORDS: [&str; 6] = [
+    seal::MARK_BASE64,
+    "image/",
+    "responseSchema\"",
+    "response_schema\"",
+    "responseJsonSchema\"",
+    "response_json_schema\"",
+];
+
 /// Reads the facts of a request for content.
 pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
-    let object = utf8_object(body, max_depth)?;
+    let object = utf8_object(&WORDS, body, max_depth)?;
     match object.get_non_null("contents") {
         None => return Err(Error::invalid("contents".to_owned(), "`contents` is missing")),
         Some(json) if !matches!(json.first(), Some(b'[' | b'{')) => {
@@ -29,23 +39,22 @@ pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
     Ok(Facts {
         model: model(&object)?,
         tools: filled_array(&object, "tools")?,
-        structured: ["responseSchema", "response_schema", "responseJsonSchema", "response_json_schema"]
-            .iter()
-            .any(|name| memmem::find(body, format!("\"{name}\"").as_bytes()).is_some()),
-        images: memmem::find(body, b"\"image/").is_some(),
-        sealed: seal::is_in(body),
+        structured: (2..WORDS.len()).any(|name| object.has(name)),
+        images: object.has(1),
+        sealed: object.has(0),
         body_bytes: body.len(),
         ..Facts::default()
     })
 }
 
-/// The body as an object, if it is UTF-8: what is not would travel as it came, and each reader would see another text.
-pub(in crate::dialect) fn utf8_object(body: &Bytes, max_depth: usize) -> Result<Object<'_>> {
-    if let Err(error) = std::str::from_utf8(body) {
-        let message = format!("the body is not valid UTF-8, from byte {} on", error.valid_up_to());
-        return Err(Error::invalid(None, message));
-    }
-    Object::scan(body, max_depth)
+/// The body as an object, if it is UTF-8. `words`: what is looked for in it on the way.
+pub(in crate::dialect) fn utf8_object<'a>(
+    words: &[&str],
+    body: &'a Bytes,
+    max_depth: usize,
+) -> Result<Object<'a>> {
+    must_be_utf8(body)?;
+    Object::scan_for(words, body, max_depth)
 }
 
 /// The model that a body names beside the path, which wins.

@@ -246,7 +246,7 @@ fn more_than_the_hub_can_say_of_a_tool_choice_survives() {
 fn reply_of(name: &str) -> ChatReply {
     match Gemini.decode_reply(&fixtures::named(name).body).unwrap() {
         HubReply::Chat(reply) => reply,
-        HubReply::Embed(_) => panic!("a chat"),
+        HubReply::Embed(_) | HubReply::Count { .. } => panic!("a chat"),
     }
 }
 

@@ -23,7 +23,7 @@ const EACH: &str = "gemini_embeddings.requests";
 
 /// Reads the facts of a request. The model stands in the path.
 pub(super) fn peek(body: &Bytes, max_depth: usize, form: Form) -> Result<Facts> {
-    let object = utf8_object(body, max_depth)?;
+    let object = utf8_object(&[], body, max_depth)?;
     let (field, begin, what) = match form {
         Form::Batch => ("requests", b'[', "an array"),
         Form::Single => ("content", b'{', "an object"),

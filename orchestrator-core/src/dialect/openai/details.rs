@@ -73,7 +73,7 @@ pub(crate) fn opaque(parts: &[ReasoningPart]) -> bool {
 
 /// An opaque text as the hub has it: one that was sealed here comes back as it is.
 fn sealed(opaque: &str, entry: &str) -> String {
-    if seal::is_in(opaque.as_bytes()) {
+    if seal::is_sealed(opaque) {
         return opaque.to_owned();
     }
     let kept = splice(entry.as_bytes(), &[Edit::Remove("text".to_owned())]);
@@ -176,7 +176,7 @@ mod tests {
         let entries = r#"[{"type":"reasoning.text","signature":"s","format":"anthropic-claude-v1","index":0,"x":1.0,"text":"hm"},{"type":"reasoning.encrypted","data":"d","id":"r1","format":"openai-responses-v1","index":1}]"#;
         let parts = read(entries);
         assert_eq!(parts[0].text, "hm");
-        assert!(opaque(&parts) && seal::is_in(parts[1].encrypted.as_deref().unwrap().as_bytes()));
+        assert!(opaque(&parts) && seal::is_sealed(parts[1].encrypted.as_deref().unwrap()));
         for reader in [Reader::Provider, Reader::Caller] {
             assert_eq!(array(&written(&parts, reader)), entries);
         }

@@ -198,10 +198,14 @@ fn provider_body(error: &Error) -> Option<&Bytes> {
         Dialect::OpenAiChat
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
-        | Dialect::OpenAiResponses => true,
-        Dialect::Anthropic | Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiEmbedContent => {
-            false
-        }
+        | Dialect::OpenAiResponses
+        | Dialect::OpenAiResponsesCount => true,
+        Dialect::Anthropic
+        | Dialect::AnthropicCount
+        | Dialect::Gemini
+        | Dialect::GeminiEmbeddings
+        | Dialect::GeminiEmbedContent
+        | Dialect::GeminiCount => false,
     })?;
     Some(&upstream.body).filter(|body| !body.is_empty())
 }

@@ -1,10 +1,7 @@
 //! What one scan of a request tells. Wrong types of the fields that are read here are refused here, by name; all other
 //! complaints are left to the provider.
 
-use std::sync::LazyLock;
-
 use bytes::Bytes;
-use memchr::memmem::Finder;
 
 use crate::dialect::json::must_be;
 use crate::{
@@ -27,22 +24,23 @@ pub(crate) struct Needs {
     pub(crate) streams: bool,
 }
 
-static IMAGE_URL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image_url\""));
+/// What is looked for in all of the body: sealed texts and pictures.
+const WORDS: [&str; 2] = [seal::MARK_BASE64, "image_url\""];
 
 /// Reads the facts of a request.
 pub(crate) fn peek(body: &Bytes, max_depth: usize, needs: Needs) -> Result<Facts> {
     must_be_utf8(body)?;
-    let object = Object::scan(body, max_depth)?;
+    let object = Object::scan_for(&WORDS, body, max_depth)?;
     let mut facts = Facts {
         model: model(&object)?,
         stream: boolean(&object, "stream", "stream")?.unwrap_or(false),
         include_usage: include_usage(&object, max_depth)?,
         tools: filled_array(&object, "tools")? || filled_array(&object, "functions")?,
         structured: response_format(&object, max_depth)?.as_deref() == Some("json_schema"),
-        images: IMAGE_URL.find(body).is_some(),
+        images: object.has(1),
         end_user: text(&object, "user")?,
         session_id: text(&object, "prompt_cache_key")?,
-        sealed: seal::is_in(body),
+        sealed: object.has(0),
         previous_response: None,
         body_bytes: body.len(),
         outline: None,
@@ -163,7 +161,7 @@ mod tests {
             sealed: false,
             previous_response: None,
             body_bytes: body.len(),
-            outline: Some(Object::scan(body.as_bytes(), 128).unwrap().into_outline()),
+            outline: Some(Object::scan_for(&WORDS, body.as_bytes(), 128).unwrap().into_outline()),
         };
         assert_eq!(facts, expected);
     }

@@ -337,7 +337,7 @@ fn depth_costs_no_stack() {
 fn decode_reply(body: &str) -> ChatReply {
     match OpenAiChat.decode_reply(&Bytes::copy_from_slice(body.as_bytes())).unwrap() {
         HubReply::Chat(reply) => reply,
-        HubReply::Embed(_) => panic!("not a chat"),
+        HubReply::Embed(_) | HubReply::Count { .. } => panic!("not a chat"),
     }
 }
 

@@ -1,7 +1,6 @@
 //! What one scan of a request tells.
 
 use bytes::Bytes;
-use memchr::memmem;
 
 use crate::{
     call::Facts,
@@ -17,10 +16,13 @@ use crate::{
 /// Where a request's content may stand instead of in `input`: all of them at the provider.
 const KEPT_INPUT: [&str; 3] = ["prompt", "previous_response_id", "conversation"];
 
+/// What is looked for in all of the body: sealed texts and pictures.
+const WORDS: [&str; 2] = [seal::MARK_BASE64, "input_image\""];
+
 /// Reads the facts of a request. Usage comes with every answer, asked for or not.
 pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
     must_be_utf8(body)?;
-    let object = Object::scan(body, max_depth)?;
+    let object = Object::scan_for(&WORDS, body, max_depth)?;
     let end_user = text(&object, "user")?;
     let facts = Facts {
         model: model(&object)?,
@@ -28,10 +30,10 @@ pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
         include_usage: true,
         tools: filled_array(&object, "tools")?,
         structured: format(&object, max_depth)?.as_deref() == Some("json_schema"),
-        images: memmem::find(body, b"\"input_image\"").is_some(),
+        images: object.has(1),
         end_user: if end_user.is_some() { end_user } else { text(&object, "safety_identifier")? },
         session_id: text(&object, "prompt_cache_key")?,
-        sealed: seal::is_in(body),
+        sealed: object.has(0),
         previous_response: text(&object, "previous_response_id")?,
         body_bytes: body.len(),
         outline: None,

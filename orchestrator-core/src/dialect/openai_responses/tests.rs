@@ -244,7 +244,7 @@ fn encode_reply(reply: &ChatReply) -> String {
 fn decode_reply(body: &str) -> ChatReply {
     match OpenAiResponses.decode_reply(&Bytes::copy_from_slice(body.as_bytes())).unwrap() {
         HubReply::Chat(reply) => reply,
-        HubReply::Embed(_) => panic!("embeddings"),
+        HubReply::Embed(_) | HubReply::Count { .. } => panic!("embeddings"),
     }
 }
 

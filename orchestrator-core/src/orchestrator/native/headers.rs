@@ -87,10 +87,18 @@ pub(super) fn failed(error: &Error, request_id: &str, entry: Option<&Entry>) -> 
     Head { status, headers, failure: Some(error.kind) }
 }
 
+/// The answer's number is an estimate of the gateway's.
+pub(super) fn estimated(head: &mut Head) {
+    head.headers
+        .insert(HeaderName::from_static("x-orchestrator-estimated"), HeaderValue::from_static("true"));
+}
+
 fn insert_served(headers: &mut HeaderMap, entry: &Entry) {
     let served = entry.served();
-    insert_text(headers, HeaderName::from_static("x-orchestrator-provider"), &served.provider);
-    insert_text(headers, HeaderName::from_static("x-orchestrator-model"), &served.upstream_model);
+    if !served.provider.is_empty() {
+        insert_text(headers, HeaderName::from_static("x-orchestrator-provider"), &served.provider);
+        insert_text(headers, HeaderName::from_static("x-orchestrator-model"), &served.upstream_model);
+    }
     headers.insert(HeaderName::from_static("x-orchestrator-attempts"), HeaderValue::from(served.attempts));
     headers
         .insert(HeaderName::from_static("x-orchestrator-overhead-us"), HeaderValue::from(served.overhead_us));

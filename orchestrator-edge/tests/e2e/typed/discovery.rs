@@ -2,6 +2,8 @@
 
 use orchestrator_base::config::AppEnv;
 use orchestrator_proto::v1;
+use orchestrator_testkit::provider::Answer;
+use serde_json::json;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -11,7 +13,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use super::{House, hello, keyed, listener, ways, with_key};
+use super::{House, UPSTREAM, hello, keyed, listener, ways, with_key};
 use crate::gateway::{ADMIN_KEY, CLIENT_KEY, Channel, Gateway};
 
 #[tokio::test]
@@ -36,13 +38,18 @@ async fn models_are_listed_with_who_serves_them_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_prompts_tokens_are_estimated_and_grow_with_it() {
+async fn a_prompts_tokens_are_estimated_where_nobody_counts_and_grow_with_it() {
     let house = House::start().await;
+    let local = json!({"kind": "openai_compatible", "max_retries": 0});
+    let local = house.gateway.add_provider("local", &house.provider.base_url(), local).await;
+    house.gateway.add_model("local-m", "up", &[&local]).await;
+    let hello = || v1::ChatRequest { model: "local-m".into(), ..hello() };
     for (way, mut client) in ways(&house.gateway) {
         let mut count = async |request: v1::ChatRequest| {
             let request = v1::CountTokensRequest { request: Some(request) };
             let answer = client.count_tokens(keyed(request)).await?.into_inner();
             assert_eq!(answer.source(), v1::UsageSource::Estimated, "{way}");
+            assert_eq!(answer.routing.unwrap().provider, "", "{way}");
             Ok::<_, Status>(answer.prompt_tokens)
         };
         let short = count(hello()).await.unwrap();
@@ -53,6 +60,37 @@ async fn a_prompts_tokens_are_estimated_and_grow_with_it() {
         assert_eq!(unknown.code(), Code::NotFound, "{way}");
     }
     assert_eq!(house.provider.seen().len(), 0);
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_counts_is_asked_and_named() {
+    let house = House::start().await;
+    let count = json!({"object": "response.input_tokens", "input_tokens": 42});
+    house.provider.route("responses/input_tokens", Answer::json(200, &count));
+    for (way, mut client) in ways(&house.gateway) {
+        let request = v1::CountTokensRequest { request: Some(hello()) };
+        let answer = client.count_tokens(keyed(request)).await.unwrap();
+        assert_eq!(answer.metadata().get("x-orchestrator-provider").unwrap(), "upstream", "{way}");
+        let answer = answer.into_inner();
+        assert_eq!((answer.prompt_tokens, answer.source()), (42, v1::UsageSource::Provider), "{way}");
+        let routing = answer.routing.unwrap();
+        assert_eq!(
+            (&*routing.provider, &*routing.upstream_model, routing.attempts),
+            ("upstream", UPSTREAM, 1)
+        );
+        assert_eq!(house.asked()["input"][0]["content"][0]["text"], "Say hello.", "{}", house.asked());
+        assert_eq!(house.asked()["model"], UPSTREAM);
+
+        let empty = v1::CountTokensRequest {
+            request: Some(v1::ChatRequest { model: "m".into(), ..Default::default() }),
+        };
+        assert_eq!(
+            client.count_tokens(keyed(empty)).await.unwrap_err().code(),
+            Code::InvalidArgument,
+            "{way}"
+        );
+    }
     house.finish().await;
 }
 
