@@ -230,10 +230,37 @@ pub struct ApiKey {
     pub enabled: bool,
     /// From when on it is refused.
     pub expires_at: Option<UnixMicros>,
+    /// What becomes of a provider's answer when the caller leaves.
+    pub on_disconnect: OnDisconnect,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
     pub updated_at: UnixMicros,
+}
+
+/// What becomes of a provider's answer when the caller leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDisconnect {
+    /// The provider is told to stop.
+    #[default]
+    Cancel,
+    /// The answer is read on for a while, for the provider's own count of its tokens.
+    Drain,
+}
+
+impl OnDisconnect {
+    /// Its name in the contract and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Drain => "drain",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Cancel, Self::Drain].into_iter().find(|policy| policy.name() == name)
+    }
 }
 
 /// Every row of the catalog, as one consistent read of the store gives it.

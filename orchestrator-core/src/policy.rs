@@ -4,6 +4,7 @@ pub mod address;
 pub mod breaker;
 pub mod ewma;
 pub mod glob;
+pub mod queue;
 pub mod retry;
 pub mod retry_budget;
 pub mod turns;

@@ -7,11 +7,13 @@ mod model_providers;
 mod models;
 mod provider_keys;
 mod providers;
+mod queue;
 
 use std::sync::Arc;
 
 use orchestrator_core::{
     admin::{Admin, AdminAuth, health::HealthDesk},
+    admission::gate::Gate,
     error::Result,
 };
 use orchestrator_proto::v1::{self, admin_server};
@@ -25,14 +27,15 @@ pub struct AdminService {
     admin: Arc<Admin>,
     health: HealthDesk,
     auth: AdminAuth,
+    gate: Arc<Gate>,
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
 
 impl AdminService {
-    /// Serves `admin` to whoever `auth` lets in.
-    pub fn new(admin: Arc<Admin>, health: HealthDesk, auth: AdminAuth) -> Self {
-        Self { admin, health, auth }
+    /// Serves `admin` to whoever `auth` lets in, and shows how `gate` stands.
+    pub fn new(admin: Arc<Admin>, health: HealthDesk, auth: AdminAuth, gate: Arc<Gate>) -> Self {
+        Self { admin, health, auth, gate }
     }
 
     /// Every method begins here: without an admin key nothing is even decoded further.
@@ -263,6 +266,11 @@ impl admin_server::Admin for AdminService {
     async fn reset_breakers(&self, request: Request<v1::ResetBreakersRequest>) -> Answer<()> {
         let (trace, request) = self.admit(request)?;
         trace.answer(health::reset_breakers(&self.health, request).await)
+    }
+
+    async fn get_queue(&self, request: Request<v1::GetQueueRequest>) -> Answer<v1::Queue> {
+        let (trace, _) = self.admit(request)?;
+        trace.answer(Ok(queue::show(&self.gate)))
     }
 }
 

@@ -18,11 +18,12 @@ use orchestrator_base::{
 };
 use orchestrator_core::{
     admin::{Admin, AdminAuth, health::HealthDesk, secrets::Vault, seed},
+    admission::gate::Gate,
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
     ledger::{self, Ledger, journal::Journal, writer::Writer},
     model_lists::ModelListKeeper,
-    orchestrator::{Orchestrator, Shared},
+    orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
     policy::breaker::BreakerRules,
     refresher::Reloader,
@@ -109,6 +110,8 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let shared = Arc::new(Shared {
         catalog,
         ledger,
+        gate: Gate::new(&config.admission),
+        drains: Drains::default(),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
         clock,
@@ -132,7 +135,12 @@ impl Core {
         let core = Orchestrator::for_thread(Arc::clone(&self.shared));
         routes::routes(Services {
             orchestrate: OrchestrateService::new(core, self.shared.limits.clone()),
-            admin: AdminService::new(Arc::clone(&self.admin), self.desk.clone(), self.auth.clone()),
+            admin: AdminService::new(
+                Arc::clone(&self.admin),
+                self.desk.clone(),
+                self.auth.clone(),
+                Arc::clone(&self.shared.gate),
+            ),
             health: self.health.clone(),
             reflection: self.reflection(),
             clock: self.shared.clock.clone(),
@@ -140,8 +148,12 @@ impl Core {
         })
     }
 
-    /// Ends the background work once the last request is over: what is in the journal is stored, then the database is closed.
+    /// Ends the background work once the last request is over: answers that are still read for callers who left are accounted
+    /// for, what is in the journal is stored, then the database is closed.
     pub async fn finish(self) {
+        if tokio::time::timeout(FLUSH, self.shared.drains.end()).await.is_err() {
+            tracing::warn!("answers that were read on for callers who left did not end in time");
+        }
         self.stop.cancel();
         for task in self.background {
             // A database that is away must not hold up the end: the journal keeps what is not stored.

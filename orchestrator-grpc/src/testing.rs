@@ -10,9 +10,10 @@ use orchestrator_base::{
     tls,
 };
 use orchestrator_core::{
+    admission::gate::Gate,
     condition::{ConditionRules, Conditions},
     ledger::{Ledger, journal::Journal},
-    orchestrator::{Orchestrator, Shared},
+    orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
 };
 use orchestrator_proto::v1::{self, admin_server::Admin};
@@ -60,6 +61,8 @@ fn empty_core() -> Orchestrator {
     Orchestrator::for_thread(Arc::new(Shared {
         catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
+        gate: Gate::new(&config::Admission::default()),
+        drains: Drains::default(),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
         clock,
@@ -118,4 +121,5 @@ do_nothing! {
     update_health_check_config(UpdateHealthCheckConfigRequest) -> v1::HealthCheckConfig;
     list_breakers(ListBreakersRequest) -> v1::ListBreakersResponse;
     reset_breakers(ResetBreakersRequest) -> ();
+    get_queue(GetQueueRequest) -> v1::Queue;
 }

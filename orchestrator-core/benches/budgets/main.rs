@@ -19,16 +19,18 @@ mod requests;
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
 };
 use mimalloc::MiMalloc;
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
+    config::Admission,
     random::Random,
 };
 use orchestrator_core::{
-    admission,
+    admission::{self, gate::Gate},
     call::{Batch, Call, Facts, Signals},
     catalog::{
         keys::KeyTable,
@@ -187,6 +189,25 @@ fn admit(caller: (Snapshot, Vec<SecretString>)) -> (Snapshot, Vec<SecretString>)
     caller
 }
 
+fn gate() -> Arc<Gate> {
+    let gate = Gate::new(&Admission::default());
+    take_a_place(&gate);
+    gate
+}
+
+/// Takes a place, and gives it back.
+fn take_a_place(gate: &Arc<Gate>) {
+    let place = gate.enter(None).now_or_never().expect("there is room");
+    drop(black_box(place));
+}
+
+#[library_benchmark]
+#[bench::with_room(args = (), setup = gate, config = budget(510))]
+fn enter(gate: Arc<Gate>) -> Arc<Gate> {
+    take_a_place(black_box(&gate));
+    gate
+}
+
 /// Nothing speaks against anybody, as is known of requests that went well.
 struct Calm {
     conditions: Conditions,
@@ -284,5 +305,8 @@ fn ledger(account: Account) -> Account {
     account
 }
 
-library_benchmark_group!(name = hot, benchmarks = [peek, splice, inspect, tap, frame, admit, plan, ledger]);
+library_benchmark_group!(
+    name = hot,
+    benchmarks = [peek, splice, inspect, tap, frame, admit, enter, plan, ledger]
+);
 main!(library_benchmark_groups = hot);

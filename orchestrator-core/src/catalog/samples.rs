@@ -3,7 +3,8 @@
 use orchestrator_base::clock::UnixMicros;
 
 use super::{
-    ApiKey, ManagedBy, Model, ModelProvider, Provider, ProviderKey, ProviderOptions, Timeouts, keys::digest,
+    ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions, Timeouts,
+    keys::digest,
 };
 
 /// An enabled `openai_compatible` provider.
@@ -92,6 +93,7 @@ pub(crate) fn api_key(id: &str, name: &str, secret: &str) -> ApiKey {
         operations: Vec::new(),
         enabled: true,
         expires_at: None,
+        on_disconnect: OnDisconnect::Cancel,
         created_at: UnixMicros(1),
         updated_at: UnixMicros(2),
     }

@@ -43,7 +43,7 @@ impl<T: Into<String>> From<T> for ListFailure {
 
 /// Asks for the list. The failure is a reason for the log: it names neither address nor secret.
 pub(super) async fn fetch(http: Arc<HttpClient>, ticket: Ticket) -> (Ticket, Result<ModelList, String>) {
-    let answer = match timeout(TOTAL, Box::pin(list(&http, &ticket.target, ticket.key()))).await {
+    let answer = match timeout(TOTAL, Box::pin(list(&*http, &ticket.target, ticket.key()))).await {
         Ok(answer) => answer.map_err(|failure| failure.reason),
         Err(_) => Err(format!("it took longer than {TOTAL:?}")),
     };

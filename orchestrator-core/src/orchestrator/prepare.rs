@@ -12,7 +12,7 @@ use crate::{
     attempt::Job,
     call::{Call, Facts, Input},
     catalog::{
-        ApiKey,
+        ApiKey, OnDisconnect,
         route::{Resolution, Route},
         snapshot::Catalog,
     },
@@ -34,6 +34,8 @@ pub struct PreparedCall {
     pub plan: Plan,
     /// Its account.
     pub entry: Entry,
+    /// What its key says of callers who leave.
+    pub on_disconnect: OnDisconnect,
 }
 
 /// A call that was refused before any provider was asked. Its account is closed.
@@ -81,7 +83,7 @@ impl Orchestrator {
                     job.keeper =
                         Some(Keeper::new(origins, shared.clock.clone(), &job.facts.model, &caller.id));
                 }
-                Ok(PreparedCall { job, plan, entry })
+                Ok(PreparedCall { job, plan, entry, on_disconnect: caller.on_disconnect })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));

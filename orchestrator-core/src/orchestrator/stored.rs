@@ -10,7 +10,11 @@ use http::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{Orchestrator, native, prepare};
+use super::{
+    Orchestrator,
+    leaving::{Open, Stay},
+    native, prepare,
+};
 use crate::{
     admission,
     attempt::{Job, UpstreamStream, upstream::Reader, without_secret},
@@ -66,11 +70,20 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
     let mut entry = core.shared.ledger.begin(&call, None, DIALECT.name(), Operation::Responses);
     let wish = Wish { verb, id: &id, query: &query };
     let answered = match locate(core, &call, &wish, &mut entry) {
-        Ok((target, key)) => ask(core, &call, &wish, &target, key.as_ref(), &mut entry).await,
+        Ok((target, key)) => {
+            let deadline = call.timeout.map(|timeout| call.received + timeout);
+            match core.shared.gate.enter(deadline).await {
+                Ok(place) => {
+                    let asked = ask(core, &call, &wish, &target, key.as_ref(), &mut entry).await;
+                    asked.map(|answered| (answered, place))
+                }
+                Err(error) => Err(error),
+            }
+        }
         Err(error) => Err(error),
     };
     match answered {
-        Ok(Answered { status, headers, body }) => {
+        Ok((Answered { status, headers, body }, place)) => {
             if verb == StoredVerb::Delete {
                 core.shared.origins.forget(&id);
             }
@@ -78,8 +91,10 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
             let job = Job::new(call.request_id, call.input, facts, Operation::Responses);
             match body {
                 Body::Whole(body) => native::passed(status, &headers, body, &job, &mut entry),
-                Body::Stream(stream) => {
-                    native::passed_stream((status, &headers), stream, job, entry, core.idle_bytes())
+                Body::Stream(upstream) => {
+                    let stay = Stay { place, drains: None };
+                    let open = Open { upstream, entry, keeper: None, stay };
+                    native::passed_stream((status, &headers), open, job, core.idle_bytes())
                 }
             }
         }

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     call::UsageSource,
     catalog::{
-        ApiKey, ManagedBy, Model, ModelProvider, Provider, ProviderKey, ProviderOptions, Timeouts, samples,
+        ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions,
+        Timeouts, samples,
     },
     ledger::{RequestRecord, record::UsageRecord},
 };
@@ -77,6 +78,7 @@ fn api_key() -> ApiKey {
         tags: [("cost".into(), "42".into())].into(),
         models: vec!["gpt-*".into()],
         operations: vec!["chat".into()],
+        on_disconnect: OnDisconnect::Drain,
         expires_at: Some(UnixMicros(9)),
         ..samples::api_key("c1", "caller", "secret")
     }

@@ -55,7 +55,7 @@ const fn only(
 
 /// Every row. `verify` alone is no row: it is not a method.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 34] = [
+pub(super) const ROWS: [Row; 35] = [
     row(Method::GET,    "/providers",                    "ListProviders",       Shape::List),
     row(Method::POST,   "/providers",                    "CreateProvider",      Shape::Create),
     row(Method::GET,    "/providers/{id}",               "GetProvider",         Shape::Get),
@@ -90,4 +90,5 @@ pub(super) const ROWS: [Row; 34] = [
     row(Method::PATCH,  "/health-check/config",          "UpdateHealthCheckConfig", Shape::Update),
     row(Method::GET,    "/breakers",                     "ListBreakers",        Shape::List),
     row(Method::POST,   "/breakers/reset",               "ResetBreakers",       Shape::Do),
+    row(Method::GET,    "/queue",                        "GetQueue",            Shape::Get),
 ];

@@ -53,7 +53,7 @@ pub(crate) struct Gateway {
     pub(crate) database: PathBuf,
     core: EmbeddedCore,
     stop: CancellationToken,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Gateway {
@@ -107,7 +107,7 @@ impl Gateway {
             database: data.path().join("llm_orchestrator.db"),
             core,
             stop,
-            _data: data,
+            data,
         }
     }
 
@@ -186,10 +186,11 @@ impl Gateway {
         self.core.for_thread().channel()
     }
 
-    /// Stops accepting, lets what runs end, stores what is in the journal.
-    pub(crate) async fn stop(self) {
+    /// Stops accepting, lets what runs end, stores what is in the journal. Gives its files.
+    pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.stop.cancel();
         self.core.finish().await;
+        self.data
     }
 }
 

@@ -9,6 +9,7 @@ mod gateway;
 mod stage;
 
 mod admin;
+mod admission;
 mod anthropic;
 mod api_docs;
 mod attempts;

@@ -2,12 +2,13 @@
 
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
-    config::{ProviderRules, Timeouts},
+    config::{Admission, ProviderRules, Timeouts},
     random::Random,
     task,
 };
 use orchestrator_core::{
     admin::secrets::Vault,
+    admission::gate::Gate,
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
     health::{Seen, Settings},
@@ -41,7 +42,7 @@ async fn service(folder: &tempfile::TempDir) -> AdminService {
     drop(task::spawn("prober", prober.run(CancellationToken::new())));
     let settings = Arc::new(SettingsKeeper::new(database, Arc::clone(&board), Settings::default()));
     let desk = HealthDesk { admin: Arc::clone(&admin), board, conditions, prober: desk, settings };
-    AdminService::new(admin, desk, auth)
+    AdminService::new(admin, desk, auth, Gate::new(&Admission::default()))
 }
 
 /// Every provider is well.

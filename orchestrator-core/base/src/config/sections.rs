@@ -31,6 +31,8 @@ pub struct Config {
     pub log: Log,
     /// What a request may weigh.
     pub limits: Limits,
+    /// How many requests at once.
+    pub admission: Admission,
     /// Streams to callers.
     pub stream: Stream,
     /// Default time-outs towards providers.
@@ -241,6 +243,24 @@ impl Default for Limits {
             max_event_bytes: 4 << 20,
             max_answer_bytes: 64 << 20,
         }
+    }
+}
+
+/// Section `admission`: how many requests for models a core works on at once, and what becomes of the others.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admission {
+    /// `MAX_CONCURRENT_SESSIONS`, default 10000: so many at once; more wait.
+    pub max_concurrent_sessions: usize,
+    /// `MAX_QUEUE_LENGTH`, default 1000: so many wait; more are a 503.
+    pub max_queue_length: usize,
+    /// `MAX_QUEUE_WAIT` (seconds), default 30: nobody waits longer.
+    pub max_queue_wait: u64,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self { max_concurrent_sessions: 10_000, max_queue_length: 1_000, max_queue_wait: 30 }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::script::{Act, Asking, Part, Stage};
 use crate::{
+    admission::gate::Gate,
     call::{About, Call, Input, PathFacts},
     catalog::{
         CatalogRows, Model, Provider, samples,
@@ -29,7 +30,7 @@ use crate::{
         Ledger, RequestRecord,
         journal::{self, Journal, Line},
     },
-    orchestrator::{NativeBody, Orchestrator, Shared},
+    orchestrator::{Drains, NativeBody, Orchestrator, Shared},
     origins::LocalOrigins,
 };
 
@@ -146,6 +147,8 @@ impl World {
             limits: config::Limits::default(),
             stream: config::Stream::default(),
             deny_private: false,
+            gate: Gate::new(&config::Admission::default()),
+            drains: Drains::default(),
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
         Self { stage, core, journal, clock, _folder: folder }

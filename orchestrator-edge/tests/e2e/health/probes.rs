@@ -154,6 +154,6 @@ async fn whoever_watches_is_told_of_the_drain_before_the_connection_ends() {
     assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     let stopping = gateway.stop();
     let told = async { watch.message().await.unwrap().unwrap().status() };
-    let (status, ()) = tokio::join!(told, stopping);
+    let (status, _files) = tokio::join!(told, stopping);
     assert_eq!(status, ServingStatus::NotServing);
 }

@@ -354,6 +354,11 @@ fn what_is_shown_says_everything_but_secrets() {
     max_event_bytes = 4194304
     max_answer_bytes = 67108864
 
+    [admission]
+    max_concurrent_sessions = 10000
+    max_queue_length = 1000
+    max_queue_wait = 30
+
     [stream]
     early_head_ms = 10000
     idle_bytes_ms = 15000
