@@ -24,7 +24,7 @@ pub(crate) const CLIENT_KEY: &str = "chaos-client-key-0123456789abcdef";
 /// The largest event of a provider's stream.
 pub(crate) const MAX_EVENT_BYTES: usize = 64 * 1024;
 /// No attempt takes longer.
-pub(crate) const TOTAL_MS: u64 = 900;
+pub(crate) const TOTAL_MS: u64 = 1_500;
 /// Attempts of a request in all: a model's own default.
 pub(crate) const ATTEMPTS: u32 = 3;
 /// The models, one for each way of choosing a provider, named after it.
@@ -222,8 +222,8 @@ fn start(
         ("CIRCUIT_BREAKER_TIMEOUT", "1".to_owned()),
     ]);
     let settings = [
-        ("timeouts.first_token_ms", 300),
-        ("timeouts.idle_ms", 400),
+        ("timeouts.first_token_ms", 500),
+        ("timeouts.idle_ms", 700),
         ("timeouts.total_ms", TOTAL_MS),
         ("limits.max_event_bytes", MAX_EVENT_BYTES as u64),
         ("limits.max_answer_bytes", MAX_EVENT_BYTES as u64),
