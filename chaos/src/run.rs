@@ -23,6 +23,9 @@ use crate::{
     schedule, table,
 };
 
+/// How many failures are spelled out.
+const SHOWN: usize = 20;
+
 /// The providers' process. Dropping it ends it.
 struct Providers {
     child: Child,
@@ -87,6 +90,9 @@ async fn run_here(load: Load) -> Result<bool, AnyError> {
     let books = Books { ended, asks: providers.end()?, rows };
     let findings = accounts::compare(&books);
     process::print(table::render(load, &schedule::draw(load.seed, load.millis()), &books, &findings));
+    for failure in findings.failures.iter().take(SHOWN) {
+        process::complain(&format!("failed: {failure}"));
+    }
     if findings.violations.is_empty() {
         return Ok(true);
     }
