@@ -21,7 +21,7 @@ use self::state::State;
 pub use self::{
     lease::{Barrier, Lease, Refused, Verdict},
     outlook::{Level, Outlook},
-    state::BreakerView,
+    state::{BreakerView, COOL_DOWN},
 };
 use crate::{
     catalog::route::{Target, TargetKey},
@@ -42,6 +42,7 @@ pub struct Conditions(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     rules: ConditionRules,
+    #[expect(dead_code, reason = "the picture of a provider's health is dated by it")]
     clock: Clock,
     random: Random,
     providers: RwLock<HashMap<Arc<str>, Arc<Mutex<State>>>>,
@@ -70,7 +71,7 @@ impl Conditions {
     }
 
     /// The right to ask a target with a key. `repeats`: this request has asked the provider before. `forced`: nobody better is left,
-    /// so the breaker and the cool-down do not bar it; the budget of repetitions does.
+    /// so the breaker and the cool-down do not bar it; the budget of repetitions does, to which whoever disturbs a rest belongs.
     ///
     /// Errors: until when it is barred, and by what.
     pub fn lease(
@@ -82,8 +83,14 @@ impl Conditions {
     ) -> Result<Lease, Refused> {
         let now = Instant::now();
         let state = self.state(&target.provider_id);
-        let probe = lock(&state).enter(target, key, now, repeats, forced)?;
+        let (probe, repeats) = lock(&state).enter(target, key, now, repeats, forced)?;
         Ok(Lease::new(self.clone(), state, target, key, probe, repeats, now))
+    }
+
+    /// By what a target is barred with a key, if it is.
+    pub fn barrier(&self, target: &Target, key: Option<&TargetKey>) -> Option<Refused> {
+        let state = self.known(&target.provider_id)?;
+        lock(&state).barrier(target, key, Instant::now())
     }
 
     /// Every breaker that is not closed, or has seen faults, by provider and model.

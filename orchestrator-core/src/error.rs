@@ -200,6 +200,12 @@ impl Error {
         })
     }
 
+    /// Whether the account behind our key has nothing left to spend: OpenAI says 429, but no wait helps.
+    pub fn account_is_empty(&self) -> bool {
+        let empty = |word: &Option<String>| word.as_deref() == Some("insufficient_quota");
+        self.upstream.as_ref().is_some_and(|upstream| empty(&upstream.kind) || empty(&self.code))
+    }
+
     /// The HTTP status that the caller gets: the provider's own where it is an answer to this request, else the kind's.
     pub fn status(&self) -> u16 {
         match &self.upstream {

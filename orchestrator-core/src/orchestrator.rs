@@ -34,7 +34,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{Ledger, usage},
     origins::Origins,
-    provider::http::HttpClient,
+    provider::http::{HttpClient, Transport},
 };
 
 /// The core, as one request thread sees it. Cheap to clone.
@@ -70,8 +70,14 @@ pub struct Shared {
 impl Orchestrator {
     /// The core for one request thread, with connections to providers of its own. Call it on that thread's runtime.
     pub fn for_thread(shared: Arc<Shared>) -> Self {
+        let http = Arc::new(HttpClient::new(shared.deny_private));
+        Self::over(http, shared)
+    }
+
+    /// The core with another way to the providers.
+    pub fn over(http: Arc<dyn Transport>, shared: Arc<Shared>) -> Self {
         let asker = Asker {
-            http: Arc::new(HttpClient::new(shared.deny_private)),
+            http,
             clock: shared.clock.clone(),
             random: shared.random.clone(),
             conditions: shared.conditions.clone(),
@@ -176,5 +182,7 @@ pub(crate) fn unknown_model(name: &str, near: &[String]) -> Error {
     Error::new(ErrorKind::NotFound, message).with_param("model").with_code("model_not_found")
 }
 
+#[cfg(test)]
+mod scenarios;
 #[cfg(test)]
 mod tests;

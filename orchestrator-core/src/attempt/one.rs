@@ -142,7 +142,7 @@ async fn commit(
         let reader = Reader::new(&prepared);
         let mut stream =
             UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, deadline);
-        hold_until_content(&mut stream, target, prepared.dialect).await?;
+        hold_until_content(&mut stream, asker.max_event_bytes, target, prepared.dialect).await?;
         CommittedAnswer::Stream(stream)
     } else {
         let body = answer.body.collect(asker.max_answer_bytes).await;
@@ -155,9 +155,14 @@ async fn commit(
 }
 
 /// Reads a stream until it says something that is content, or is over. What was read is held in the stream.
-async fn hold_until_content(stream: &mut UpstreamStream, target: &Target, dialect: Dialect) -> Result<()> {
+async fn hold_until_content(
+    stream: &mut UpstreamStream,
+    most: usize,
+    target: &Target,
+    dialect: Dialect,
+) -> Result<()> {
     loop {
-        match stream.hold_next().await {
+        match stream.hold_next(most).await {
             Some(Ok(signals)) => {
                 if signals.commits() {
                     return Ok(());

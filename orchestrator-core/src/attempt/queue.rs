@@ -1,15 +1,16 @@
 //! Who is asked next: the plan's candidates in order, but for those that should not be asked now.
 //!
-//! Whoever is barred is passed over, which is no attempt. When nobody else is left, the least bad of them is asked all the same;
-//! where all of them only want to be left alone for a while, and the caller has that time, it is waited for.
+//! Whoever is barred is passed over, which is no attempt. When all are, and the one that comes back first only wants to be left
+//! alone for a while that the caller has, it is waited for. Else the least bad of them is asked all the same.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
 use super::{Asker, Job};
 use crate::{
     condition::{Barrier, Lease, Refused},
+    error::{Error, ErrorKind},
     routing::Candidate,
 };
 
@@ -21,57 +22,133 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Queue {
     waiting: VecDeque<Candidate>,
     barred: Vec<(Candidate, Refused)>,
-    asked: Vec<std::sync::Arc<str>>,
+    /// The providers that were asked; asking one again is a repetition, which is budgeted.
+    asked: Vec<Arc<str>>,
+    /// How long the caller may be kept waiting for one that rests.
+    patience: Instant,
+}
+
+/// Whom there is to turn to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Others {
+    /// Somebody who can be asked at once.
+    pub(super) free: bool,
+    /// Somebody whose breaker is open, or who can be waited for.
+    pub(super) barred: bool,
 }
 
 impl Queue {
-    pub(super) fn new(candidates: Vec<Candidate>) -> Self {
-        Self { waiting: VecDeque::from(candidates), barred: Vec::new(), asked: Vec::new() }
+    pub(super) fn new(candidates: Vec<Candidate>, job: &Job) -> Self {
+        let patience = job.deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
+        Self { waiting: VecDeque::from(candidates), barred: Vec::new(), asked: Vec::new(), patience }
     }
 
-    /// Whether nobody is left to turn to.
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.barred.is_empty()
+    /// Who could be asked instead of the one that is being asked.
+    pub(super) fn others(&self, asker: &Asker) -> Others {
+        let mut others = Others::default();
+        for candidate in self.waiting.iter().chain(self.barred.iter().map(|(candidate, _)| candidate)) {
+            let mut with_key = Some(candidate.clone());
+            while let Some(candidate) = with_key {
+                match asker.conditions.barrier(candidate.target(), candidate.key()) {
+                    None => others.free = true,
+                    Some(refused) => others.barred |= self.may_come_to(&refused),
+                }
+                with_key = candidate.with_next_key();
+            }
+        }
+        others
     }
 
-    /// This one is asked next.
-    pub(super) fn put_first(&mut self, candidate: Candidate) {
-        self.waiting.push_front(candidate);
+    fn may_come_to(&self, refused: &Refused) -> bool {
+        match refused.barrier {
+            Barrier::BreakerOpen => true,
+            Barrier::CoolingDown => refused.until < self.patience,
+            Barrier::KeyRefused | Barrier::RetryBudget => false,
+        }
     }
 
-    /// The next one that may be asked. `first`: nobody has been asked yet, so that waiting costs no answer that another could give.
-    pub(super) async fn next(&mut self, asker: &Asker, job: &Job, first: bool) -> Option<(Candidate, Lease)> {
+    /// When it is the turn of the next key of a provider that failed with one.
+    pub(super) fn after_failure(&mut self, next_key: Candidate, error: &Error) {
+        if error.rejects_key() || error.account_is_empty() {
+            // No repetition: the provider was not asked too much, but wrongly.
+            self.asked.retain(|id| *id != next_key.target().provider_id);
+            self.waiting.push_front(next_key);
+        } else if error.kind == ErrorKind::RateLimited {
+            // Behind all other providers, for the limit may be the account's.
+            self.waiting.push_back(next_key);
+        }
+    }
+
+    /// The next one that may be asked.
+    pub(super) async fn next(&mut self, asker: &Asker) -> Option<(Candidate, Lease)> {
+        loop {
+            if let Some(free) = self.free(asker) {
+                return Some(free);
+            }
+            let soonest = self.soonest()?;
+            if soonest.barrier != Barrier::CoolingDown || soonest.until >= self.patience {
+                return self.least_bad(asker);
+            }
+            sleep_until(soonest.until).await;
+            self.waiting.extend(self.barred.drain(..).map(|(candidate, _)| candidate));
+        }
+    }
+
+    /// The same one again, if the budget of repetitions allows it and it does not rest.
+    pub(super) async fn again(&mut self, asker: &Asker, candidate: Candidate) -> Option<(Candidate, Lease)> {
+        match self.lease(asker, &candidate, false) {
+            Ok(lease) => Some((candidate, lease)),
+            Err(Refused { barrier: Barrier::RetryBudget, .. }) => self.next(asker).await,
+            Err(Refused { barrier: Barrier::BreakerOpen, .. }) => {
+                let lease = self.lease(asker, &candidate, true).ok()?;
+                Some((candidate, lease))
+            }
+            Err(refused) => {
+                self.barred.push((candidate, refused));
+                self.next(asker).await
+            }
+        }
+    }
+
+    /// Why nobody was asked at all: those who rest have as many guests already as they bear.
+    pub(super) fn refusal(&self, job: &Job) -> Error {
+        let message =
+            format!("every provider of the model `{}` asks to be left alone for a while", job.facts.model);
+        let wait = self.soonest().map(|first| first.until.saturating_duration_since(Instant::now()));
+        Error::new(ErrorKind::RateLimited, message).with_retry_after(wait)
+    }
+
+    fn soonest(&self) -> Option<Refused> {
+        self.barred.iter().map(|(_, refused)| *refused).min_by_key(|refused| refused.until)
+    }
+
+    fn free(&mut self, asker: &Asker) -> Option<(Candidate, Lease)> {
         while let Some(candidate) = self.waiting.pop_front() {
             match self.lease(asker, &candidate, false) {
                 Ok(lease) => return Some((candidate, lease)),
                 Err(refused) if refused.barrier == Barrier::RetryBudget => {}
-                Err(refused) => match candidate.with_next_key() {
-                    Some(next_key) => {
-                        self.barred.push((candidate, refused));
+                Err(refused) => {
+                    if let Some(next_key) = candidate.with_next_key() {
                         self.waiting.push_front(next_key);
                     }
-                    None => self.barred.push((candidate, refused)),
-                },
+                    self.barred.push((candidate, refused));
+                }
             }
         }
-        self.least_bad(asker, job, first).await
+        None
     }
 
-    /// The same one again, if the budget of repetitions allows it.
-    pub(super) fn again(&mut self, asker: &Asker, candidate: Candidate) -> Option<(Candidate, Lease)> {
-        let lease = self.lease(asker, &candidate, true).ok()?;
-        Some((candidate, lease))
-    }
-
-    async fn least_bad(&mut self, asker: &Asker, job: &Job, first: bool) -> Option<(Candidate, Lease)> {
-        let soonest = self.barred.iter().enumerate().min_by_key(|(_, (_, refused))| refused.until);
-        let (place, until) = soonest.map(|(place, (_, refused))| (place, refused.until))?;
-        let all_rest = self.barred.iter().all(|(_, refused)| refused.barrier == Barrier::CoolingDown);
-        let (candidate, _) = self.barred.swap_remove(place);
-        if first && all_rest && until <= patience(job) {
-            sleep_until(until).await;
-        }
-        let lease = self.lease(asker, &candidate, true).ok()?;
+    /// Who has failed is asked before who rests, who rests before who does not take the key; of each the one that comes back first.
+    fn least_bad(&mut self, asker: &Asker) -> Option<(Candidate, Lease)> {
+        let rank = |barrier| match barrier {
+            Barrier::BreakerOpen => 0,
+            Barrier::CoolingDown | Barrier::RetryBudget => 1,
+            Barrier::KeyRefused => 2,
+        };
+        let places = self.barred.iter().enumerate();
+        let (place, _) = places.min_by_key(|(_, (_, refused))| (rank(refused.barrier), refused.until))?;
+        let lease = self.lease(asker, &self.barred[place].0.clone(), true).ok()?;
+        let (candidate, _) = self.barred.remove(place);
         Some((candidate, lease))
     }
 
@@ -84,9 +161,4 @@ impl Queue {
         }
         Ok(lease)
     }
-}
-
-/// How long a caller may be kept waiting.
-fn patience(job: &Job) -> Instant {
-    job.deadline.unwrap_or_else(|| Instant::now() + PATIENCE)
 }

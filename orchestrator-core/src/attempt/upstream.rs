@@ -86,6 +86,8 @@ pub struct UpstreamStream {
     lingering: bool,
     /// The provider has said why it stopped, or that it is done.
     said_end: bool,
+    /// Bytes that have come.
+    received: usize,
     /// The presence at the provider, which a break after the beginning counts against.
     lease: Option<Lease>,
 }
@@ -112,6 +114,7 @@ impl UpstreamStream {
             failed: false,
             lingering: false,
             said_end: false,
+            received: 0,
             lease: None,
         }
     }
@@ -123,13 +126,22 @@ impl UpstreamStream {
 
     /// Reads the next batch and holds it; answers its signals. Before the commit point the first-token time-out rules, not the
     /// one between pieces, so no time-out of this stream's own applies.
-    pub(super) async fn hold_next(&mut self) -> Option<Result<Signals, Error>> {
+    ///
+    /// Errors: the provider has sent `most` bytes and more, and has said nothing yet.
+    pub(super) async fn hold_next(&mut self, most: usize) -> Option<Result<Signals, Error>> {
         let read = std::future::poll_fn(|context| self.poll_read(context)).await?;
-        Some(read.map(|batch| {
+        let signals = read.map(|batch| {
             let signals = batch.signals.clone();
             self.held.push_back(batch);
             signals
-        }))
+        });
+        if self.received > most && signals.as_ref().is_ok_and(|signals| !signals.commits()) {
+            return Some(Err(Error::new(
+                ErrorKind::ProviderFailed,
+                "the provider sent a lot and said nothing",
+            )));
+        }
+        Some(signals)
     }
 
     /// The next batch: what is held first, then what comes. `None` at the connection's end, which need not be the answer's.
@@ -195,6 +207,7 @@ impl UpstreamStream {
             let events = match ready!(self.body.poll_piece(context)) {
                 Some(Ok(piece)) => {
                     self.last_piece = Instant::now();
+                    self.received += piece.len();
                     match self.framer.push(piece) {
                         Ok(Some(events)) => events,
                         Ok(None) => continue,

@@ -58,7 +58,7 @@ pub enum Verdict {
 impl Verdict {
     /// What an error says of the provider that it came from.
     pub fn of(error: &Error) -> Self {
-        if error.rejects_key() {
+        if error.rejects_key() || error.account_is_empty() {
             return Self::KeyRefused;
         }
         match (error.blame(), error.kind) {

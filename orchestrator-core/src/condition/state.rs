@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A cool-down that the provider gave no time for.
-const COOL_DOWN: Duration = Duration::from_secs(1);
+pub const COOL_DOWN: Duration = Duration::from_secs(1);
 /// The longest and the shortest cool-down that is believed.
 const LONGEST_COOL_DOWN: Duration = Duration::from_mins(5);
 const SHORTEST_COOL_DOWN: Duration = Duration::from_millis(100);
@@ -50,16 +50,41 @@ struct SpotState {
 
 #[derive(Debug, Default)]
 struct KeyState {
-    cooling: Option<Instant>,
-    refused: Option<Instant>,
+    cooling: Option<Rest>,
+    refused: Option<Rest>,
+}
+
+/// A time in which a key should not be used.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    since: Instant,
+    until: Instant,
+}
+
+impl Rest {
+    fn begin(now: Instant, wait: Duration) -> Self {
+        Self { since: now, until: now + wait }
+    }
+
+    /// Of two that overlap the longer one holds: many answers come at once, and not all say how long.
+    fn longer(self, other: Option<Self>) -> Self {
+        other.filter(|other| other.until > self.until).unwrap_or(self)
+    }
 }
 
 impl KeyState {
     /// By what the key is barred, and until when.
     fn barred(&self, now: Instant) -> Option<(Barrier, Instant)> {
-        let still = |until: Option<Instant>| until.filter(|until| *until > now);
+        let still = |rest: Option<Rest>| rest.map(|rest| rest.until).filter(|until| *until > now);
         let refused = still(self.refused).map(|until| (Barrier::KeyRefused, until));
         refused.or_else(|| still(self.cooling).map(|until| (Barrier::CoolingDown, until)))
+    }
+
+    /// A request that began at `began` was answered well: what was said before that holds no more.
+    fn good(&mut self, began: Instant) {
+        let newer = |rest: &Rest| rest.since > began;
+        self.cooling = self.cooling.filter(newer);
+        self.refused = self.refused.filter(newer);
     }
 }
 
@@ -125,7 +150,14 @@ impl State {
         key.or_else(|| breaker().map(|until| (Barrier::BreakerOpen, until)))
     }
 
-    /// Lets a request in. The answer is the probe that it holds, if any.
+    /// By what a target is barred with a key, if it is.
+    pub(super) fn barrier(&self, target: &Target, key: Option<&TargetKey>, now: Instant) -> Option<Refused> {
+        let barred = self.barred(&Spot::new(target, key), now);
+        barred.map(|(barrier, until)| Refused { barrier, until })
+    }
+
+    /// Lets a request in. The answer is the probe that it holds, if any, and whether it counts as a repetition: asking who wants to
+    /// be left alone is one.
     pub(super) fn enter(
         &mut self,
         target: &Target,
@@ -133,12 +165,15 @@ impl State {
         now: Instant,
         repeats: bool,
         forced: bool,
-    ) -> Result<Option<Probe>, Refused> {
+    ) -> Result<(Option<Probe>, bool), Refused> {
+        let spot = Spot::new(target, key);
+        let barred = self.barred(&spot, now);
+        let disturbs = barred.is_some_and(|(barrier, _)| barrier == Barrier::CoolingDown);
+        let repeats = repeats || (forced && disturbs);
         if repeats && !retry_budget::may_repeat(self.active, self.repeating) {
             return Err(Refused { barrier: Barrier::RetryBudget, until: now });
         }
-        let spot = Spot::new(target, key);
-        if let Some((barrier, until)) = self.barred(&spot, now).filter(|_| !forced) {
+        if let Some((barrier, until)) = barred.filter(|_| !forced) {
             return Err(Refused { barrier, until });
         }
         let state = self.spot(spot, now);
@@ -150,7 +185,7 @@ impl State {
         state.in_flight += 1;
         self.active += 1;
         self.repeating += u32::from(repeats);
-        Ok(probe)
+        Ok((probe, repeats))
     }
 
     /// A request is over.
@@ -173,7 +208,9 @@ impl State {
     ) {
         match verdict {
             Verdict::Good(waited) => {
-                self.keys.remove(&spot.key_id);
+                if let Some(key) = self.keys.get_mut(&spot.key_id) {
+                    key.good(began);
+                }
                 let state = self.spot(spot.clone(), now);
                 state.latency.saw(now, *waited);
                 state.breaker.good(now, began, probe);
@@ -182,10 +219,12 @@ impl State {
             Verdict::Fault => self.spot(spot.clone(), now).breaker.fault(now, began, unit, &rules.breaker),
             Verdict::Throttled(wait) => {
                 let wait = wait.unwrap_or(COOL_DOWN).clamp(SHORTEST_COOL_DOWN, LONGEST_COOL_DOWN);
-                self.keys.entry(spot.key_id.clone()).or_default().cooling = Some(now + wait);
+                let key = self.keys.entry(spot.key_id.clone()).or_default();
+                key.cooling = Some(Rest::begin(now, wait).longer(key.cooling));
             }
             Verdict::KeyRefused => {
-                self.keys.entry(spot.key_id.clone()).or_default().refused = Some(now + REFUSED_KEY_RESTS);
+                let key = self.keys.entry(spot.key_id.clone()).or_default();
+                key.refused = Some(Rest::begin(now, REFUSED_KEY_RESTS));
             }
             Verdict::Nothing => {}
         }

@@ -14,7 +14,7 @@ use crate::{
     catalog::listed::ModelList,
     provider::{
         self,
-        http::{Ask, HttpClient},
+        http::{Ask, HttpClient, Transport as _},
     },
 };
 

@@ -35,7 +35,7 @@ pub struct BreakerRules {
 
 impl Default for BreakerRules {
     fn default() -> Self {
-        Self { threshold: 5, open: Duration::from_secs(60) }
+        Self { threshold: 5, open: Duration::from_mins(1) }
     }
 }
 

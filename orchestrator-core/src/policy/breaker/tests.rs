@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const RULES: BreakerRules = BreakerRules { threshold: 5, open: Duration::from_secs(60) };
+const RULES: BreakerRules = BreakerRules { threshold: 5, open: Duration::from_mins(1) };
 /// In the middle: no jitter.
 const MIDDLE: f64 = 0.5;
 
@@ -212,7 +212,9 @@ proptest! {
                     breaker.fault(now, began, MIDDLE, &RULES);
                     // Opened: the probes that were out are void.
                     if matches!(breaker.phase(now), Phase::Open(_)) {
-                        out.iter_mut().for_each(|(_, held)| *held = None);
+                        for (_, held) in &mut out {
+                            *held = None;
+                        }
                     }
                 }
                 Step::Release(at) => {
@@ -222,7 +224,9 @@ proptest! {
                 }
             }
             if breaker.phase(now) == Phase::Closed {
-                out.iter_mut().for_each(|(_, held)| *held = None);
+                for (_, held) in &mut out {
+                    *held = None;
+                }
             }
         }
         prop_assert!(!matches!(breaker.enter(now + LONGEST * 2), Passage::Barred(_)), "nothing is barred for ever");
