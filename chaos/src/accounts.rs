@@ -1,6 +1,6 @@
 //! The three books side by side: what callers got, what the providers were asked, what the ledger says. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -8,6 +8,7 @@ use crate::{
     answer,
     caller::{Call, Ended},
     gateway::ATTEMPTS,
+    kind::{self, Kind},
     outcome::Outcome,
     report::Ask,
     schedule::PROVIDERS,
@@ -15,7 +16,7 @@ use crate::{
 
 /// Failures that a run may show to its callers, of all its requests.
 const MAY_FAIL: f64 = 0.001;
-/// Of what a provider is asked, so much may be asked again for the same request (`policy/retry_budget.rs`)…
+/// Of what a provider is asked, so much may be asked again for the same request (`policy/retry_budget.rs`).
 const MAY_REPEAT: f64 = 0.2;
 /// How many violations of each kind are spelled out.
 const SHOWN: usize = 10;
@@ -215,6 +216,10 @@ fn judge_totals(books: &Books, findings: &mut Findings) {
     if findings.ledger_tokens != findings.provider_tokens {
         let sums = format!("{:?}, not {:?}", findings.ledger_tokens, findings.provider_tokens);
         findings.violations.add("sum of tokens other than at the providers", sums);
+    }
+    let met: BTreeSet<Kind> = books.asks.iter().filter_map(|ask| ask.kind).collect();
+    for kind in kind::all().filter(|kind| !met.contains(kind)) {
+        findings.violations.add("kind of fault that no request met", format!("{kind:?}"));
     }
     for (number, provider) in findings.providers.iter().enumerate() {
         if provider.repeats as f64 > provider.asked as f64 * MAY_REPEAT {

@@ -1,5 +1,5 @@
 //! The gateway under test: core and edge as two programs in a folder of their own, with time-outs a hundred times shorter than
-//! their defaults, before three providers of five keys each.
+//! their defaults, before three providers of fourteen keys each.
 
 use std::{
     fs::File,

@@ -114,11 +114,17 @@ pub(crate) const PASSING: [Kind; 30] = [
     Kind::SplitCodePoints,
 ];
 
-/// The kinds that spoil one key for good, in the order of the keys that they spoil. The key after these stays good.
+/// The kinds that spoil one key for good, in the order of the keys that they spoil. The keys after these stay good.
 pub(crate) const OF_KEYS: [Kind; 4] = [Kind::Key401, Kind::Key402, Kind::Key403, Kind::KeyWaitHuge];
 
-/// How many keys each provider has.
-pub(crate) const KEYS: usize = OF_KEYS.len() + 1;
+/// How many keys each provider has. Each has a breaker of its own: with few of them a provider would be left alone through most of
+/// its faults, and they would prove nothing.
+pub(crate) const KEYS: usize = OF_KEYS.len() + 10;
+
+/// Every kind that must be met in a run.
+pub(crate) fn all() -> impl Iterator<Item = Kind> {
+    PASSING.into_iter().chain(OF_KEYS).chain([Kind::DownReset, Kind::DownSilent])
+}
 
 impl Kind {
     /// Whether a caller of the provider gets no answer from it. What is only odd, or only about one key of several, is none.

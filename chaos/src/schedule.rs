@@ -60,7 +60,9 @@ pub(crate) fn draw(seed: u64, length: u64) -> Schedule {
         // Each begins somewhere else, so that none is left out though the time of one may be too short for all of them.
         let third = kinds.len() / PROVIDERS;
         kinds.rotate_left(third);
-        let mut bag = Bag { dice: &dice, left: kinds.clone() };
+        let follows = down.is_some_and(|turn| (turn.guardian + 1) % PROVIDERS == provider);
+        let when_down = if follows { Kind::DownReset } else { Kind::DownSilent };
+        let mut bag = Bag { dice: &dice, left: kinds.clone(), when_down };
         let mut stretches = Vec::new();
         let mut at = 0;
         for turn in turns.iter().filter(|turn| turn.guardian == provider) {
@@ -107,7 +109,7 @@ fn fill(stretches: &mut Vec<Stretch>, mut at: u64, end: u64, down: Option<Turn>,
     let down = down.map(|turn| (turn.from + MARGIN, turn.to)).filter(|(from, to)| at <= *from && *to <= end);
     if let Some((from, to)) = down {
         fill(stretches, at, from, None, bag);
-        stretches.push(Stretch { from, to, kind: bag.next_down() });
+        stretches.push(Stretch { from, to, kind: bag.when_down });
         at = to;
     }
     while end.saturating_sub(at) >= STRETCH.0 {
@@ -122,6 +124,8 @@ fn fill(stretches: &mut Vec<Stretch>, mut at: u64, end: u64, down: Option<Turn>,
 struct Bag<'a> {
     dice: &'a Random,
     left: Vec<Kind>,
+    /// What it does in the ten seconds in which it is down.
+    when_down: Kind,
 }
 
 impl Bag<'_> {
@@ -131,10 +135,6 @@ impl Bag<'_> {
             shuffle(self.dice, &mut self.left);
         }
         self.left.pop().unwrap_or(Kind::Status500)
-    }
-
-    fn next_down(&self) -> Kind {
-        if self.dice.unit() < 0.5 { Kind::DownReset } else { Kind::DownSilent }
     }
 }
 
@@ -157,6 +157,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::kind;
 
     const MINUTE: u64 = 60_000;
 
@@ -182,8 +183,8 @@ mod tests {
                 assert!(stretches.is_sorted_by(|a, b| a.to <= b.from), "seed {seed}");
             }
             let drawn: BTreeSet<Kind> = schedule.iter().flatten().map(|stretch| stretch.kind).collect();
-            for kind in PASSING.iter().chain(&OF_KEYS) {
-                assert!(drawn.contains(kind), "seed {seed}: nobody draws {kind:?}");
+            for kind in kind::all() {
+                assert!(drawn.contains(&kind), "seed {seed}: nobody draws {kind:?}");
             }
             let is_down = |stretch: &&Stretch| stretch.to - stretch.from == DOWN;
             let down: Vec<&Stretch> = schedule.iter().flatten().filter(is_down).collect();
