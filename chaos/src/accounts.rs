@@ -53,6 +53,8 @@ pub(crate) struct Findings {
     pub(crate) ledger_tokens: (u64, u64),
     /// The same as the providers counted them.
     pub(crate) provider_tokens: (u64, u64),
+    /// Kinds of faults that no request met.
+    pub(crate) unmet: Vec<Kind>,
     /// The calls that failed; a few may.
     pub(crate) failures: Vec<String>,
     /// What must not be.
@@ -218,8 +220,10 @@ fn judge_totals(books: &Books, findings: &mut Findings) {
         findings.violations.add("sum of tokens other than at the providers", sums);
     }
     let met: BTreeSet<Kind> = books.asks.iter().filter_map(|ask| ask.kind).collect();
-    for kind in kind::all().filter(|kind| !met.contains(kind)) {
-        findings.violations.add("kind of fault that no request met", format!("{kind:?}"));
+    let rows: BTreeSet<&str> = met.iter().map(|kind| kind.row()).collect();
+    findings.unmet = kind::all().filter(|kind| !met.contains(kind)).collect();
+    for row in kind::all().map(Kind::row).collect::<BTreeSet<_>>().difference(&rows) {
+        findings.violations.add("row of the table of faults that no request met", (*row).to_owned());
     }
     for (number, provider) in findings.providers.iter().enumerate() {
         if provider.repeats as f64 > provider.asked as f64 * MAY_REPEAT {
@@ -260,4 +264,66 @@ fn in_short(row: &Value) -> String {
         "usage_source",
     ];
     columns.map(|column| format!("{column} {}", row[column])).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// One answer that all three books agree on.
+    fn books() -> Books {
+        let call = Call { number: 0 };
+        let ended =
+            Ended { call, at_ms: 0, took: Duration::ZERO, outcome: Outcome::Complete(answer::text(9)) };
+        let ask = Ask {
+            request_id: call.request_id(),
+            provider: 0,
+            key: 0,
+            at_ms: 0,
+            kind: None,
+            answer: 9,
+            whole: true,
+            prompt: 3,
+            completion: 4,
+        };
+        let row = json!({
+            "request_id": call.request_id(), "outcome": "ok", "status": 200, "attempts": 1, "usage_source": "provider",
+            "prompt_tokens": 3, "completion_tokens": 4,
+        });
+        Books { ended: vec![ended], asks: vec![ask], rows: vec![row] }
+    }
+
+    /// What is wrong with these books, but for rows of the table of faults: nothing is faulty here.
+    fn wrong(change: impl FnOnce(&mut Books)) -> Vec<&'static str> {
+        let mut books = books();
+        change(&mut books);
+        let violations = compare(&books).violations.0;
+        violations.into_keys().filter(|what| !what.starts_with("row of the table")).collect()
+    }
+
+    #[test]
+    fn books_that_agree_are_in_order_and_each_difference_is_found() {
+        assert_eq!(wrong(|_| ()), Vec::<&str>::new());
+        let once = "request not in the ledger exactly once";
+        assert_eq!(wrong(|books| books.rows.clear()), [once]);
+        assert_eq!(wrong(|books| books.rows.push(books.rows[0].clone())), [once]);
+        let tokens =
+            ["answer recorded otherwise than it was given", "sum of tokens other than at the providers"];
+        assert_eq!(wrong(|books| books.rows[0]["prompt_tokens"] = json!(2)), tokens);
+        assert_eq!(wrong(|books| books.asks[0].answer = 8), ["answer that no provider gave"]);
+        let repeated =
+            ["attempts in the ledger other than at the providers", "provider asked again beyond its budget"];
+        assert_eq!(wrong(|books| books.asks.push(books.asks[0].clone())), repeated);
+        let failed = |books: &mut Books| books.ended[0].outcome = Outcome::Failed(String::new());
+        assert_eq!(
+            wrong(failed),
+            ["failure that the ledger takes for a success", "share of failures above the limit"]
+        );
+        let cut = |books: &mut Books| books.ended[0].outcome = Outcome::Cut(String::new());
+        assert_eq!(wrong(cut), ["cut stream that the ledger takes for a whole one"]);
+    }
 }

@@ -1,4 +1,4 @@
-//! The gateway under test: core and edge as two programs in a folder of their own, with time-outs a hundred times shorter than
+//! The gateway under test: core and edge as two programs in a folder of their own, with time-outs some hundred times shorter than
 //! their defaults, before three providers of fourteen keys each.
 
 use std::{

@@ -121,7 +121,7 @@ pub(crate) const OF_KEYS: [Kind; 4] = [Kind::Key401, Kind::Key402, Kind::Key403,
 /// its faults, and they would prove nothing.
 pub(crate) const KEYS: usize = OF_KEYS.len() + 10;
 
-/// Every kind that must be met in a run.
+/// Every kind.
 pub(crate) fn all() -> impl Iterator<Item = Kind> {
     PASSING.into_iter().chain(OF_KEYS).chain([Kind::DownReset, Kind::DownSilent])
 }
@@ -130,5 +130,31 @@ impl Kind {
     /// Whether a caller of the provider gets no answer from it. What is only odd, or only about one key of several, is none.
     pub(crate) fn is_fault(self) -> bool {
         !matches!(self, Self::CrOnly | Self::Bom | Self::SplitCodePoints) && !OF_KEYS.contains(&self)
+    }
+
+    /// The row of the table of faults that it belongs to. Of each some kind must be met in a run; which of them is up to the
+    /// breakers, that keep requests from most of what is drawn.
+    pub(crate) fn row(self) -> &'static str {
+        match self {
+            Self::Status500 | Self::Status502 | Self::Status503 | Self::Status529 => "5xx",
+            Self::WaitSeconds | Self::WaitDate | Self::WaitNegative => "429",
+            Self::KeyWaitHuge => "429 for a billion seconds",
+            Self::ResetBeforeHead
+            | Self::ResetAfterHead
+            | Self::ResetBeforeContent
+            | Self::ResetAfterContent => "reset",
+            Self::FinBeforeContent | Self::FinAfterContent => "end without the last chunk",
+            Self::WrongLength | Self::BadChunk => "wrong length",
+            Self::SilentBeforeHead | Self::SilentAfterHead | Self::StallAfterContent | Self::Drip => {
+                "silence"
+            }
+            Self::Malformed | Self::Html200 => "malformed",
+            Self::TooLarge | Self::GzipBomb => "too large",
+            Self::CrOnly | Self::Bom | Self::SplitCodePoints => "odd and right",
+            Self::ErrorUnder200 | Self::ErrorBeforeContent | Self::ErrorAfterContent => "error under a 200",
+            Self::NotFound => "404",
+            Self::Key401 | Self::Key402 | Self::Key403 => "refused key",
+            Self::DownReset | Self::DownSilent => "down",
+        }
     }
 }

@@ -44,7 +44,7 @@ enum Command {
 #[derive(Args, Clone, Copy, Debug)]
 struct Load {
     /// Draws all faults.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 8)]
     seed: u64,
     /// For so many seconds.
     #[arg(long, default_value_t = 60)]

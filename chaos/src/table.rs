@@ -73,5 +73,8 @@ pub(crate) fn render(load: Load, schedule: &Schedule, books: &Books, findings: &
             .map(|of| of.kinds.get(kind).copied().unwrap_or_default().to_string());
         let _ = writeln!(out, "| {kind} | {} |", counts.join(" | "));
     }
+    if !findings.unmet.is_empty() {
+        let _ = writeln!(out, "\ndrawn, and met by no request: {:?}", findings.unmet);
+    }
     out
 }
