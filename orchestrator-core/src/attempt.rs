@@ -86,7 +86,7 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
         let standing = Standing {
             attempts: entry.attempts(),
             max_attempts,
-            candidates_left: others.free,
+            candidates_left: others.free || others.untried,
             barred_left: others.barred,
             retries_here,
             max_retries_here: if repeatable(&error) { current.target().max_retries } else { 0 },
@@ -97,6 +97,10 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
         next = match retry::next(standing, asker.random.unit()) {
             Next::Candidate => {
                 let found = queue.next(asker).await;
+                // Whoever is tried past an open breaker may be down still: then this one is the better choice, once more.
+                if others.untried && !others.free && standing.retries_here < standing.max_retries_here {
+                    queue.put_back(current.clone());
+                }
                 let same = found.as_ref().is_some_and(|(next, _)| same_provider(next, &current));
                 retries_here = if same { retries_here } else { 0 };
                 found

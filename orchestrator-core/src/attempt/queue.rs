@@ -33,6 +33,8 @@ pub(super) struct Queue {
 pub(super) struct Others {
     /// Somebody who can be asked at once.
     pub(super) free: bool,
+    /// Somebody whose breaker is open, and whom this request has not asked: it may be well again, and nobody has found out.
+    pub(super) untried: bool,
     /// Somebody whose breaker is open, or who can be waited for.
     pub(super) barred: bool,
 }
@@ -51,7 +53,11 @@ impl Queue {
             while let Some(candidate) = with_key {
                 match asker.conditions.barrier(candidate.target(), candidate.key()) {
                     None => others.free = true,
-                    Some(refused) => others.barred |= self.may_come_to(&refused),
+                    Some(refused) => {
+                        others.barred |= self.may_come_to(&refused);
+                        others.untried |=
+                            refused.barrier == Barrier::BreakerOpen && !self.was_asked(&candidate);
+                    }
                 }
                 with_key = candidate.with_next_key();
             }
@@ -77,6 +83,11 @@ impl Queue {
             // Behind all other providers, for the limit may be the account's.
             self.waiting.push_back(next_key);
         }
+    }
+
+    /// This one has failed, and may be asked once more behind all others.
+    pub(super) fn put_back(&mut self, candidate: Candidate) {
+        self.waiting.push_back(candidate);
     }
 
     /// The next one that may be asked.
@@ -138,23 +149,35 @@ impl Queue {
         None
     }
 
-    /// Who has failed is asked before who rests, who rests before who does not take the key; of each the one that comes back first.
+    /// Who has failed is asked before who rests, who rests before who does not take the key; of each those first whom this request
+    /// has not asked, and then the one that comes back first. Whom too many ask again is passed over.
     fn least_bad(&mut self, asker: &Asker) -> Option<(Candidate, Lease)> {
         let rank = |barrier| match barrier {
             Barrier::BreakerOpen => 0,
             Barrier::CoolingDown | Barrier::RetryBudget => 1,
             Barrier::KeyRefused => 2,
         };
-        let places = self.barred.iter().enumerate();
-        let (place, _) = places.min_by_key(|(_, (_, refused))| (rank(refused.barrier), refused.until))?;
-        let lease = self.lease(asker, &self.barred[place].0.clone(), true).ok()?;
-        let (candidate, _) = self.barred.remove(place);
-        Some((candidate, lease))
+        let mut places: Vec<usize> = (0..self.barred.len()).collect();
+        places.sort_by_key(|place| {
+            let (candidate, refused) = &self.barred[*place];
+            (rank(refused.barrier), self.was_asked(candidate), refused.until)
+        });
+        for place in places {
+            if let Ok(lease) = self.lease(asker, &self.barred[place].0.clone(), true) {
+                let (candidate, _) = self.barred.remove(place);
+                return Some((candidate, lease));
+            }
+        }
+        None
+    }
+
+    fn was_asked(&self, candidate: &Candidate) -> bool {
+        self.asked.contains(&candidate.target().provider_id)
     }
 
     fn lease(&mut self, asker: &Asker, candidate: &Candidate, forced: bool) -> Result<Lease, Refused> {
         let target = candidate.target();
-        let repeats = self.asked.contains(&target.provider_id);
+        let repeats = self.was_asked(candidate);
         let lease = asker.conditions.lease(target, candidate.key(), repeats, forced)?;
         if !repeats {
             self.asked.push(target.provider_id.clone());

@@ -20,7 +20,7 @@ pub struct Standing {
     pub attempts: u32,
     /// Attempts allowed in all.
     pub max_attempts: u32,
-    /// Another candidate is left that can be asked at once.
+    /// Another candidate is left that can be asked at once, or that this request has not asked though its breaker is open.
     pub candidates_left: bool,
     /// One is left that should not be asked now: its breaker is open, or it rests.
     pub barred_left: bool,

@@ -64,7 +64,7 @@ async fn when_every_breaker_is_open_the_one_that_closes_first_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_can_be_asked_again_is_preferred_to_one_whose_breaker_is_open() {
+async fn a_provider_that_fails_once_is_asked_again_after_one_whose_breaker_is_open_turned_out_to_be_down() {
     let acts = std::iter::repeat_n(says("hello"), 5).chain([status(500), says("hello")]);
     let world = World::of([once("a", [status(500)]), provider("b", acts)]);
     for _ in 0..5 {
@@ -73,7 +73,7 @@ async fn a_provider_that_can_be_asked_again_is_preferred_to_one_whose_breaker_is
     let before = world.asked().len();
     let seen = world.ask(whole()).await;
     let asked: Vec<String> = world.asked()[before..].iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!((seen.status, asked), (200, vec!["b".to_owned(), "b".to_owned()]));
+    assert_eq!((seen.status, asked), (200, ["b", "a", "b"].map(str::to_owned).to_vec()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,4 +86,18 @@ async fn limits_and_refused_requests_open_no_breaker() {
     }
     assert_eq!(times(&world, "a"), 31);
     assert_eq!(world.asked().last(), at(&[("a", 3000)]).first());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_a_request_has_not_asked_comes_before_who_just_failed_it_though_the_breaker_is_open() {
+    let recovers = std::iter::repeat_n(status(500), 5).chain([says("back")]);
+    let breaks_down = std::iter::repeat_n(says("other"), 5).chain([status(500)]);
+    let world = World::of([provider("a", recovers), provider("b", breaks_down)]);
+    for _ in 0..5 {
+        assert!(world.ask(whole()).await.text().contains("other"));
+    }
+    let before = world.asked().len();
+    assert!(world.ask(whole()).await.text().contains("back"));
+    let asked: Vec<String> = world.asked()[before..].iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(asked, ["b", "a"]);
 }
