@@ -58,7 +58,7 @@ struct Answered {
 enum Body {
     Whole(Bytes),
     /// The events of a response, said again or as they are made.
-    Stream(UpstreamStream),
+    Stream(Box<UpstreamStream>),
 }
 
 /// Does what is asked with a stored response.
@@ -93,7 +93,7 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
                 Body::Whole(body) => native::passed(status, &headers, body, &job, &mut entry),
                 Body::Stream(upstream) => {
                     let stay = Stay { place, drains: None };
-                    let open = Open { upstream, entry, keeper: None, stay };
+                    let open = Open { upstream: *upstream, entry, keeper: None, stay };
                     native::passed_stream((status, &headers), open, job, core.idle_bytes())
                 }
             }
@@ -224,7 +224,8 @@ async fn send(core: &Orchestrator, ask: Ask, target: &Target, ends: Instant) -> 
         let reader = Reader::Tap(DIALECT.wire().tap(false));
         let stream =
             UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, ends);
-        return Ok(Answered { status: answer.status, headers: answer.headers, body: Body::Stream(stream) });
+        let body = Body::Stream(Box::new(stream));
+        return Ok(Answered { status: answer.status, headers: answer.headers, body });
     }
     let body =
         answer.body.collect(asker.max_answer_bytes).await.map_err(|failure| failed(failure.to_string()))?;
