@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use orchestrator_base::process;
+use orchestrator_base::{process, signals::Shutdown};
 use orchestrator_testkit::sqlite;
 use tokio::{
     task::JoinSet,
@@ -76,7 +76,17 @@ impl Drop for Providers {
 
 /// Runs, prints, and says whether all was as it should be.
 pub(crate) fn run(load: Load) -> Result<bool, AnyError> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run_here(load))
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(until_stopped(load))
+}
+
+/// A signal ends the run, and with it the processes that it started.
+async fn until_stopped(load: Load) -> Result<bool, AnyError> {
+    let shutdown = Shutdown::new();
+    shutdown.watch_signals()?;
+    tokio::select! {
+        done = Box::pin(run_here(load)) => done,
+        () = shutdown.drain().cancelled() => Err("stopped before the end".into()),
+    }
 }
 
 async fn run_here(load: Load) -> Result<bool, AnyError> {
