@@ -25,8 +25,6 @@ pub use self::{
 
 /// Faults in a row from which on a provider is degraded.
 const DEGRADED_AFTER: u32 = 2;
-/// After how long without a fault a degraded provider is tried like any other.
-const DEGRADED_FOR: Duration = Duration::from_mins(5);
 const HOUR: Duration = Duration::from_hours(1);
 
 /// How a provider is.
@@ -162,17 +160,18 @@ impl Picture {
         }
     }
 
-    /// How good the provider is to be asked: its status, until that is so old that nobody else may have found out better.
-    ///
-    /// Those that are not well get little traffic or none, and where nothing is probed only traffic can show that they are again.
+    /// How good the provider is to be asked: its status, with three differences. Two faults in a row are shown and turn no traffic
+    /// away: at a few in a hundred they come all the time. An unhealthy one is tried again when nobody may have found out better.
+    /// And where nothing is probed this says nothing at all, for only traffic could show that it is well again: breakers see to it.
     pub fn fitness(&self, now: UnixMicros, settings: &Settings) -> Status {
-        let status = self.status(now, settings);
-        let again = match status {
-            Status::Unknown | Status::Healthy => None,
-            Status::Degraded => self.facts.last_error.map(|at| at.plus(DEGRADED_FOR)),
-            Status::Unhealthy => self.next_retry_at(now, settings),
-        };
-        if again.is_some_and(|again| again <= now) { Status::Healthy } else { status }
+        match self.status(now, settings) {
+            _ if !settings.enabled => Status::Unknown,
+            Status::Degraded if !self.recent.is_poor(now) => Status::Healthy,
+            Status::Unhealthy if self.next_retry_at(now, settings).is_some_and(|again| again <= now) => {
+                Status::Healthy
+            }
+            status => status,
+        }
     }
 
     /// From when on an unhealthy provider may have live traffic without being probed first; `None` of one that is not.

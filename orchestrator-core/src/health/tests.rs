@@ -32,6 +32,11 @@ fn status(outcomes: &[Seen]) -> &'static str {
     picture(outcomes).status(after(outcomes.len() as u64), &Settings::default()).name()
 }
 
+/// So many answers, of which so many are faults, never two in a row.
+fn mixed(faults: usize, all: usize) -> Vec<Seen> {
+    (0..all).map(|number| if number % 4 == 1 && number / 4 < faults { fault() } else { good() }).collect()
+}
+
 #[test]
 fn faults_in_a_row_degrade_then_condemn_and_one_success_restores() {
     assert_eq!(status(&[]), "unknown");
@@ -48,9 +53,6 @@ fn faults_in_a_row_degrade_then_condemn_and_one_success_restores() {
 #[test]
 fn nine_of_ten_are_asked_of_at_least_twenty_answers_in_five_minutes() {
     // No two faults stand in a row.
-    let mixed = |faults: usize, all: usize| -> Vec<Seen> {
-        (0..all).map(|number| if number % 4 == 1 && number / 4 < faults { fault() } else { good() }).collect()
-    };
     assert_eq!(status(&mixed(4, 19)), "healthy", "too few to tell");
     assert_eq!(status(&mixed(2, 20)), "healthy", "nine of ten");
     assert_eq!(status(&mixed(3, 20)), "degraded");
@@ -70,13 +72,17 @@ fn a_setting_holds_for_what_was_seen_before_it_changed() {
 #[test]
 fn who_is_not_well_may_be_tried_again_in_time_and_another_fault_begins_it_anew() {
     let fitness = |picture: &Picture, at: u64| picture.fitness(after(at), &Settings::default());
-    let degraded = picture(&vec![fault(); 2]);
-    assert_eq!((fitness(&degraded, 300), fitness(&degraded, 301)), (Status::Degraded, Status::Healthy));
+    let twice = picture(&vec![fault(); 2]);
+    assert_eq!(fitness(&twice, 2), Status::Healthy, "two faults turn no traffic away");
+    let poor = picture(&mixed(3, 20));
+    assert_eq!((fitness(&poor, 20), fitness(&poor, 330)), (Status::Degraded, Status::Healthy));
     let mut sick = picture(&vec![fault(); 5]);
     assert_eq!((fitness(&sick, 3603), fitness(&sick, 3604)), (Status::Unhealthy, Status::Healthy));
     assert_eq!(sick.status(after(3604), &Settings::default()), Status::Unhealthy, "and is shown as it is");
     sick.saw(after(3604), &fault());
     assert_eq!(fitness(&sick, 3605), Status::Unhealthy);
+    let unprobed = Settings { enabled: false, ..Settings::default() };
+    assert_eq!(sick.fitness(after(3605), &unprobed), Status::Unknown, "breakers see to it");
 }
 
 #[test]

@@ -26,6 +26,7 @@ use crate::{
     },
     condition::{ConditionRules, Conditions},
     dialect::Dialect,
+    health::Settings,
     ledger::{
         Ledger, RequestRecord,
         journal::{self, Journal, Line},
@@ -137,11 +138,14 @@ impl World {
         let unseal = |key: &crate::catalog::ProviderKey| Ok(key.sealed.clone().into());
         catalog.swap(Snapshot::build(rows, &unseal, &config::Timeouts::default()));
         let stage = Arc::new(Stage::new(parts));
+        let conditions = Conditions::new(ConditionRules::default(), clock.clone(), random.clone());
+        // Nobody probes here.
+        conditions.health().set_settings(Settings { enabled: false, ..Settings::default() });
         let shared = Arc::new(Shared {
             catalog,
             ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
             origins: Arc::new(LocalOrigins::default()),
-            conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
+            conditions,
             clock: clock.clone(),
             random,
             limits: config::Limits::default(),
