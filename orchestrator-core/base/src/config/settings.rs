@@ -134,7 +134,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("timeouts.first_token_ms", TIME),
     other("timeouts.idle_ms", TIME),
     other("timeouts.total_ms", TIME),
-    known("breaker.threshold", "CIRCUIT_BREAKER_THRESHOLD", Shape::Number(1, 10_000)),
+    known("breaker.threshold", "CIRCUIT_BREAKER_THRESHOLD", Shape::Number(1, 1_000_000_000)),
     known("breaker.timeout", "CIRCUIT_BREAKER_TIMEOUT", Shape::Number(1, 300)),
     known("health_check.enabled", "HEALTH_CHECK_ENABLED", Shape::Switch),
     known("health_check.interval", "HEALTH_CHECK_INTERVAL", Shape::Number(1, 86_400)),

@@ -117,20 +117,24 @@ async fn a_provider_may_be_asked_for_its_list_instead_and_every_key_is_tried() {
 
 #[tokio::test]
 async fn a_sick_provider_is_asked_last_and_what_is_known_outlives_the_process() {
-    let stage = Stage::of_two(Channel::Embedded, |_| {}, json!({"max_retries": 0})).await;
+    let unprobed = json!({"max_retries": 0, "options": {"probe": "off"}});
+    let stage = Stage::of_two(Channel::Embedded, |_| {}, unprobed).await;
+    let strict =
+        json!({"enabled": true, "interval_minutes": 5, "max_error_count": 2, "retry_after_hours": 1});
+    assert_eq!(put_config(&stage, &strict).await.status, 200);
     stage.second_answers(whole("second"));
     stage.first_answers(Scripted::error(500));
     for _ in 0..2 {
         assert_eq!(stage.ask(false).await.answer.header("x-orchestrator-provider"), "second");
     }
-    assert_eq!((stage.asked(), first(&stage).await["status"].clone()), ((2, 2), json!("degraded")));
+    assert_eq!((stage.asked(), first(&stage).await["status"].clone()), ((2, 2), json!("unhealthy")));
     assert_eq!(stage.ask(false).await.answer.header("x-orchestrator-attempts"), "1");
     assert_eq!(stage.asked(), (2, 3), "the healthy one comes first now");
 
     let copy = tempfile::tempdir().unwrap();
     let folder = copy.path().to_owned();
     let written = async || {
-        let query = "SELECT status FROM provider_health WHERE status = 'degraded'";
+        let query = "SELECT status FROM provider_health WHERE status = 'unhealthy'";
         !orchestrator_testkit::sqlite::rows(&stage.gateway.database, query).await.is_empty()
     };
     while !written().await {
@@ -139,7 +143,7 @@ async fn a_sick_provider_is_asked_last_and_what_is_known_outlives_the_process() 
     stage.gateway.copy_files(&folder);
     let next = Gateway::start_on(Channel::Embedded, copy, |_| {}).await;
     let health = next.admin.get("/admin/health/first").await.json();
-    assert_eq!((&health["status"], &health["error_count"]), (&json!("degraded"), &json!(2)));
+    assert_eq!((&health["status"], &health["error_count"]), (&json!("unhealthy"), &json!(2)));
     next.stop().await;
     stage.gateway.stop().await;
 }
