@@ -35,7 +35,7 @@ pub enum Status {
     Unknown,
     /// It answers.
     Healthy,
-    /// It failed twice in a row, or answers fewer than nine of ten.
+    /// It failed twice in a row, has never answered well, or answers fewer than nine of ten.
     Degraded,
     /// It has failed too often in a row, or takes none of our keys.
     Unhealthy,
@@ -153,7 +153,10 @@ impl Picture {
             Status::Unknown
         } else if self.facts.refused || self.facts.error_count >= settings.max_error_count {
             Status::Unhealthy
-        } else if self.facts.error_count >= DEGRADED_AFTER || self.recent.is_poor(now) {
+        } else if self.facts.error_count >= DEGRADED_AFTER
+            || (self.facts.error_count > 0 && self.facts.last_success.is_none())
+            || self.recent.is_poor(now)
+        {
             Status::Degraded
         } else {
             Status::Healthy

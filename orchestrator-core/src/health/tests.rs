@@ -89,7 +89,7 @@ fn who_is_not_well_may_be_tried_again_in_time_and_another_fault_begins_it_anew()
 fn a_probe_whose_keys_are_all_refused_condemns_at_once_and_a_request_does_not() {
     let refused = Seen { status: 401, ..fault() };
     assert_eq!(status(&[refused.clone().by_probe()]), "unhealthy");
-    assert_eq!(status(std::slice::from_ref(&refused)), "healthy");
+    assert_eq!(status(std::slice::from_ref(&refused)), "degraded");
     assert_eq!(status(&[refused.by_probe(), good()]), "healthy");
 }
 
