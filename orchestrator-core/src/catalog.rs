@@ -42,6 +42,8 @@ pub struct Provider {
     pub timeout: Option<u32>,
     /// In milliseconds.
     pub timeouts: Timeouts,
+    /// Requests a minute that a core asks it at most, 1 to 1000000; `None`: as many as come.
+    pub rate_limit: Option<u32>,
     /// Added to every request to it.
     pub headers: BTreeMap<String, String>,
     /// What only some have.

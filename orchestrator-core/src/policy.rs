@@ -3,6 +3,7 @@
 pub mod address;
 pub mod breaker;
 pub mod ewma;
+pub mod gcra;
 pub mod glob;
 pub mod queue;
 pub mod retry;

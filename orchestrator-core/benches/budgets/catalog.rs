@@ -58,6 +58,7 @@ fn provider(name: &str) -> Provider {
         enabled: true,
         priority: defaults::PRIORITY,
         weight: defaults::WEIGHT,
+        rate_limit: None,
         max_retries: defaults::MAX_RETRIES,
         timeout: None,
         timeouts: Timeouts::default(),

@@ -309,6 +309,7 @@ async fn a_providers_fields_are_checked_by_name() {
         (ProviderChange { weight: Some(0), ..none() }, "weight"),
         (ProviderChange { max_retries: Some(11), ..none() }, "max_retries"),
         (ProviderChange { timeout: Some(Some(0)), ..none() }, "timeout"),
+        (ProviderChange { rate_limit: Some(Some(0)), ..none() }, "rate_limit"),
         (timeouts(Timeouts { idle_ms: Some(0), ..Timeouts::default() }), "timeouts.idle_ms"),
         (timeouts(Timeouts { total_ms: Some(u64::MAX), ..Timeouts::default() }), "timeouts.total_ms"),
         (headers("Host", "x"), "headers"),

@@ -29,6 +29,9 @@ pub(super) fn provider(provider: &mut Provider, rules: &ProviderRules) -> Result
     in_range("priority", provider.priority, 0, 1000)?;
     in_range("weight", provider.weight, 1, 10_000)?;
     in_range("max_retries", provider.max_retries, 0, 10)?;
+    if let Some(limit) = provider.rate_limit {
+        in_range("rate_limit", limit, 1, 1_000_000)?;
+    }
     timeout(provider.timeout)?;
     timeouts(&provider.timeouts)?;
     headers::check(&provider.headers)

@@ -68,7 +68,7 @@ impl Queue {
     fn may_come_to(&self, refused: &Refused) -> bool {
         match refused.barrier {
             Barrier::BreakerOpen => true,
-            Barrier::CoolingDown => refused.until < self.patience,
+            Barrier::CoolingDown | Barrier::RateLimit => refused.until < self.patience,
             Barrier::KeyRefused | Barrier::RetryBudget => false,
         }
     }
@@ -97,7 +97,8 @@ impl Queue {
                 return Some(free);
             }
             let soonest = self.soonest()?;
-            if soonest.barrier != Barrier::CoolingDown || soonest.until >= self.patience {
+            let rests = matches!(soonest.barrier, Barrier::CoolingDown | Barrier::RateLimit);
+            if !rests || soonest.until >= self.patience {
                 return self.least_bad(asker);
             }
             sleep_until(soonest.until).await;
@@ -124,7 +125,7 @@ impl Queue {
     /// Why nobody was asked at all: those who rest have as many guests already as they bear.
     pub(super) fn refusal(&self, job: &Job) -> Error {
         let message =
-            format!("every provider of the model `{}` asks to be left alone for a while", job.facts.model);
+            format!("every provider of the model `{}` is to be left alone for a while", job.facts.model);
         let wait = self.soonest().map(|first| first.until.saturating_duration_since(Instant::now()));
         Error::new(ErrorKind::RateLimited, message).with_retry_after(wait)
     }
@@ -154,7 +155,7 @@ impl Queue {
     fn least_bad(&mut self, asker: &Asker) -> Option<(Candidate, Lease)> {
         let rank = |barrier| match barrier {
             Barrier::BreakerOpen => 0,
-            Barrier::CoolingDown | Barrier::RetryBudget => 1,
+            Barrier::CoolingDown | Barrier::RateLimit | Barrier::RetryBudget => 1,
             Barrier::KeyRefused => 2,
         };
         let mut places: Vec<usize> = (0..self.barred.len()).collect();

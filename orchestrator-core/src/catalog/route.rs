@@ -52,6 +52,8 @@ pub struct Target {
     pub timeouts: TargetTimeouts,
     /// How often it may be asked again for one request when there is no other.
     pub max_retries: u32,
+    /// Requests a minute that it is asked at most; `None`: as many as come.
+    pub rate_limit: Option<u32>,
     /// Added to every request.
     pub headers: Arc<HeaderMap>,
     /// Top-level fields that every request carries: name and JSON text.

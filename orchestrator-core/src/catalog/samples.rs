@@ -20,6 +20,7 @@ pub(crate) fn provider(id: &str, name: &str) -> Provider {
         max_retries: 3,
         timeout: None,
         timeouts: Timeouts::default(),
+        rate_limit: None,
         headers: [].into(),
         options: ProviderOptions::default(),
         managed_by: ManagedBy::Admin,

@@ -27,6 +27,8 @@ pub enum Barrier {
     BreakerOpen,
     /// It said that we ask too much.
     CoolingDown,
+    /// It has been asked as often within the minute as its operator allows. Nothing is forced past that.
+    RateLimit,
     /// It does not take the key.
     KeyRefused,
     /// Too many repeat already.

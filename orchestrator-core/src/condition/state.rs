@@ -14,6 +14,7 @@ use crate::{
     policy::{
         breaker::{Breaker, Passage, Phase, Probe},
         ewma::Ewma,
+        gcra::Gcra,
         retry_budget,
     },
 };
@@ -118,6 +119,8 @@ pub(super) struct State {
     keys: HashMap<String, KeyState>,
     active: u32,
     repeating: u32,
+    /// Against the limit that the operator has set.
+    rate: Gcra,
 }
 
 impl State {
@@ -128,7 +131,7 @@ impl State {
         };
         let barred: Vec<Option<Instant>> = keys
             .iter()
-            .map(|key| self.barred(&Spot::new(target, *key), now).map(|(_, until)| until))
+            .map(|key| self.barred(target, &Spot::new(target, *key), now).map(|(_, until)| until))
             .collect();
         let is_out = barred.iter().all(Option::is_some);
         let until = if is_out { barred.iter().flatten().min().copied() } else { None };
@@ -144,7 +147,10 @@ impl State {
         Outlook { level, until, latency: latency.value(), in_flight, barred }
     }
 
-    fn barred(&self, spot: &Spot, now: Instant) -> Option<(Barrier, Instant)> {
+    fn barred(&self, target: &Target, spot: &Spot, now: Instant) -> Option<(Barrier, Instant)> {
+        if let Some(until) = target.rate_limit.and_then(|limit| self.rate.barred(now, limit)) {
+            return Some((Barrier::RateLimit, until));
+        }
         let key = self.keys.get(&spot.key_id).and_then(|key| key.barred(now));
         let breaker = || self.spots.get(spot).and_then(|spot| spot.breaker.barred(now));
         key.or_else(|| breaker().map(|until| (Barrier::BreakerOpen, until)))
@@ -152,7 +158,7 @@ impl State {
 
     /// By what a target is barred with a key, if it is.
     pub(super) fn barrier(&self, target: &Target, key: Option<&TargetKey>, now: Instant) -> Option<Refused> {
-        let barred = self.barred(&Spot::new(target, key), now);
+        let barred = self.barred(target, &Spot::new(target, key), now);
         barred.map(|(barrier, until)| Refused { barrier, until })
     }
 
@@ -167,14 +173,18 @@ impl State {
         forced: bool,
     ) -> Result<(Option<Probe>, bool), Refused> {
         let spot = Spot::new(target, key);
-        let barred = self.barred(&spot, now);
+        let barred = self.barred(target, &spot, now);
         let disturbs = barred.is_some_and(|(barrier, _)| barrier == Barrier::CoolingDown);
         let repeats = repeats || (forced && disturbs);
         if repeats && !retry_budget::may_repeat(self.active, self.repeating) {
             return Err(Refused { barrier: Barrier::RetryBudget, until: now });
         }
-        if let Some((barrier, until)) = barred.filter(|_| !forced) {
+        let binds = |barrier: Barrier| !forced || barrier == Barrier::RateLimit;
+        if let Some((barrier, until)) = barred.filter(|(barrier, _)| binds(*barrier)) {
             return Err(Refused { barrier, until });
+        }
+        if let Some(limit) = target.rate_limit {
+            self.rate.take(now, limit);
         }
         let state = self.spot(spot, now);
         // Who was forced in past an open breaker holds no probe, but what it finds out counts.

@@ -39,6 +39,7 @@ fn target(keys: &[&str]) -> Target {
             total_whole: long,
         },
         max_retries: 0,
+        rate_limit: None,
         headers: Arc::new(HeaderMap::new()),
         overrides: [].into(),
         include_usage: None,
@@ -118,6 +119,20 @@ async fn only_so_many_may_repeat_at_once() {
     assert_eq!(ask_again().unwrap_err().barrier, Barrier::RetryBudget);
     drop(repeating);
     assert!(ask_again().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operators_limit_on_a_provider_is_never_passed_not_even_for_want_of_others() {
+    let (conditions, target) = (conditions(), target(&["k"]));
+    let limited = Target { rate_limit: Some(6), ..target };
+    let ask = |forced| conditions.lease(&limited, limited.keys.first(), false, forced);
+    ask(false).unwrap();
+    assert_eq!(level(&conditions, &limited), Level::Out);
+    let refused = ask(true).unwrap_err();
+    assert_eq!(refused.barrier, Barrier::RateLimit);
+    assert_eq!(refused.until - Instant::now(), Duration::from_secs(10));
+    advance(Duration::from_secs(10)).await;
+    assert!(ask(false).is_ok());
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,6 +87,7 @@ fn target(name: &str, priority: u32, weight: u64) -> Target {
             total_whole: long,
         },
         max_retries: 0,
+        rate_limit: None,
         headers: Arc::new(HeaderMap::new()),
         overrides: [].into(),
         include_usage: None,

@@ -221,7 +221,13 @@ mod tests {
         let described: Vec<_> = applied.iter().map(|m| (m.version, m.description.as_str())).collect();
         assert_eq!(
             described,
-            [(1, "catalog"), (2, "request logs"), (3, "provider health"), (4, "api key on disconnect")]
+            [
+                (1, "catalog"),
+                (2, "request logs"),
+                (3, "provider health"),
+                (4, "api key on disconnect"),
+                (5, "provider rate limit")
+            ]
         );
         assert_eq!(database.migrate().await.unwrap(), []);
         assert!(backups(folder.path()).is_empty(), "there was nothing to copy");

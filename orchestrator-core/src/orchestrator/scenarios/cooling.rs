@@ -174,3 +174,20 @@ async fn after_a_failure_a_resting_provider_is_waited_for_when_nobody_else_is_le
     assert_eq!(seen.status, 200);
     assert_eq!(world.asked(), at(&[("a", 0), ("b", 0), ("b", 0), ("a", 4000)]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_whose_limit_is_spent_is_passed_over_or_waited_for_and_never_asked_beyond_it() {
+    let limited = || provider("a", [says("hello")]).with(|row| row.rate_limit = Some(6));
+    let world = World::of([limited(), provider("b", [says("other")])]);
+    for _ in 0..3 {
+        assert_eq!(world.ask(whole()).await.status, 200);
+    }
+    assert_eq!(world.asked(), at(&[("a", 0), ("b", 0), ("b", 0)]));
+
+    let alone = World::of([limited()]);
+    alone.ask(whole()).await;
+    assert_eq!(alone.ask(whole().within(15_000)).await.status, 200);
+    let seen = alone.ask(whole().within(1_000)).await;
+    assert_eq!((seen.status, seen.header("retry-after")), (429, "10"));
+    assert_eq!(alone.asked(), at(&[("a", 0), ("a", 10_000)]));
+}

@@ -7,7 +7,7 @@ use orchestrator_core::{
 };
 use orchestrator_proto::v1;
 
-use super::{read_only, timeouts, timeouts_message, timestamp, unknown, unset};
+use super::{read_only, timeouts, timeouts_message, timestamp, unknown};
 
 /// The fields that can be changed.
 pub(crate) const MUTABLE: [&str; 12] = [
@@ -39,7 +39,7 @@ pub(crate) fn change(message: v1::Provider, paths: &[String]) -> Result<Provider
             "max_retries" => change.max_retries = Some(message.max_retries.unwrap_or(defaults::MAX_RETRIES)),
             "timeout" => change.timeout = Some(message.timeout),
             "timeouts" => change.timeouts = Some(timeouts(message.timeouts)),
-            "rate_limit" => unset("rate_limit", message.rate_limit.is_none())?,
+            "rate_limit" => change.rate_limit = Some(message.rate_limit),
             "headers" => change.headers = Some(message.headers.clone()),
             "options" => change.options = Some(options(message.options.clone())),
             "id" | "managed_by" | "created_at" | "updated_at" | "api_key" => return Err(read_only(path)),
@@ -77,7 +77,7 @@ pub(crate) fn message(provider: Provider) -> v1::Provider {
         max_retries: Some(provider.max_retries),
         timeout: provider.timeout,
         timeouts: timeouts_message(provider.timeouts),
-        rate_limit: None,
+        rate_limit: provider.rate_limit,
         headers: provider.headers,
         options: Some(v1::ProviderOptions {
             dialects,
