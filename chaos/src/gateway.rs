@@ -220,6 +220,8 @@ fn start(
         ("MASTER_KEY", MASTER_KEY.to_owned()),
         ("CLIENT_KEY", CLIENT_KEY.to_owned()),
         ("CIRCUIT_BREAKER_TIMEOUT", "1".to_owned()),
+        // A provider that is held for sick would be left alone until a probe minutes later, and its faults would meet nobody.
+        ("HEALTH_CHECK_ENABLED", "false".to_owned()),
     ]);
     let settings = [
         ("timeouts.first_token_ms", 500),
