@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test test-clients bench bench-translation ci fmt fmt-check clippy docs budgets help
+.PHONY: run test test-clients chaos bench bench-translation ci fmt fmt-check clippy docs budgets help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -22,12 +22,16 @@ test-clients: ## drive the gateway with clients from PyPI, npm and Go, and gRPC 
 bench-translation: ## what translating between each pair of chat dialects costs (1 minute). docs/BENCHMARKS.md
 	$(CARGO) bench --package orchestrator-core --bench translation --locked
 
+chaos: ## run the programs between failing providers and many callers, and account for every request (2 minutes)
+	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
+	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos run $(CHAOS_ARGS)
+
 bench: ## measure beside bare hops (10 minutes; QUICK=1: 2). COMPARE=NAME=A,B: what a setting costs. docs/BENCHMARKS.md
 	$(CARGO) build --release --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-bench
 	$(BENCH) $(if $(COMPARE),compare '$(COMPARE)' $(if $(SPLIT),--split),run $(if $(IDLE_STREAMS),--idle-streams $(IDLE_STREAMS))) \
 	  $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH_ARGS)
 
-ci: fmt-check clippy docs test test-clients budgets ## what CI runs
+ci: fmt-check clippy docs test test-clients chaos budgets ## what CI runs
 
 fmt: ## format the code
 	$(CARGO) fmt --all

@@ -5,6 +5,7 @@
 //! to a row that could not have been created.
 
 pub mod auth;
+pub mod health;
 pub mod secrets;
 pub mod seed;
 

@@ -1,7 +1,9 @@
-//! Who may: the one authenticator of callers.
+//! Who may: the one authenticator of callers. And how many at once: [`gate`].
 //!
 //! It reads the table of key digests that stands in memory: no database, no slow hash (a key is 256 random bits, so there is
 //! nothing to guess). What is looked up is the digest, so the time it takes says nothing about any key.
+
+pub mod gate;
 
 use std::sync::Arc;
 

@@ -7,19 +7,22 @@
 
 pub mod job;
 pub mod one;
+mod queue;
 pub mod request;
 pub mod upstream;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use orchestrator_base::{clock::Clock, random::Random};
 use tokio::time::Instant;
 
+use self::queue::Queue;
 use crate::{
+    condition::{COOL_DOWN, Conditions},
     error::{Error, ErrorKind, Result},
     ledger::Entry,
     policy::retry::{self, Next, Standing},
-    provider::http::HttpClient,
+    provider::http::Transport,
     routing::{Candidate, Plan},
 };
 pub use job::Job;
@@ -30,12 +33,14 @@ pub use upstream::UpstreamStream;
 /// What asking a provider needs, beside the request.
 #[derive(Clone, Debug)]
 pub struct Asker {
-    /// Connections of this request thread.
-    pub http: Arc<HttpClient>,
+    /// The way to them: this request thread's connections.
+    pub http: Arc<dyn Transport>,
     /// For `Retry-After` dates.
     pub clock: Clock,
     /// For jitter.
     pub random: Random,
+    /// What is known of the providers.
+    pub conditions: Conditions,
     /// The largest event of a stream, in bytes.
     pub max_event_bytes: usize,
     /// The largest whole answer, in bytes.
@@ -52,51 +57,61 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
 
 async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
     let max_attempts = plan.max_attempts;
-    let mut waiting = VecDeque::from(plan.candidates);
-    let Some(mut current) = waiting.pop_front() else {
-        return Err(Error::internal("the plan holds no candidate"));
-    };
+    let mut queue = Queue::new(plan.candidates, job);
     let mut failures = Vec::new();
+    let mut next = queue.next(asker).await;
     let mut retries_here = 0;
     loop {
+        let Some((current, mut lease)) = next else {
+            return Err(most_telling(failures).unwrap_or_else(|| queue.refusal(job)));
+        };
         entry.attempt(current.target(), current.key());
         // A provider that is slow beats none: with nobody else to turn to, its first token is waited for.
-        let last = waiting.is_empty() || entry.attempts() >= max_attempts;
+        let is_last = || entry.attempts() >= max_attempts || !queue.others(asker).free;
+        let last = job.facts.stream && is_last();
         let error = match one::try_one(asker, job, &current, last).await {
-            Ok(committed) => return Ok(committed),
+            Ok(committed) => return Ok(committed.leased(lease)),
             Err(error) => error,
         };
+        lease.failed(&error);
+        drop(lease);
         log_failure(job, &current, &error);
         if !error.retryable() {
             return Err(error);
         }
-        if rejects_key(&error)
-            && let Some(next_key) = current.with_next_key()
-        {
-            waiting.push_front(next_key);
+        if let Some(next_key) = current.with_next_key() {
+            queue.after_failure(next_key, &error);
         }
+        let others = queue.others(asker);
         let standing = Standing {
             attempts: entry.attempts(),
             max_attempts,
-            candidates_left: !waiting.is_empty(),
+            candidates_left: others.free || others.untried,
+            barred_left: others.barred,
             retries_here,
             max_retries_here: if repeatable(&error) { current.target().max_retries } else { 0 },
-            retry_after: error.retry_after,
+            retry_after: rest(&error),
             time_left: job.time_left(),
         };
         failures.push(error);
-        match retry::next(standing, asker.random.unit()) {
+        next = match retry::next(standing, asker.random.unit()) {
             Next::Candidate => {
-                let Some(next) = waiting.pop_front() else { return Err(most_telling(failures)) };
-                retries_here = if same_provider(&next, &current) { retries_here } else { 0 };
-                current = next;
+                let found = queue.next(asker).await;
+                // Whoever is tried past an open breaker may be down still: then this one is the better choice, once more.
+                if others.untried && !others.free && standing.retries_here < standing.max_retries_here {
+                    queue.put_back(current.clone());
+                }
+                let same = found.as_ref().is_some_and(|(next, _)| same_provider(next, &current));
+                retries_here = if same { retries_here } else { 0 };
+                found
             }
             Next::SameAfter(pause) => {
                 retries_here += 1;
                 tokio::time::sleep(pause).await;
+                queue.again(asker, current).await
             }
-            Next::GiveUp => return Err(most_telling(failures)),
-        }
+            Next::GiveUp => None,
+        };
     }
 }
 
@@ -104,42 +119,37 @@ fn same_provider(a: &Candidate, b: &Candidate) -> bool {
     a.target().provider_id == b.target().provider_id
 }
 
-/// The provider does not take the key: 401, 402 or 403; Gemini says 400 with a reason.
-fn rejects_key(error: &Error) -> bool {
-    let rejected = |kind: &Option<String>| kind.as_deref() == Some("API_KEY_INVALID");
-    let upstream = error.upstream.as_ref();
-    upstream.is_some_and(|upstream| matches!(upstream.status, 401..=403) || rejected(&upstream.kind))
-}
-
 /// Whether the same provider may do better when asked again. A rejected key, a model that is not there and an empty account
 /// stay as they are.
 fn repeatable(error: &Error) -> bool {
-    let exhausted = error.code.as_deref() == Some("insufficient_quota")
-        || error
-            .upstream
-            .as_ref()
-            .is_some_and(|upstream| upstream.kind.as_deref() == Some("insufficient_quota"));
-    !rejects_key(error) && !exhausted && error.kind != ErrorKind::NotFound
+    !error.rejects_key() && !error.account_is_empty() && error.kind != ErrorKind::NotFound
+}
+
+/// How long the provider wants to be left alone: as it said, or as its key cools down when it did not.
+fn rest(error: &Error) -> Option<Duration> {
+    error.retry_after.or_else(|| (error.kind == ErrorKind::RateLimited).then_some(COOL_DOWN))
 }
 
 /// The failure that tells the caller most: a limit it can wait for, before what a provider said, before a connection that
-/// failed, before a model that one of the providers does not have, before our own trouble with a key. Of equals the last.
-fn most_telling(failures: Vec<Error>) -> Error {
+/// failed, before a model that one of the providers does not have, before our own trouble with a key. Of equals the last; of limits
+/// the wait for the first that ends. `None`: nothing has failed.
+fn most_telling(failures: Vec<Error>) -> Option<Error> {
     let rank = |error: &Error| match error.kind {
         ErrorKind::RateLimited => 5,
-        _ if rejects_key(error) => 1,
+        _ if error.rejects_key() => 1,
         ErrorKind::NotFound => 2,
         _ if error.upstream.as_ref().is_some_and(|upstream| !upstream.body.is_empty()) => 4,
         _ => 3,
     };
     let count = failures.len();
-    let Some(mut error) = failures.into_iter().max_by_key(|error| rank(error)) else {
-        return Error::internal("no attempt was made");
-    };
+    let limits = failures.iter().filter(|error| error.kind == ErrorKind::RateLimited);
+    let first_back = limits.filter_map(|error| error.retry_after).min();
+    let mut error = failures.into_iter().max_by_key(rank)?;
+    error.retry_after = first_back.or(error.retry_after);
     if count > 1 {
         error.message = format!("{} (after {count} attempts)", error.message);
     }
-    error
+    Some(error)
 }
 
 fn log_failure(job: &Job, candidate: &Candidate, error: &Error) {

@@ -5,6 +5,7 @@
 
 pub mod route;
 pub mod snapshot;
+pub mod strategy;
 
 pub mod keys;
 pub mod listed;
@@ -41,6 +42,8 @@ pub struct Provider {
     pub timeout: Option<u32>,
     /// In milliseconds.
     pub timeouts: Timeouts,
+    /// Requests a minute that a core asks it at most, 1 to 1000000; `None`: as many as come.
+    pub rate_limit: Option<u32>,
     /// Added to every request to it.
     pub headers: BTreeMap<String, String>,
     /// What only some have.
@@ -97,7 +100,13 @@ pub struct ProviderOptions {
     /// The version of Azure's interface to ask in; `None`: the one that needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
+    /// How its health is probed: `chat`, `models` or `off`; `None`: as fits it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
 }
+
+/// The words of [`ProviderOptions::probe`].
+pub const PROBES: [&str; 3] = ["chat", "models", "off"];
 
 /// Time-outs in milliseconds; `None`: the next wider place decides. Kept as JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,7 +158,7 @@ pub struct Model {
     pub name: String,
     /// A note.
     pub remark: String,
-    /// How one of several providers is chosen: `priority`.
+    /// How one of several providers is chosen: the name of a [`strategy::Strategy`].
     pub strategy: String,
     /// Models to turn to when every provider of this one fails.
     pub fallbacks: Vec<String>,
@@ -223,10 +232,37 @@ pub struct ApiKey {
     pub enabled: bool,
     /// From when on it is refused.
     pub expires_at: Option<UnixMicros>,
+    /// What becomes of a provider's answer when the caller leaves.
+    pub on_disconnect: OnDisconnect,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
     pub updated_at: UnixMicros,
+}
+
+/// What becomes of a provider's answer when the caller leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDisconnect {
+    /// The provider is told to stop.
+    #[default]
+    Cancel,
+    /// The answer is read on for a while, for the provider's own count of its tokens.
+    Drain,
+}
+
+impl OnDisconnect {
+    /// Its name in the contract and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Drain => "drain",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Cancel, Self::Drain].into_iter().find(|policy| policy.name() == name)
+    }
 }
 
 /// Every row of the catalog, as one consistent read of the store gives it.

@@ -193,6 +193,19 @@ impl Error {
         self.blame() == Blame::Provider
     }
 
+    /// Whether the provider does not take our key: 401, 402 or 403; Gemini says 400 with a reason.
+    pub fn rejects_key(&self) -> bool {
+        self.upstream.as_ref().is_some_and(|upstream| {
+            matches!(upstream.status, 401..=403) || upstream.kind.as_deref() == Some("API_KEY_INVALID")
+        })
+    }
+
+    /// Whether the account behind our key has nothing left to spend: OpenAI says 429, but no wait helps.
+    pub fn account_is_empty(&self) -> bool {
+        let empty = |word: &Option<String>| word.as_deref() == Some("insufficient_quota");
+        self.upstream.as_ref().is_some_and(|upstream| empty(&upstream.kind) || empty(&self.code))
+    }
+
     /// The HTTP status that the caller gets: the provider's own where it is an answer to this request, else the kind's.
     pub fn status(&self) -> u16 {
         match &self.upstream {

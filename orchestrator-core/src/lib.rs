@@ -8,7 +8,8 @@
 //!   [`origins`] remembers who stores what;
 //! * [`dialect`] knows the wire formats and [`provider`] the vendors, [`policy`] the rules in between;
 //! * [`catalog`] is what operators configure through [`admin`], [`store`] where it lasts, [`refresher`] what keeps every core's
-//!   view of it fresh, and [`model_lists`] what learns which models its providers have.
+//!   view of it fresh, and [`model_lists`] what learns which models its providers have;
+//! * [`health`] is what is known of a provider, [`health_board`] where all threads draw it, [`prober`] who asks where nobody else does.
 //!
 //! What always holds: the request path reads no database (it is handed a [`catalog::snapshot`] and writes a
 //! [`ledger::journal`]); a caller's fault never counts against a provider; every answered request has exactly one record; and
@@ -17,6 +18,7 @@
 pub mod admin;
 pub mod model_lists;
 pub mod orchestrator;
+pub mod prober;
 pub mod refresher;
 
 pub mod admission;
@@ -30,9 +32,12 @@ pub mod provider;
 pub mod store;
 
 pub mod catalog;
+pub mod condition;
 pub mod policy;
 
 pub mod call;
 pub mod chat;
 pub mod embedding;
 pub mod error;
+pub mod health;
+pub mod health_board;

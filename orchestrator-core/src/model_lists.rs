@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::watch::{Answered, Watch};
+pub(crate) use self::{fetch::list, watch::asked_alike};
 use crate::{
     catalog::{route::Target, snapshot::SharedCatalog},
     provider::{self, http::HttpClient},

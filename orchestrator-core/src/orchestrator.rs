@@ -1,10 +1,13 @@
 //! The front door. Reads like the life of a request.
 //!
-//! A [`Call`] of either plane is *prepared* (one scan for its facts, the caller's key, the route, the plan), *driven*
-//! (`attempt.rs`) and *delivered*: on the native plane as bytes of the caller's dialect, failures included, on the typed plane
-//! as the hub's words or an [`Error`].
+//! A [`Call`] of either plane is *prepared* (one scan for its facts, the caller's key, the route, the plan), *admitted* (it waits
+//! for a place when too many run at once), *driven* (`attempt.rs`) and *delivered*: on the native plane as bytes of the caller's
+//! dialect, failures included, on the typed plane as the hub's words or an [`Error`].
 
+mod around;
+mod asking;
 mod count;
+mod leaving;
 pub mod native;
 pub mod prepare;
 mod stored;
@@ -19,21 +22,23 @@ use orchestrator_base::{
 };
 use secrecy::SecretString;
 
+pub use leaving::Drains;
 pub use native::{NativeBody, NativeReply, NativeStream};
 pub use typed::{Answered, ChatStream, TypedEvent};
 
 use crate::{
-    admission,
+    admission::{self, gate::Gate},
     attempt::{self, Asker, Committed, Job},
     call::{Call, Input, ModelInfo},
     catalog::snapshot::SharedCatalog,
     chat::ChatReply,
+    condition::Conditions,
     dialect::{Dialect, Operation},
     embedding::EmbedReply,
     error::{Error, ErrorKind, Result},
     ledger::{Entry, Ledger},
     origins::Origins,
-    provider::http::HttpClient,
+    provider::http::{HttpClient, Transport},
     routing::Plan,
 };
 
@@ -51,8 +56,14 @@ pub struct Shared {
     pub catalog: Arc<SharedCatalog>,
     /// The account.
     pub ledger: Ledger,
+    /// How many requests for models run at once.
+    pub gate: Arc<Gate>,
+    /// Answers that are read on for callers who have left.
+    pub drains: Drains,
     /// Where stored responses are.
     pub origins: Arc<dyn Origins>,
+    /// What is known of the providers.
+    pub conditions: Conditions,
     /// Wall-clock time.
     pub clock: Clock,
     /// Choices and ids.
@@ -65,16 +76,30 @@ pub struct Shared {
     pub deny_private: bool,
 }
 
+impl Shared {
+    /// What asking providers needs, with connections of its own: they belong to the runtime that it is called on.
+    pub fn asker(&self) -> Asker {
+        Asker {
+            http: Arc::new(HttpClient::new(self.deny_private)),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            conditions: self.conditions.clone(),
+            max_event_bytes: self.limits.max_event_bytes,
+            max_answer_bytes: self.limits.max_answer_bytes,
+        }
+    }
+}
+
 impl Orchestrator {
     /// The core for one request thread, with connections to providers of its own. Call it on that thread's runtime.
     pub fn for_thread(shared: Arc<Shared>) -> Self {
-        let asker = Asker {
-            http: Arc::new(HttpClient::new(shared.deny_private)),
-            clock: shared.clock.clone(),
-            random: shared.random.clone(),
-            max_event_bytes: shared.limits.max_event_bytes,
-            max_answer_bytes: shared.limits.max_answer_bytes,
-        };
+        let asker = shared.asker();
+        Self { shared, asker }
+    }
+
+    /// The core with another way to the providers.
+    pub fn over(http: Arc<dyn Transport>, shared: Arc<Shared>) -> Self {
+        let asker = Asker { http, ..shared.asker() };
         Self { shared, asker }
     }
 
@@ -88,33 +113,33 @@ impl Orchestrator {
             }
         };
         let wire = dialect.wire();
-        match self.prepare(call) {
-            Ok(prepared) if prepared.job.facts.stream => native::stream(self.clone(), prepared, wire).await,
-            Ok(prepared) => native::whole(self, prepared, wire).await,
+        match self.admit(call).await {
+            Ok(admitted) if admitted.job.facts.stream => native::stream(self.clone(), admitted, wire).await,
+            Ok(admitted) => native::whole(self.clone(), admitted, wire).await,
             Err(refusal) => native::refusal(&refusal.error, &refusal.request_id, wire),
         }
     }
 
     /// One chat completion in the hub's words, whole.
     pub async fn chat(&self, call: Call) -> Result<Answered<ChatReply>> {
-        typed::chat(self, self.prepare(call)?).await
+        typed::chat(self.clone(), self.admit(call).await?).await
     }
 
     /// One chat completion in the hub's words, as it is made. Returns when the first content is there.
     pub async fn stream_chat(&self, call: Call) -> Result<ChatStream> {
-        typed::stream_chat(self, self.prepare(call)?).await
+        typed::stream_chat(self.clone(), self.admit(call).await?).await
     }
 
     /// Embeddings in the hub's words.
     pub async fn embed(&self, call: Call) -> Result<Answered<EmbedReply>> {
-        typed::embed(self, self.prepare(call)?).await
+        typed::embed(self.clone(), self.admit(call).await?).await
     }
 
     /// The tokens of a prompt, as a provider counts them or as they are estimated.
     ///
     /// Errors: those of any request for the same model by the same caller.
     pub async fn count_tokens(&self, call: Call) -> Result<Answered<u64>> {
-        typed::count(self, self.prepare(call)?).await
+        typed::count(self.clone(), self.admit(call).await?).await
     }
 
     /// The models that the holder of these keys may use: the catalog's own, then those that providers list, each sorted by id.
@@ -145,7 +170,7 @@ impl Orchestrator {
         }
     }
 
-    /// Gets the answer to a request that does not stream.
+    /// Gets an answer.
     async fn drive(&self, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
         if job.operation == Operation::CountTokens {
             return count::drive(self, job, plan, entry).await;
@@ -178,5 +203,7 @@ pub(crate) fn unknown_model(name: &str, near: &[String]) -> Error {
     Error::new(ErrorKind::NotFound, message).with_param("model").with_code("model_not_found")
 }
 
+#[cfg(test)]
+mod scenarios;
 #[cfg(test)]
 mod tests;

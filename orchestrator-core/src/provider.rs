@@ -19,7 +19,7 @@ pub mod preset;
 
 use std::borrow::Cow;
 
-use ::http::{HeaderMap, HeaderValue};
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -134,6 +134,11 @@ pub trait ProviderKind: Send + Sync {
         Some("/models")
     }
 
+    /// The header that a key goes into, and what stands before the key there.
+    fn key_header(&self) -> (HeaderName, &'static str) {
+        (::http::header::AUTHORIZATION, "Bearer ")
+    }
+
     /// Puts the credential on a request that is otherwise finished. Async: some vendors need a token or a signature over the
     /// body first.
     async fn authorize(
@@ -143,7 +148,8 @@ pub trait ProviderKind: Send + Sync {
         secret: Option<&SecretString>,
     ) -> Result<()> {
         if let Some(secret) = secret {
-            headers.insert(::http::header::AUTHORIZATION, bearer(secret)?);
+            let (name, scheme) = self.key_header();
+            headers.insert(name, credential(scheme, secret)?);
         }
         Ok(())
     }
@@ -154,9 +160,9 @@ pub trait ProviderKind: Send + Sync {
     }
 }
 
-/// `Bearer SECRET`, marked so that no log shows it.
-fn bearer(secret: &SecretString) -> Result<HeaderValue> {
-    let text = format!("Bearer {}", secret.expose_secret());
+/// A secret as a header's value, marked so that no log shows it.
+fn credential(scheme: &str, secret: &SecretString) -> Result<HeaderValue> {
+    let text = format!("{scheme}{}", secret.expose_secret());
     let mut value = HeaderValue::from_str(&text).map_err(|_| {
         Error::new(ErrorKind::ProviderFailed, "the provider's key holds characters that no header may hold")
     })?;

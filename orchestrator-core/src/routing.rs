@@ -1,12 +1,23 @@
 //! In which order a request's candidates are asked: pure, decided once per request from its snapshot.
+//!
+//! What can be done at all comes first (capabilities), then how good a candidate is now ([`Level`]), then its priority; among
+//! equals the model's [`Strategy`] decides. Who should not be asked at all stands at the end, behind even the fall-back models:
+//! there is always somebody to ask.
 
+pub mod affinity;
+pub mod latency;
 pub mod priority;
+pub mod round_robin;
 
-use std::sync::Arc;
+use std::{cell::OnceCell, cmp::Reverse, sync::Arc};
 
 use crate::{
     call::Facts,
-    catalog::route::{Route, Target, TargetKey},
+    catalog::{
+        route::{Route, Target, TargetKey},
+        strategy::Strategy,
+    },
+    condition::{Level, Outlook},
     dialect::{Dialect, Operation},
     error::{Error, Result},
     origins::Origin,
@@ -75,6 +86,22 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The one candidate of a target that is asked for its own sake. `first`: the place of the key to begin with.
+    pub fn alone(target: Target, first: usize) -> Self {
+        let mut keys: Vec<usize> = (0..target.keys.len()).collect();
+        let begin = first.checked_rem(keys.len()).unwrap_or_default();
+        keys.rotate_left(begin);
+        let model = target.upstream_model.clone();
+        let route = Route {
+            model,
+            targets: vec![target],
+            max_attempts: 1,
+            fallbacks: Vec::new(),
+            strategy: Strategy::Priority,
+        };
+        Self { route: Arc::new(route), place: 0, keys }
+    }
+
     /// The provider and the model there.
     pub fn target(&self) -> &Target {
         &self.route.targets[self.place]
@@ -92,6 +119,26 @@ impl Candidate {
     }
 }
 
+/// What a plan is made from, beside the catalog and the request.
+pub trait Surroundings {
+    /// How a target looks now.
+    fn outlook(&self, target: &Target) -> Outlook;
+    /// How many plans were made for this model before.
+    fn turn(&self, model: &str) -> u64;
+    /// What requests that should go the same way share.
+    fn kinship(&self) -> u64;
+    /// A random number in `0.0..1.0`.
+    fn unit(&self) -> f64;
+}
+
+/// A target that can do what the request needs, while the plan is made.
+#[derive(Debug)]
+pub struct Able<'a> {
+    place: usize,
+    target: &'a Target,
+    outlook: Outlook,
+}
+
 /// Plans a request over the routes of its model and of that model's fall-backs, in that order.
 ///
 /// Errors: 400 when nobody can do what the request needs, naming what that is.
@@ -99,17 +146,23 @@ pub fn plan(
     routes: &[Arc<Route>],
     facts: &Facts,
     operation: Operation,
-    mut unit: impl FnMut() -> f64,
+    around: &impl Surroundings,
 ) -> Result<Plan> {
     let mut candidates = Vec::new();
+    let mut out = Vec::new();
     let mut missing = Missing::default();
     for route in routes {
         let targets = route.targets.iter().enumerate();
-        let mut able: Vec<(usize, &Target)> =
-            targets.filter(|(_, target)| missing.note(target, facts, operation)).collect();
-        priority::order(&mut able, &mut unit);
-        candidates.extend(able.into_iter().map(|(place, _)| candidate(route, place, &mut unit)));
+        let able = targets.filter(|(_, target)| missing.note(target, facts, operation));
+        let mut able: Vec<Able<'_>> =
+            able.map(|(place, target)| Able { place, target, outlook: around.outlook(target) }).collect();
+        order(&mut able, route, around);
+        for able in able {
+            let list = if able.outlook.level == Level::Out { &mut out } else { &mut candidates };
+            list.push(candidate(route, &able, around));
+        }
     }
+    candidates.append(&mut out);
     if candidates.is_empty() && operation != Operation::CountTokens {
         return Err(missing.error(&facts.model, operation));
     }
@@ -117,11 +170,43 @@ pub fn plan(
     Ok(Plan { candidates, max_attempts })
 }
 
-fn candidate(route: &Arc<Route>, place: usize, unit: &mut impl FnMut() -> f64) -> Candidate {
-    let secrets = &route.targets[place].keys;
+/// Best first. Of those that are out, the least bad is the one that comes back first.
+fn order(able: &mut [Able<'_>], route: &Route, around: &impl Surroundings) {
+    let rank = |able: &Able<'_>| (able.outlook.level, Reverse(able.target.priority));
+    let back = |able: &Able<'_>| able.outlook.until.filter(|_| able.outlook.level == Level::Out);
+    able.sort_by_key(|able| (able.outlook.level == Level::Out, back(able), rank(able)));
+    let turn = OnceCell::new();
+    for equals in able.chunk_by_mut(|a, b| rank(a) == rank(b) && a.outlook.level != Level::Out) {
+        if equals.len() < 2 {
+            continue;
+        }
+        match route.strategy {
+            Strategy::Priority => priority::order(equals, || around.unit()),
+            Strategy::RoundRobin => {
+                round_robin::order(equals, *turn.get_or_init(|| around.turn(&route.model)));
+            }
+            Strategy::LeastLatency => latency::order(equals, || around.unit()),
+            Strategy::Affinity => affinity::order(equals, around.kinship()),
+        }
+    }
+}
+
+/// The keys that may be used come first, each with a chance after its weight; with affinity the same request finds the same key.
+fn candidate(route: &Arc<Route>, able: &Able<'_>, around: &impl Surroundings) -> Candidate {
+    let secrets = &able.target.keys;
     let mut keys: Vec<usize> = (0..secrets.len()).collect();
-    weight::shuffle(&mut keys, |&key| u64::from(secrets[key].weight), unit);
-    Candidate { route: Arc::clone(route), place, keys }
+    if secrets.len() > 1 {
+        let weight = |key: &usize| u64::from(secrets[*key].weight);
+        if route.strategy == Strategy::Affinity {
+            let kinship = around.kinship();
+            let far = |key: &usize| affinity::distance(kinship, &secrets[*key].id, weight(key));
+            keys.sort_by(|a, b| far(a).total_cmp(&far(b)));
+        } else {
+            weight::shuffle(&mut keys, weight, || around.unit());
+        }
+        keys.sort_by_key(|&key| able.outlook.barred.get(key).copied().flatten());
+    }
+    Candidate { route: Arc::clone(route), place: able.place, keys }
 }
 
 /// The dialect in which a target is asked: the caller's own if it speaks that, else one that the hub can reach.

@@ -15,10 +15,12 @@ mod contract;
 mod database;
 mod db;
 mod entity;
+mod health_checks;
 mod lists;
 mod migrate;
 mod model_providers;
 mod models;
+mod provider_health;
 mod provider_keys;
 mod providers;
 mod request_logs;
@@ -28,9 +30,12 @@ mod settings;
 pub use database::{Database, Migration};
 
 use async_trait::async_trait;
+use orchestrator_base::clock::UnixMicros;
 
 use crate::{
     catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey},
+    health::Settings,
+    health_board::StoredHealth,
     ledger::RequestRecord,
 };
 
@@ -202,3 +207,63 @@ pub trait LogStore: Send + Sync {
         upto: JournalOffset,
     ) -> Result<(), StoreError>;
 }
+
+/// How health is checked at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthChecks {
+    /// What operators have chosen.
+    pub settings: Settings,
+    /// Counts what is written about providers, in every core.
+    pub revision: i64,
+}
+
+/// The right to ask providers, which one core has at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbeLease<'a> {
+    /// Who wants it.
+    pub holder: &'a str,
+    /// What time it is.
+    pub now: UnixMicros,
+    /// How long it is to last.
+    pub until: UnixMicros,
+}
+
+/// How providers are checked, and by which core.
+#[async_trait]
+pub trait HealthCheckStore: Send + Sync {
+    /// How they are checked. Where nothing has been chosen yet, `first` is from now on. Cheap: polled twice a second.
+    async fn health_checks(&self, first: &Settings) -> Result<HealthChecks, StoreError>;
+
+    /// Operators have chosen otherwise.
+    ///
+    /// Errors: [`StoreError::NotFound`] before the first [`HealthCheckStore::health_checks`].
+    async fn set_health_settings(&self, settings: &Settings, now: UnixMicros) -> Result<(), StoreError>;
+
+    /// Takes the right to ask, or prolongs it. Says whether the holder has it.
+    async fn take_probe_lease(&self, lease: &ProbeLease<'_>) -> Result<bool, StoreError>;
+
+    /// Lets go of it, so that another core need not wait for its end.
+    async fn leave_probe_lease(&self, holder: &str) -> Result<(), StoreError>;
+}
+
+/// What cores tell each other of providers.
+#[async_trait]
+pub trait ProviderHealthStore: Send + Sync {
+    /// What other cores have written, those too that ended within a day.
+    async fn provider_health_elsewhere(&self, core_id: &str) -> Result<Vec<StoredHealth>, StoreError>;
+
+    /// Writes what a core knows, in place of what it wrote of the same providers, in one transaction that also counts the revision
+    /// up; gives the new one. What was last written before `stale_before` is forgotten.
+    async fn write_provider_health(
+        &self,
+        core_id: &str,
+        rows: &[StoredHealth],
+        now: UnixMicros,
+        stale_before: UnixMicros,
+    ) -> Result<i64, StoreError>;
+}
+
+/// All that the prober needs of a store.
+pub trait HealthStore: HealthCheckStore + ProviderHealthStore {}
+
+impl<T: HealthCheckStore + ProviderHealthStore> HealthStore for T {}

@@ -8,6 +8,7 @@
 //! * Answers are the bare resource, or the bare array with a `next-page-token` header; 201 for created, 204 for deleted.
 
 mod failure;
+mod llmio;
 mod read;
 mod show;
 mod table;
@@ -37,8 +38,11 @@ use self::{
 use crate::{Edge, core_client::unary};
 
 const SERVICE: &str = "orchestrator.v1.Admin";
+const EMPTY: &str = "google.protobuf.Empty";
 const NEXT_PAGE_TOKEN: HeaderName = HeaderName::from_static("next-page-token");
 const X_ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
+
+pub(crate) use self::llmio::routes as llmio_routes;
 
 /// Names taken from the path, in its order.
 type PathNames = Result<Path<Vec<(String, String)>>, PathRejection>;
@@ -101,8 +105,12 @@ async fn check_key(edge: &Edge, headers: &HeaderMap) -> Result<(), AdminError> {
 }
 
 fn rpc_named(name: &str) -> Result<&'static Rpc, AdminError> {
-    let found = BOUND_ROWS.iter().find(|(row, _)| row.rpc == name);
-    found.map(|(_, rpc)| rpc).ok_or_else(AdminError::internal)
+    row_named(name).map(|(_, rpc)| rpc)
+}
+
+/// The first row of a method.
+fn row_named(name: &str) -> Result<&'static (Row, Rpc), AdminError> {
+    BOUND_ROWS.iter().find(|(row, _)| row.rpc == name).ok_or_else(AdminError::internal)
 }
 
 /// One request of a row: its message, the call, its answer.
@@ -121,6 +129,10 @@ async fn answer(
         Shape::Create | Shape::Update => {
             let body = edge.bodies.read(&head.headers, body).await?;
             write_message(row, rpc, &names, &body.bytes)?
+        }
+        Shape::Do => {
+            let body = edge.bodies.read(&head.headers, body).await?;
+            do_message(rpc, &names, &body.bytes)?
         }
     };
     if let Some(inside) = row.inside {
@@ -180,6 +192,21 @@ fn name_message(rpc: &Rpc, names: &[(String, String)]) -> Result<DynamicMessage,
     Ok(message)
 }
 
+/// The request that says what to do. What has nothing more to say needs no body.
+fn do_message(rpc: &Rpc, names: &[(String, String)], body: &[u8]) -> Result<DynamicMessage, AdminError> {
+    let mut message = DynamicMessage::new(rpc.input.clone());
+    if !body.trim_ascii().is_empty() {
+        read::fill(&mut message, &json_body(body)?)?;
+    }
+    fill_names(&mut message, names)?;
+    Ok(message)
+}
+
+fn json_body(body: &[u8]) -> Result<serde_json::Value, AdminError> {
+    serde_json::from_slice(body)
+        .map_err(|error| AdminError::invalid(format!("The body is not JSON: {error}.")))
+}
+
 fn fill_names(message: &mut DynamicMessage, names: &[(String, String)]) -> Result<(), AdminError> {
     for (name, value) in names {
         read::fill(message, &json!({ name: value }))?;
@@ -194,8 +221,7 @@ fn write_message(
     names: &[(String, String)],
     body: &[u8],
 ) -> Result<DynamicMessage, AdminError> {
-    let body: serde_json::Value = serde_json::from_slice(body)
-        .map_err(|error| AdminError::invalid(format!("The body is not JSON: {error}.")))?;
+    let body = json_body(body)?;
     let keys = read::object(&body)?;
     if let Some(only) = row.only
         && (keys.len() != 1 || keys.get(only).is_none_or(serde_json::Value::is_null))
@@ -266,7 +292,8 @@ async fn check_inside(
 fn render(shape: Shape, answer: &DynamicMessage) -> Result<Response, AdminError> {
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     match shape {
-        Shape::Get | Shape::Update => Ok((json, show::message(answer, false)).into_response()),
+        Shape::Do if answer.descriptor().full_name() == EMPTY => Ok(StatusCode::NO_CONTENT.into_response()),
+        Shape::Get | Shape::Update | Shape::Do => Ok((json, show::message(answer, false)).into_response()),
         Shape::Create => Ok((StatusCode::CREATED, json, show::message(answer, true)).into_response()),
         Shape::Delete => Ok(StatusCode::NO_CONTENT.into_response()),
         Shape::List => {

@@ -55,6 +55,7 @@ pub(crate) fn routes(edge: Edge) -> Router {
     for prefix in ["/admin", "/api/admin"] {
         router = admin_api::routes(router, prefix);
     }
+    router = admin_api::llmio_routes(router);
     router
         .fallback(async |request: Request| {
             EdgeError::unknown_path(request.method(), request.uri().path()).into_response()

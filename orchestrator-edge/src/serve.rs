@@ -67,7 +67,7 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
     let rest = process::listen(&config.edge.host, config.edge.port, threads)?;
     let grpc = process::listen(&config.grpc.host, config.grpc.port, threads)?;
     let addresses = (say_address(&rest, "Listening for REST")?, say_address(&grpc, "Listening for gRPC")?);
-    background.block_on(core.set_serving(true));
+    background.block_on(core.serve_until(shutdown.drain().clone()));
 
     let stop = shutdown.drain().clone();
     let shared = App::new(config, core.for_thread().channel(), stop.clone());

@@ -2,15 +2,18 @@
 
 mod api_keys;
 mod auth;
+mod health;
 mod model_providers;
 mod models;
 mod provider_keys;
 mod providers;
+mod queue;
 
 use std::sync::Arc;
 
 use orchestrator_core::{
-    admin::{Admin, AdminAuth},
+    admin::{Admin, AdminAuth, health::HealthDesk},
+    admission::gate::Gate,
     error::Result,
 };
 use orchestrator_proto::v1::{self, admin_server};
@@ -18,19 +21,21 @@ use tonic::{Request, Response, Status};
 
 use crate::status::to_status;
 
-/// The service, over the core's [`Admin`].
+/// The service, over the core's [`Admin`] and its [`HealthDesk`].
 #[derive(Clone)]
 pub struct AdminService {
     admin: Arc<Admin>,
+    health: HealthDesk,
     auth: AdminAuth,
+    gate: Arc<Gate>,
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
 
 impl AdminService {
-    /// Serves `admin` to whoever `auth` lets in.
-    pub fn new(admin: Arc<Admin>, auth: AdminAuth) -> Self {
-        Self { admin, auth }
+    /// Serves `admin` to whoever `auth` lets in, and shows how `gate` stands.
+    pub fn new(admin: Arc<Admin>, health: HealthDesk, auth: AdminAuth, gate: Arc<Gate>) -> Self {
+        Self { admin, health, auth, gate }
     }
 
     /// Every method begins here: without an admin key nothing is even decoded further.
@@ -211,6 +216,61 @@ impl admin_server::Admin for AdminService {
     async fn delete_api_key(&self, request: Request<v1::DeleteApiKeyRequest>) -> Answer<()> {
         let (trace, request) = self.admit(request)?;
         trace.answer(api_keys::delete(&self.admin, request).await)
+    }
+
+    async fn list_provider_health(
+        &self,
+        request: Request<v1::ListProviderHealthRequest>,
+    ) -> Answer<v1::ListProviderHealthResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(health::list(&self.health, request).await)
+    }
+
+    async fn get_provider_health(
+        &self,
+        request: Request<v1::GetProviderHealthRequest>,
+    ) -> Answer<v1::ProviderHealth> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(health::get(&self.health, request).await)
+    }
+
+    async fn check_provider(&self, request: Request<v1::CheckProviderRequest>) -> Answer<v1::ProviderHealth> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(health::check(&self.health, request).await)
+    }
+
+    async fn get_health_check_config(
+        &self,
+        request: Request<v1::GetHealthCheckConfigRequest>,
+    ) -> Answer<v1::HealthCheckConfig> {
+        let (trace, _) = self.admit(request)?;
+        trace.answer(Ok(health::settings(&self.health)))
+    }
+
+    async fn update_health_check_config(
+        &self,
+        request: Request<v1::UpdateHealthCheckConfigRequest>,
+    ) -> Answer<v1::HealthCheckConfig> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(health::change_settings(&self.health, request).await)
+    }
+
+    async fn list_breakers(
+        &self,
+        request: Request<v1::ListBreakersRequest>,
+    ) -> Answer<v1::ListBreakersResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(health::breakers(&self.health, request).await)
+    }
+
+    async fn reset_breakers(&self, request: Request<v1::ResetBreakersRequest>) -> Answer<()> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(health::reset_breakers(&self.health, request).await)
+    }
+
+    async fn get_queue(&self, request: Request<v1::GetQueueRequest>) -> Answer<v1::Queue> {
+        let (trace, _) = self.admit(request)?;
+        trace.answer(Ok(queue::show(&self.gate)))
     }
 }
 

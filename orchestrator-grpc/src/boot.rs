@@ -1,5 +1,6 @@
 //! From a configuration to a running core, step by step, each step one log line. A step that fails says which it is and why.
 
+mod health;
 mod keys;
 
 use std::{
@@ -16,12 +17,15 @@ use orchestrator_base::{
     task,
 };
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, secrets::Vault, seed},
+    admin::{Admin, AdminAuth, health::HealthDesk, secrets::Vault, seed},
+    admission::gate::Gate,
     catalog::snapshot::SharedCatalog,
+    condition::{ConditionRules, Conditions},
     ledger::{self, Ledger, journal::Journal, writer::Writer},
     model_lists::ModelListKeeper,
-    orchestrator::{Orchestrator, Shared},
+    orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
+    policy::breaker::BreakerRules,
     refresher::Reloader,
     store::Database,
 };
@@ -60,6 +64,7 @@ impl StartError {
 pub struct Core {
     shared: Arc<Shared>,
     admin: Arc<Admin>,
+    desk: HealthDesk,
     auth: AdminAuth,
     /// What load balancers are told.
     pub health: Health,
@@ -101,23 +106,27 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone());
     let stop = CancellationToken::new();
-    let background = start_background(config, &database, journal, reloader, &stop).await?;
-    let health = Health::starting().await;
-    tracing::info!("Health check service started");
-
+    let mut background = start_background(config, &database, journal, reloader, &stop).await?;
     let shared = Arc::new(Shared {
         catalog,
         ledger,
+        gate: Gate::new(&config.admission),
+        drains: Drains::default(),
         origins: Arc::new(LocalOrigins::default()),
+        conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
         clock,
         random,
         limits: config.limits.clone(),
         stream: config.stream.clone(),
         deny_private: config.providers.deny_private_networks,
     });
+    let watching = health::start(config, &database, &shared, &admin, &stop).await?;
+    background.extend(watching.tasks);
+    let health = Health::starting().await;
+    tracing::info!("Health check service started");
     let auth = AdminAuth::new([&keys.admin]);
-    let environment = config.app.env;
-    Ok(Core { shared, admin, auth, health, environment, database, background, stop, data_dir })
+    let (environment, desk) = (config.app.env, watching.desk);
+    Ok(Core { shared, admin, desk, auth, health, environment, database, background, stop, data_dir })
 }
 
 impl Core {
@@ -126,7 +135,12 @@ impl Core {
         let core = Orchestrator::for_thread(Arc::clone(&self.shared));
         routes::routes(Services {
             orchestrate: OrchestrateService::new(core, self.shared.limits.clone()),
-            admin: AdminService::new(Arc::clone(&self.admin), self.auth.clone()),
+            admin: AdminService::new(
+                Arc::clone(&self.admin),
+                self.desk.clone(),
+                self.auth.clone(),
+                Arc::clone(&self.shared.gate),
+            ),
             health: self.health.clone(),
             reflection: self.reflection(),
             clock: self.shared.clock.clone(),
@@ -134,8 +148,12 @@ impl Core {
         })
     }
 
-    /// Ends the background work once the last request is over: what is in the journal is stored, then the database is closed.
+    /// Ends the background work once the last request is over: answers that are still read for callers who left are accounted
+    /// for, what is in the journal is stored, then the database is closed.
     pub async fn finish(self) {
+        if tokio::time::timeout(FLUSH, self.shared.drains.end()).await.is_err() {
+            tracing::warn!("answers that were read on for callers who left did not end in time");
+        }
         self.stop.cancel();
         for task in self.background {
             // A database that is away must not hold up the end: the journal keeps what is not stored.
@@ -257,6 +275,11 @@ async fn start_background(
         tasks.push(task::spawn("journal fsync", ledger::keep_synced(journal, interval, stop.clone())));
     }
     Ok(tasks)
+}
+
+fn condition_rules(config: &Config) -> ConditionRules {
+    let open = Duration::from_secs(config.breaker.timeout);
+    ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
 }
 
 /// Starts a core whose background work runs on `background`.

@@ -2,8 +2,9 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use orchestrator_base::{config, process};
+use orchestrator_base::{config, process, task};
 use orchestrator_proto::v1::{admin_server, orchestrate_server};
+use tokio_util::sync::CancellationToken;
 use tonic_health::{
     ServingStatus,
     pb::{
@@ -35,6 +36,16 @@ impl Health {
         for name in NAMES {
             self.0.set_service_status(name, status).await;
         }
+    }
+
+    /// Serving from now on, and not any more as soon as `drain` begins: who watches leaves before connections are closed.
+    pub async fn serve_until(&self, drain: CancellationToken) {
+        self.set_serving(true).await;
+        let health = self.clone();
+        drop(task::spawn("health at the end", async move {
+            drain.cancelled().await;
+            health.set_serving(false).await;
+        }));
     }
 
     /// The service that answers with this state.

@@ -90,7 +90,7 @@ fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
         let (core, drain) = (Arc::clone(&serving), drain.clone());
         async move { server::serve(listener, core.service(), drain, DRAIN).await }
     })?;
-    background.block_on(core.health.set_serving(true));
+    background.block_on(core.health.serve_until(shutdown.drain().clone()));
     process::print(process::core_greeting(config, address, &core.data_dir));
     tracing::info!("Application startup complete");
 

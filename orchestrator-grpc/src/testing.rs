@@ -10,8 +10,10 @@ use orchestrator_base::{
     tls,
 };
 use orchestrator_core::{
+    admission::gate::Gate,
+    condition::{ConditionRules, Conditions},
     ledger::{Ledger, journal::Journal},
-    orchestrator::{Orchestrator, Shared},
+    orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
 };
 use orchestrator_proto::v1::{self, admin_server::Admin};
@@ -59,7 +61,10 @@ fn empty_core() -> Orchestrator {
     Orchestrator::for_thread(Arc::new(Shared {
         catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
+        gate: Gate::new(&config::Admission::default()),
+        drains: Drains::default(),
         origins: Arc::new(LocalOrigins::default()),
+        conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
         clock,
         random,
         limits: Limits::default(),
@@ -109,4 +114,12 @@ do_nothing! {
     create_api_key(CreateApiKeyRequest) -> v1::ApiKey;
     update_api_key(UpdateApiKeyRequest) -> v1::ApiKey;
     delete_api_key(DeleteApiKeyRequest) -> ();
+    list_provider_health(ListProviderHealthRequest) -> v1::ListProviderHealthResponse;
+    get_provider_health(GetProviderHealthRequest) -> v1::ProviderHealth;
+    check_provider(CheckProviderRequest) -> v1::ProviderHealth;
+    get_health_check_config(GetHealthCheckConfigRequest) -> v1::HealthCheckConfig;
+    update_health_check_config(UpdateHealthCheckConfigRequest) -> v1::HealthCheckConfig;
+    list_breakers(ListBreakersRequest) -> v1::ListBreakersResponse;
+    reset_breakers(ResetBreakersRequest) -> ();
+    get_queue(GetQueueRequest) -> v1::Queue;
 }

@@ -11,8 +11,8 @@ use orchestrator_base::{
 use orchestrator_core::{
     call::{About, Call, Input},
     catalog::{
-        ApiKey, CatalogRows, ManagedBy, Model, ModelProvider, Provider, ProviderKey, ProviderOptions,
-        Timeouts, defaults, keys, snapshot::Snapshot,
+        ApiKey, CatalogRows, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey,
+        ProviderOptions, Timeouts, defaults, keys, snapshot::Snapshot,
     },
     dialect::Dialect,
     ledger::{Ledger, journal::Journal},
@@ -58,6 +58,7 @@ fn provider(name: &str) -> Provider {
         enabled: true,
         priority: defaults::PRIORITY,
         weight: defaults::WEIGHT,
+        rate_limit: None,
         max_retries: defaults::MAX_RETRIES,
         timeout: None,
         timeouts: Timeouts::default(),
@@ -130,6 +131,7 @@ fn api_key(number: usize) -> ApiKey {
         operations: vec!["chat".into()],
         enabled: true,
         expires_at: None,
+        on_disconnect: OnDisconnect::Cancel,
         created_at: THEN,
         updated_at: THEN,
     }

@@ -16,26 +16,32 @@ mod answers;
 mod catalog;
 mod requests;
 
-use std::{hint::black_box, sync::Arc};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
 };
 use mimalloc::MiMalloc;
-use orchestrator_base::{clock::UnixMicros, random::Random};
+use orchestrator_base::{
+    clock::{Clock, UnixMicros},
+    config::Admission,
+    random::Random,
+};
 use orchestrator_core::{
-    admission,
+    admission::{self, gate::Gate},
     call::{Batch, Call, Facts, Signals},
     catalog::{
         keys::KeyTable,
-        route::Resolution,
+        route::{Resolution, Target},
         snapshot::{Catalog, Snapshot},
     },
+    condition::{ConditionRules, Conditions, Outlook, Verdict},
     dialect::{Dialect, Edits, Operation, Tap},
     ledger::{Ledger, Outcome},
     provider::sse::Framer,
-    routing::{self, Plan},
+    routing::{self, Plan, Surroundings},
 };
 use secrecy::SecretString;
 
@@ -183,24 +189,79 @@ fn admit(caller: (Snapshot, Vec<SecretString>)) -> (Snapshot, Vec<SecretString>)
     caller
 }
 
-fn models(count: usize) -> (Snapshot, Facts) {
-    let snapshot = catalog::snapshot(count);
-    let facts = Facts { model: catalog::model_name(count - 1), ..Facts::default() };
-    black_box(planned(&snapshot.catalog, &facts));
-    (snapshot, facts)
+fn gate() -> Arc<Gate> {
+    let gate = Gate::new(&Admission::default());
+    take_a_place(&gate);
+    gate
 }
 
-fn planned(catalog: &Catalog, facts: &Facts) -> Plan {
-    let Resolution::Found(route) = catalog.resolve(&facts.model) else { unreachable!("the model is there") };
-    let random = Random::seeded(7);
-    routing::plan(&[route], facts, Operation::Chat, || random.unit()).expect("a provider serves the model")
+/// Takes a place, and gives it back.
+fn take_a_place(gate: &Arc<Gate>) {
+    let place = gate.enter(None).now_or_never().expect("there is room");
+    drop(black_box(place));
 }
 
 #[library_benchmark]
-#[bench::of_1_model(args = (1), setup = models, config = budget(1_690))]
-#[bench::of_1000_models(args = (1000), setup = models, config = budget(1_690))]
-fn plan(request: (Snapshot, Facts)) -> (Plan, Snapshot, Facts) {
-    (planned(&request.0.catalog, black_box(&request.1)), request.0, request.1)
+#[bench::with_room(args = (), setup = gate, config = budget(510))]
+fn enter(gate: Arc<Gate>) -> Arc<Gate> {
+    take_a_place(black_box(&gate));
+    gate
+}
+
+/// Nothing speaks against anybody, as is known of requests that went well.
+struct Calm {
+    conditions: Conditions,
+    random: Random,
+}
+
+impl Surroundings for Calm {
+    fn outlook(&self, target: &Target) -> Outlook {
+        self.conditions.outlook(target)
+    }
+
+    fn turn(&self, model: &str) -> u64 {
+        self.conditions.turn(model)
+    }
+
+    fn kinship(&self) -> u64 {
+        0
+    }
+
+    fn unit(&self) -> f64 {
+        self.random.unit()
+    }
+}
+
+fn calm() -> Calm {
+    let random = Random::seeded(7);
+    let conditions = Conditions::new(ConditionRules::default(), Clock::system(), random.clone());
+    Calm { conditions, random }
+}
+
+fn models(count: usize) -> (Snapshot, Facts, Calm) {
+    let snapshot = catalog::snapshot(count);
+    let facts = Facts { model: catalog::model_name(count - 1), ..Facts::default() };
+    let calm = calm();
+    let plan = planned(&snapshot.catalog, &facts, &calm);
+    let (target, key) = (plan.candidates[0].target(), plan.candidates[0].key());
+    let mut lease = calm.conditions.lease(target, key, false, false).expect("nothing bars it");
+    lease.saw(&Verdict::Good(Duration::from_millis(300)));
+    drop(lease);
+    (snapshot, facts, calm)
+}
+
+fn planned(catalog: &Catalog, facts: &Facts, calm: &Calm) -> Plan {
+    let Resolution::Found(route) = catalog.resolve(&facts.model) else { unreachable!("the model is there") };
+    routing::plan(&[route], facts, Operation::Chat, calm).expect("a provider serves the model")
+}
+
+// Most of it is looking at what is known of each candidate.
+#[library_benchmark]
+#[bench::of_1_model(args = (1), setup = models, config = budget(4_900))]
+#[bench::of_1000_models(args = (1000), setup = models, config = budget(4_900))]
+fn plan(request: (Snapshot, Facts, Calm)) -> (Plan, Snapshot, Facts, Calm) {
+    let plan = planned(&request.0.catalog, black_box(&request.1), &request.2);
+    (plan, request.0, request.1, request.2)
 }
 
 // --- The ledger.
@@ -217,10 +278,10 @@ struct Account {
 
 fn account() -> Account {
     let (folder, ledger) = catalog::ledger();
-    let (snapshot, facts) = models(1);
+    let (snapshot, facts, calm) = models(1);
     let keys = vec![SecretString::from(catalog::secret(0))];
     let caller = admission::authenticate(&keys, &snapshot.keys, UnixMicros(0)).expect("the key is known");
-    let plan = planned(&snapshot.catalog, &facts);
+    let plan = planned(&snapshot.catalog, &facts, &calm);
     let account = Account { ledger, call: catalog::call(), facts, plan, caller, _folder: folder };
     keep_account(&account);
     account
@@ -244,5 +305,8 @@ fn ledger(account: Account) -> Account {
     account
 }
 
-library_benchmark_group!(name = hot, benchmarks = [peek, splice, inspect, tap, frame, admit, plan, ledger]);
+library_benchmark_group!(
+    name = hot,
+    benchmarks = [peek, splice, inspect, tap, frame, admit, enter, plan, ledger]
+);
 main!(library_benchmark_groups = hot);

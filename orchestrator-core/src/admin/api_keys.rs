@@ -12,7 +12,7 @@ use super::{
     store_error, validate,
 };
 use crate::{
-    catalog::{ApiKey, keys::digest},
+    catalog::{ApiKey, OnDisconnect, keys::digest},
     error::Result,
     store::CatalogChange,
 };
@@ -36,6 +36,8 @@ pub struct ApiKeyChange {
     pub enabled: Option<bool>,
     /// [`ApiKey::expires_at`].
     pub expires_at: Option<Option<UnixMicros>>,
+    /// [`ApiKey::on_disconnect`].
+    pub on_disconnect: Option<OnDisconnect>,
 }
 
 impl ApiKeyChange {
@@ -48,6 +50,7 @@ impl ApiKeyChange {
         set(&mut row.operations, self.operations);
         set(&mut row.enabled, self.enabled);
         set(&mut row.expires_at, self.expires_at);
+        set(&mut row.on_disconnect, self.on_disconnect);
     }
 }
 
@@ -112,6 +115,7 @@ impl Admin {
             operations: Vec::new(),
             enabled: true,
             expires_at: None,
+            on_disconnect: OnDisconnect::Cancel,
             created_at: now,
             updated_at: now,
         };

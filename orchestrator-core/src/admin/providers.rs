@@ -35,6 +35,8 @@ pub struct ProviderChange {
     pub timeout: Option<Option<u32>>,
     /// [`Provider::timeouts`], all of them.
     pub timeouts: Option<Timeouts>,
+    /// [`Provider::rate_limit`].
+    pub rate_limit: Option<Option<u32>>,
     /// [`Provider::headers`], all of them.
     pub headers: Option<BTreeMap<String, String>>,
     /// [`Provider::options`], all of them.
@@ -52,6 +54,7 @@ impl ProviderChange {
         set(&mut row.max_retries, self.max_retries);
         set(&mut row.timeout, self.timeout);
         set(&mut row.timeouts, self.timeouts);
+        set(&mut row.rate_limit, self.rate_limit);
         set(&mut row.headers, self.headers);
         set(&mut row.options, self.options);
     }
@@ -126,6 +129,7 @@ impl Admin {
             max_retries: defaults::MAX_RETRIES,
             timeout: None,
             timeouts: Timeouts::default(),
+            rate_limit: None,
             headers: BTreeMap::new(),
             options: ProviderOptions::default(),
             managed_by: ManagedBy::Admin,

@@ -282,6 +282,8 @@ async fn a_providers_fields_are_checked_by_name() {
         options: Some(ProviderOptions { dialects: vec![name.to_owned()], ..ProviderOptions::default() }),
         ..ProviderChange::default()
     };
+    let probe = ProviderOptions { probe: text("ping"), ..ProviderOptions::default() };
+    let probe = ProviderChange { options: Some(probe), ..ProviderChange::default() };
     let none = ProviderChange::default;
     let timeouts = |timeouts| ProviderChange { timeouts: Some(timeouts), ..none() };
     let table = [
@@ -289,6 +291,7 @@ async fn a_providers_fields_are_checked_by_name() {
         (ProviderChange { name: text("a/b"), ..none() }, "name"),
         (ProviderChange { name: text(&"a".repeat(65)), ..none() }, "name"),
         (ProviderChange { kind: text("nonsense"), ..none() }, "kind"),
+        (probe, "options.probe"),
         (ProviderChange { kind: text("echo"), base_url: text("http://x"), ..none() }, "base_url"),
         (compatible(""), "base_url"),
         (compatible("not a url"), "base_url"),
@@ -306,6 +309,7 @@ async fn a_providers_fields_are_checked_by_name() {
         (ProviderChange { weight: Some(0), ..none() }, "weight"),
         (ProviderChange { max_retries: Some(11), ..none() }, "max_retries"),
         (ProviderChange { timeout: Some(Some(0)), ..none() }, "timeout"),
+        (ProviderChange { rate_limit: Some(Some(0)), ..none() }, "rate_limit"),
         (timeouts(Timeouts { idle_ms: Some(0), ..Timeouts::default() }), "timeouts.idle_ms"),
         (timeouts(Timeouts { total_ms: Some(u64::MAX), ..Timeouts::default() }), "timeouts.total_ms"),
         (headers("Host", "x"), "headers"),

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     admission::CHOOSE_PROVIDERS,
-    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts, defaults},
+    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts, defaults, strategy::Strategy},
     dialect::Operation,
     error::{Error, Result},
     policy::glob,
@@ -29,6 +29,9 @@ pub(super) fn provider(provider: &mut Provider, rules: &ProviderRules) -> Result
     in_range("priority", provider.priority, 0, 1000)?;
     in_range("weight", provider.weight, 1, 10_000)?;
     in_range("max_retries", provider.max_retries, 0, 10)?;
+    if let Some(limit) = provider.rate_limit {
+        in_range("rate_limit", limit, 1, 1_000_000)?;
+    }
     timeout(provider.timeout)?;
     timeouts(&provider.timeouts)?;
     headers::check(&provider.headers)
@@ -56,8 +59,9 @@ pub(super) fn model(model: &Model) -> Result<()> {
         return refuse("name", "must not contain white space");
     }
     text("remark", &model.remark, 0, 1024)?;
-    if model.strategy != defaults::STRATEGY {
-        return refuse("strategy", "must be \"priority\"; this version has no other");
+    if Strategy::from_name(&model.strategy).is_none() {
+        let known = Strategy::ALL.map(Strategy::name).join(", ");
+        return refuse("strategy", &format!("must be one of {known}"));
     }
     fallbacks(model)?;
     in_range("max_retry", model.max_retry, 0, 10)?;

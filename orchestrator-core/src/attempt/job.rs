@@ -1,6 +1,12 @@
 //! A request that has been admitted: all that an attempt needs to know of it.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -32,6 +38,8 @@ pub struct Job {
     pub keeper: Option<Keeper>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// The caller has left: what runs may be read to its end, but nobody else is asked.
+    abandoned: AtomicBool,
     /// The request in the hub's words: decoded when the first candidate needs it, then kept for the others.
     hub: OnceLock<Result<HubRequest>>,
     /// Whether it can be told in another dialect.
@@ -50,6 +58,7 @@ impl Job {
             strict: false,
             keeper: None,
             deadline: None,
+            abandoned: AtomicBool::new(false),
             hub: OnceLock::new(),
             vetted: OnceLock::new(),
         }
@@ -109,8 +118,16 @@ impl Job {
         Ok(request)
     }
 
+    /// The caller has left.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
     /// How long the caller still waits; `None`: no limit.
     pub fn time_left(&self) -> Option<Duration> {
+        if self.abandoned.load(Ordering::Relaxed) {
+            return Some(Duration::ZERO);
+        }
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     call::Signals,
     catalog::route::Target,
+    condition::Lease,
     dialect::{Dialect, ErrorAnswer, HubReply},
     error::{Error, ErrorKind, Result, Upstream},
     origins::Keeper,
@@ -41,6 +42,17 @@ pub struct Committed {
     pub dropped: Vec<String>,
     /// The answer.
     pub answer: CommittedAnswer,
+}
+
+impl Committed {
+    /// The provider did what it should, so far; a stream may still break.
+    pub(super) fn leased(mut self, mut lease: Lease) -> Self {
+        lease.answered(self.status);
+        if let CommittedAnswer::Stream(stream) = &mut self.answer {
+            stream.hold_lease(lease);
+        }
+        self
+    }
 }
 
 /// An answer, whole or beginning.
@@ -130,7 +142,7 @@ async fn commit(
         let reader = Reader::new(&prepared);
         let mut stream =
             UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, deadline);
-        hold_until_content(&mut stream, target, prepared.dialect).await?;
+        hold_until_content(&mut stream, asker.max_event_bytes, target, prepared.dialect).await?;
         CommittedAnswer::Stream(stream)
     } else {
         let body = answer.body.collect(asker.max_answer_bytes).await;
@@ -143,9 +155,14 @@ async fn commit(
 }
 
 /// Reads a stream until it says something that is content, or is over. What was read is held in the stream.
-async fn hold_until_content(stream: &mut UpstreamStream, target: &Target, dialect: Dialect) -> Result<()> {
+async fn hold_until_content(
+    stream: &mut UpstreamStream,
+    most: usize,
+    target: &Target,
+    dialect: Dialect,
+) -> Result<()> {
     loop {
-        match stream.hold_next().await {
+        match stream.hold_next(most).await {
             Some(Ok(signals)) => {
                 if signals.commits() {
                     return Ok(());

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::request::Prepared;
 use crate::{
     call::{Batch, Signals},
+    condition::Lease,
     dialect::{StreamDecoder, Tap},
     error::{Error, ErrorKind},
     provider::{http::AnswerBody, sse::Framer},
@@ -83,6 +84,12 @@ pub struct UpstreamStream {
     failed: bool,
     /// The answer is over; only the connection's end is waited for.
     lingering: bool,
+    /// The provider has said why it stopped, or that it is done.
+    said_end: bool,
+    /// Bytes that have come.
+    received: usize,
+    /// The presence at the provider, which a break after the beginning counts against.
+    lease: Option<Lease>,
 }
 
 impl UpstreamStream {
@@ -106,31 +113,70 @@ impl UpstreamStream {
             ended: false,
             failed: false,
             lingering: false,
+            said_end: false,
+            received: 0,
+            lease: None,
         }
+    }
+
+    /// The presence at the provider ends with the stream.
+    pub(super) fn hold_lease(&mut self, lease: Lease) {
+        self.lease = Some(lease);
     }
 
     /// Reads the next batch and holds it; answers its signals. Before the commit point the first-token time-out rules, not the
     /// one between pieces, so no time-out of this stream's own applies.
-    pub(super) async fn hold_next(&mut self) -> Option<Result<Signals, Error>> {
+    ///
+    /// Errors: the provider has sent `most` bytes and more, and has said nothing yet.
+    pub(super) async fn hold_next(&mut self, most: usize) -> Option<Result<Signals, Error>> {
         let read = std::future::poll_fn(|context| self.poll_read(context)).await?;
-        Some(read.map(|batch| {
+        let signals = read.map(|batch| {
             let signals = batch.signals.clone();
             self.held.push_back(batch);
             signals
-        }))
+        });
+        if self.received > most && signals.as_ref().is_ok_and(|signals| !signals.commits()) {
+            return Some(Err(Error::new(
+                ErrorKind::ProviderFailed,
+                "the provider sent a lot and said nothing",
+            )));
+        }
+        Some(signals)
     }
 
     /// The next batch: what is held first, then what comes. `None` at the connection's end, which need not be the answer's.
     pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
         if let Some(held) = self.held.pop_front() {
             self.last_piece = Instant::now();
+            self.said_end |= held.signals.terminator || held.signals.finish.is_some();
             return Poll::Ready(Some(Ok(held)));
         }
-        if let Poll::Ready(read) = self.poll_read(context) {
-            return Poll::Ready(read);
+        let read = match self.poll_read(context) {
+            Poll::Ready(read) => read,
+            Poll::Pending => {
+                ready!(self.poll_timer(context));
+                Some(Err(self.too_late()))
+            }
+        };
+        self.judge(read.as_ref());
+        Poll::Ready(read)
+    }
+
+    /// What broke after it had begun counts against the provider, once.
+    fn judge(&mut self, read: Option<&Result<Batch, Error>>) {
+        let broken = match read {
+            Some(Ok(batch)) => {
+                let signals = &batch.signals;
+                self.said_end |= signals.terminator || signals.finish.is_some();
+                signals.error.is_some()
+            }
+            // The caller's own time limit, or ours, is not the provider's fault.
+            Some(Err(_)) => self.deadline > Instant::now(),
+            None => !self.said_end,
+        };
+        if broken && let Some(mut lease) = self.lease.take() {
+            lease.broke();
         }
-        ready!(self.poll_timer(context));
-        Poll::Ready(Some(Err(self.too_late())))
     }
 
     /// Whether batches hold the hub's words rather than bytes to pass on.
@@ -161,6 +207,7 @@ impl UpstreamStream {
             let events = match ready!(self.body.poll_piece(context)) {
                 Some(Ok(piece)) => {
                     self.last_piece = Instant::now();
+                    self.received += piece.len();
                     match self.framer.push(piece) {
                         Ok(Some(events)) => events,
                         Ok(None) => continue,

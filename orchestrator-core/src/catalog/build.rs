@@ -132,11 +132,13 @@ fn direct_target(provider: &Provider, keys: Vec<TargetKey>, defaults: &config::T
         image: true,
         timeouts: timeouts(&[(provider.timeouts, provider.timeout)], defaults),
         max_retries: provider.max_retries,
+        rate_limit: provider.rate_limit,
         headers: Arc::new(headers(provider)),
         overrides: overrides.map(|(name, json)| (name.clone(), json.clone())).collect(),
         include_usage: provider.options.include_usage,
         preset: provider.options.preset.as_deref().map(Arc::from),
         api_version: provider.options.api_version.as_deref().map(Arc::from),
+        probe: provider.options.probe.as_deref().map(Arc::from),
         keys: keys.into(),
     }
 }

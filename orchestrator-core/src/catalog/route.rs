@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::HeaderMap;
 use secrecy::SecretString;
 
+use super::strategy::Strategy;
 use crate::{chat::JsonText, dialect::Dialect};
 
 /// Everybody who may serve one name.
@@ -14,6 +15,8 @@ pub struct Route {
     pub model: String,
     /// Best first: by priority, then by weight. Empty when the model is known and nobody enabled serves it.
     pub targets: Vec<Target>,
+    /// How one of several equals is chosen.
+    pub strategy: Strategy,
     /// Attempts in all, at least 1.
     pub max_attempts: u32,
     /// Names to turn to when every target has failed.
@@ -49,6 +52,8 @@ pub struct Target {
     pub timeouts: TargetTimeouts,
     /// How often it may be asked again for one request when there is no other.
     pub max_retries: u32,
+    /// Requests a minute that it is asked at most; `None`: as many as come.
+    pub rate_limit: Option<u32>,
     /// Added to every request.
     pub headers: Arc<HeaderMap>,
     /// Top-level fields that every request carries: name and JSON text.
@@ -59,6 +64,8 @@ pub struct Target {
     pub preset: Option<Arc<str>>,
     /// The version of its interface that its options name.
     pub api_version: Option<Arc<str>>,
+    /// How its options say that its health is probed.
+    pub probe: Option<Arc<str>>,
     /// The enabled keys. Empty: it has none at all, and is asked without one, as local servers are.
     pub keys: Arc<[TargetKey]>,
 }

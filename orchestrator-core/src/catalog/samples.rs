@@ -3,7 +3,8 @@
 use orchestrator_base::clock::UnixMicros;
 
 use super::{
-    ApiKey, ManagedBy, Model, ModelProvider, Provider, ProviderKey, ProviderOptions, Timeouts, keys::digest,
+    ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions, Timeouts,
+    keys::digest,
 };
 
 /// An enabled `openai_compatible` provider.
@@ -19,6 +20,7 @@ pub(crate) fn provider(id: &str, name: &str) -> Provider {
         max_retries: 3,
         timeout: None,
         timeouts: Timeouts::default(),
+        rate_limit: None,
         headers: [].into(),
         options: ProviderOptions::default(),
         managed_by: ManagedBy::Admin,
@@ -92,6 +94,7 @@ pub(crate) fn api_key(id: &str, name: &str, secret: &str) -> ApiKey {
         operations: Vec::new(),
         enabled: true,
         expires_at: None,
+        on_disconnect: OnDisconnect::Cancel,
         created_at: UnixMicros(1),
         updated_at: UnixMicros(2),
     }

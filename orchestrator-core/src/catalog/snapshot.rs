@@ -7,7 +7,7 @@ mod listing;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -26,6 +26,7 @@ use super::{
     keys::KeyTable,
     listed::ModelLists,
     route::{Resolution, Route, Target},
+    strategy::Strategy,
 };
 use crate::{call::ModelInfo, policy::glob};
 
@@ -51,6 +52,8 @@ pub struct Catalog {
     disabled: Vec<String>,
     /// What enabled providers list beyond all these names.
     listed: BTreeMap<String, ListedModel>,
+    /// Of every provider, enabled or not.
+    provider_ids: Arc<HashSet<String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -91,6 +94,7 @@ impl Catalog {
             providers: by_name.collect(),
             disabled: disabled.collect(),
             listed: BTreeMap::new(),
+            provider_ids: Arc::new(rows.providers.iter().map(|provider| provider.id.clone()).collect()),
         }
     }
 
@@ -160,6 +164,28 @@ impl Catalog {
         self.providers.values().map(ReadyProvider::bare)
     }
 
+    /// Whether there is such a provider, enabled or not.
+    pub fn has_provider(&self, id: &str) -> bool {
+        self.provider_ids.contains(id)
+    }
+
+    /// A model that a provider is known to serve, as a target: of those that the catalog names the first by name.
+    pub fn served_by(&self, provider_id: &str) -> Option<&Target> {
+        let is_named = |entry: &Entry, place: usize| !entry.as_asked.get(place).copied().unwrap_or_default();
+        let exact = self.exact.iter().map(|(name, entry)| (name, entry, true));
+        let patterns = self.patterns.iter().map(|(pattern, entry)| (pattern, entry, false));
+        let mut found: Option<(&String, &Target)> = None;
+        for (name, entry, is_exact) in exact.chain(patterns) {
+            for (place, target) in entry.route.targets.iter().enumerate() {
+                let is_first = found.is_none_or(|(first, _)| name < first);
+                if *target.provider_id == *provider_id && is_first && (is_exact || is_named(entry, place)) {
+                    found = Some((name, target));
+                }
+            }
+        }
+        found.map(|(_, target)| target)
+    }
+
     fn direct(&self, name: &str) -> Option<Route> {
         let (provider, upstream_model) = name.split_once('/')?;
         if upstream_model.is_empty() {
@@ -172,7 +198,13 @@ impl Catalog {
 
 /// The route of a name that is no model of the catalog.
 fn unkept_route(name: &str, targets: Vec<Target>) -> Route {
-    Route { model: name.to_owned(), targets, max_attempts: DIRECT_ATTEMPTS, fallbacks: Vec::new() }
+    Route {
+        model: name.to_owned(),
+        targets,
+        strategy: Strategy::default(),
+        max_attempts: DIRECT_ATTEMPTS,
+        fallbacks: Vec::new(),
+    }
 }
 
 /// Each provider of a route once, best first.
@@ -196,6 +228,8 @@ fn entry(model: &Model, targets: Vec<Target>) -> Entry {
     let route = Route {
         model: model.name.clone(),
         targets,
+        // A name that a later version knows and this one does not is no reason to take the model away.
+        strategy: Strategy::from_name(&model.strategy).unwrap_or_default(),
         max_attempts: model.max_retry.saturating_add(1),
         fallbacks: model.fallbacks.clone(),
     };

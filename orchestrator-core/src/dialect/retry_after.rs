@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use jiff::{civil::DateTime, fmt::rfc2822, tz::TimeZone};
 
 /// Nobody is waited for longer than a day.
 const LONGEST: f64 = 24.0 * 3600.0;
@@ -26,9 +27,14 @@ fn number(value: &str) -> Option<f64> {
     value.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)
 }
 
-/// Seconds from `now` to an HTTP date; a date that has passed means now.
+/// Seconds from `now` to an HTTP date; a date that has passed means now. The two obsolete forms have to be read too
+/// (<https://www.rfc-editor.org/rfc/rfc9110#field.date>); they are in GMT like the other.
 fn until(value: &str, now: i64) -> Option<f64> {
-    let date = jiff::fmt::rfc2822::parse(value).ok()?;
+    let obsolete = |form| DateTime::strptime(form, value).ok()?.to_zoned(TimeZone::UTC).ok();
+    let date = rfc2822::parse(value)
+        .ok()
+        .or_else(|| obsolete("%A, %d-%b-%y %H:%M:%S GMT"))
+        .or_else(|| obsolete("%a %b %e %H:%M:%S %Y"))?;
     Some(date.timestamp().as_second().saturating_sub(now).max(0) as f64)
 }
 
@@ -50,6 +56,8 @@ mod tests {
         assert_eq!(wait(&[("retry-after", "1.5")]), Some(1.5));
         assert_eq!(wait(&[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")]), Some(60.0));
         assert_eq!(wait(&[("retry-after", "Wed, 21 Oct 2015 07:00:00 GMT")]), Some(0.0));
+        assert_eq!(wait(&[("retry-after", "Wednesday, 21-Oct-15 07:28:00 GMT")]), Some(60.0));
+        assert_eq!(wait(&[("retry-after", "Wed Oct 21 07:28:00 2015")]), Some(60.0));
         assert_eq!(wait(&[("retry-after-ms", "250"), ("retry-after", "1")]), Some(0.25));
         assert_eq!(wait(&[("retry-after-ms", "0"), ("retry-after", "60")]), Some(60.0));
     }

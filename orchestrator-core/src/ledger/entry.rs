@@ -159,6 +159,11 @@ impl Entry {
         &self.signals
     }
 
+    /// Whether it was written down how it ended.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Writes down how it ended. Must come before the last byte leaves. A second call does nothing.
     pub fn close(&mut self, outcome: Outcome<'_>) {
         if std::mem::replace(&mut self.closed, true) {

@@ -70,7 +70,7 @@ impl Watch {
             gone.remove(&id);
             let before = self.providers.get_mut(&id);
             if let Some(watched) = before {
-                if same_place(&watched.target, &target) && same_manner(&watched.target, &target) {
+                if asked_alike(&watched.target, &target) {
                     // What does not matter for the question may have changed: its name, for instance.
                     watched.target = target;
                     continue;
@@ -138,6 +138,11 @@ impl Watch {
             Err(reason) => Answered::WentAway(reason),
         }
     }
+}
+
+/// Whether what the one answers is what the other would.
+pub(crate) fn asked_alike(a: &Target, b: &Target) -> bool {
+    same_place(a, b) && same_manner(a, b)
 }
 
 /// Whether a list of the one is a list of the other.

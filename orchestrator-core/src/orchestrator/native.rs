@@ -17,14 +17,17 @@ use futures_core::Stream;
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::{Orchestrator, prepare::PreparedCall};
+use super::{
+    Orchestrator,
+    asking::{Admitted, Asking, Driven},
+    leaving::{Open, Stay},
+};
 use crate::{
-    attempt::{self, Committed, CommittedAnswer, Job, UpstreamStream, WholeAnswer},
+    attempt::{Committed, CommittedAnswer, Job, WholeAnswer},
     call::{Head, UsageSource},
     dialect::{Dialect, HubReply, HubRequest, Wire},
-    error::{Error, Result},
+    error::Error,
     ledger::{Entry, Outcome},
-    routing::Plan,
 };
 use framing::Framing;
 use live::Live;
@@ -73,15 +76,14 @@ pub(super) fn passed(
 /// The events of a response that its provider stores, as they come. What it cost was written down when it was made.
 pub(super) fn passed_stream(
     (status, upstream): (StatusCode, &HeaderMap),
-    stream: UpstreamStream,
+    mut open: Open,
     job: Job,
-    mut entry: Entry,
     idle_bytes: Duration,
 ) -> NativeReply {
-    let head = headers::answered(status, upstream, &[], &job, &entry);
-    entry.passes(status.as_u16());
+    let head = headers::answered(status, upstream, &[], &job, &open.entry);
+    open.entry.passes(status.as_u16());
     let wire = Dialect::OpenAiResponses.wire();
-    let state = State::Live(Box::new(Live::new(stream, None, &job, wire, entry)));
+    let state = State::Live(Box::new(Live::new(open, &job, wire)));
     let stream = NativeStream::new(state, Arc::new(job), wire, idle_bytes);
     NativeReply { head, body: NativeBody::Stream(stream) }
 }
@@ -97,9 +99,10 @@ pub(super) fn failure(
 }
 
 /// Answers a request that does not stream.
-pub(super) async fn whole(core: &Orchestrator, prepared: PreparedCall, wire: &dyn Wire) -> NativeReply {
-    let PreparedCall { job, plan, mut entry } = prepared;
-    let answered = core.drive(&job, plan, &mut entry).await.and_then(|committed| {
+pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wire) -> NativeReply {
+    let job = Arc::clone(&admitted.job);
+    let Driven { result, mut entry, stay: _stay } = Asking::new(core, admitted).await;
+    let answered = result.and_then(|committed| {
         let Committed { keeper, status, headers, dropped, answer } = committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
             return Err(Error::internal("a stream came for a request that asked for none"));
@@ -150,50 +153,32 @@ fn completed(mut reply: HubReply, job: &Job, entry: &Entry) -> HubReply {
 
 /// Answers a request that streams. The head waits for the commit point, so that a failure before it has a status of its own;
 /// but not for longer than the early head allows, since proxies hang up on silence.
-pub(super) async fn stream(
-    core: Orchestrator,
-    prepared: PreparedCall,
-    wire: &'static dyn Wire,
-) -> NativeReply {
+pub(super) async fn stream(core: Orchestrator, admitted: Admitted, wire: &'static dyn Wire) -> NativeReply {
     let early_head = core.early_head();
     let idle_bytes = core.idle_bytes();
-    let PreparedCall { job, plan, entry } = prepared;
-    let job = Arc::new(job);
-    let mut driving: Driving = Box::pin(drive_owned(core, Arc::clone(&job), plan, entry));
-    match timeout(early_head, &mut driving).await {
-        Ok((Ok(committed), entry)) => {
+    let job = Arc::clone(&admitted.job);
+    let mut asking = Asking::new(core, admitted);
+    match timeout(early_head, &mut asking).await {
+        Ok(Driven { result: Ok(committed), entry, stay }) => {
             let Committed { status, headers, dropped, .. } = &committed;
             let head = headers::answered(*status, headers, dropped, &job, &entry);
-            let state = State::live(committed, &job, wire, entry);
+            let state = State::live(committed, &job, wire, entry, stay);
             NativeReply { head, body: NativeBody::Stream(NativeStream::new(state, job, wire, idle_bytes)) }
         }
-        Ok((Err(error), mut entry)) => {
+        Ok(Driven { result: Err(error), mut entry, .. }) => {
             entry.close(Outcome::Failed(&error));
             failure(&error, &job.request_id, wire, Some(&entry))
         }
         Err(_) => {
             let head = headers::early(&job);
-            let stream = NativeStream::new(State::Driving(driving), job, wire, idle_bytes);
+            let stream = NativeStream::new(State::Asking(asking), job, wire, idle_bytes);
             NativeReply { head, body: NativeBody::Stream(stream) }
         }
     }
 }
 
-type Driving = Pin<Box<dyn Future<Output = (Result<Committed>, Entry)> + Send>>;
-
-/// [`attempt::drive`] as a future that owns what it uses: it may outlive the head that was sent early.
-async fn drive_owned(
-    core: Orchestrator,
-    job: Arc<Job>,
-    plan: Plan,
-    mut entry: Entry,
-) -> (Result<Committed>, Entry) {
-    let result = attempt::drive(&core.asker, &job, plan, &mut entry).await;
-    (result, entry)
-}
-
 /// A stream of bytes in the caller's dialect. It ends; it never fails: a failure is an event of the dialect. Dropping it tells
-/// the provider to stop, and the ledger that the caller left.
+/// the provider to stop, or reads on in the background, and tells the ledger that the caller left.
 pub struct NativeStream {
     state: State,
     job: Arc<Job>,
@@ -207,7 +192,7 @@ pub struct NativeStream {
 
 enum State {
     /// The head was sent early; no provider has answered yet.
-    Driving(Driving),
+    Asking(Asking),
     /// A provider answers.
     Live(Box<Live>),
     /// Nothing more comes.
@@ -215,11 +200,12 @@ enum State {
 }
 
 impl State {
-    fn live(committed: Committed, job: &Job, wire: &'static dyn Wire, mut entry: Entry) -> Self {
+    fn live(committed: Committed, job: &Job, wire: &'static dyn Wire, mut entry: Entry, stay: Stay) -> Self {
         match committed.answer {
             CommittedAnswer::Stream(upstream) => {
                 entry.committed(true);
-                Self::Live(Box::new(Live::new(upstream, committed.keeper, job, wire, entry)))
+                let open = Open { upstream, entry, keeper: committed.keeper, stay };
+                Self::Live(Box::new(Live::new(open, job, wire)))
             }
             CommittedAnswer::Whole(..) => {
                 entry.close(Outcome::Failed(&Error::internal(
@@ -241,10 +227,12 @@ impl NativeStream {
     fn poll_state(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             match &mut self.state {
-                State::Driving(driving) => {
-                    let (result, mut entry) = ready!(driving.as_mut().poll(context));
+                State::Asking(asking) => {
+                    let Driven { result, mut entry, stay } = ready!(Pin::new(asking).poll(context));
                     match result {
-                        Ok(committed) => self.state = State::live(committed, &self.job, self.wire, entry),
+                        Ok(committed) => {
+                            self.state = State::live(committed, &self.job, self.wire, entry, stay);
+                        }
                         Err(error) => {
                             entry.close(Outcome::Failed(&error));
                             self.state = State::Ended;
@@ -300,6 +288,14 @@ impl Stream for NativeStream {
         let idle = ready!(this.poll_quiet(context));
         this.sent = tokio::time::Instant::now();
         Poll::Ready(Some(idle))
+    }
+}
+
+impl Drop for NativeStream {
+    fn drop(&mut self) {
+        if let State::Live(live) = std::mem::replace(&mut self.state, State::Ended) {
+            live.left();
+        }
     }
 }
 

@@ -6,13 +6,13 @@ mod choice;
 use std::sync::Arc;
 
 use self::choice::Choice;
-use super::{Orchestrator, unknown_model};
+use super::{Orchestrator, around::Around, unknown_model};
 use crate::{
     admission,
     attempt::Job,
     call::{Call, Facts, Input},
     catalog::{
-        ApiKey,
+        ApiKey, OnDisconnect,
         route::{Resolution, Route},
         snapshot::Catalog,
     },
@@ -34,6 +34,8 @@ pub struct PreparedCall {
     pub plan: Plan,
     /// Its account.
     pub entry: Entry,
+    /// What its key says of callers who leave.
+    pub on_disconnect: OnDisconnect,
 }
 
 /// A call that was refused before any provider was asked. Its account is closed.
@@ -81,7 +83,7 @@ impl Orchestrator {
                     job.keeper =
                         Some(Keeper::new(origins, shared.clock.clone(), &job.facts.model, &caller.id));
                 }
-                Ok(PreparedCall { job, plan, entry })
+                Ok(PreparedCall { job, plan, entry, on_disconnect: caller.on_disconnect })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
@@ -131,7 +133,8 @@ impl Orchestrator {
             (Err(_), Some(choice)) => choice.direct(catalog, caller, operation, &facts.model)?,
             (Err(unknown), None) => return Err(unknown),
         };
-        let mut plan = routing::plan(&routes, facts, operation, || self.shared.random.unit())?;
+        let around = Around::new(&self.shared, &call.input, facts);
+        let mut plan = routing::plan(&routes, facts, operation, &around)?;
         if let Some(choice) = &choice {
             choice.narrow(&mut plan, &facts.model)?;
         }

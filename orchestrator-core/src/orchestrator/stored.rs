@@ -10,7 +10,11 @@ use http::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{Orchestrator, native, prepare};
+use super::{
+    Orchestrator,
+    leaving::{Open, Stay},
+    native, prepare,
+};
 use crate::{
     admission,
     attempt::{Job, UpstreamStream, upstream::Reader, without_secret},
@@ -54,7 +58,7 @@ struct Answered {
 enum Body {
     Whole(Bytes),
     /// The events of a response, said again or as they are made.
-    Stream(UpstreamStream),
+    Stream(Box<UpstreamStream>),
 }
 
 /// Does what is asked with a stored response.
@@ -66,11 +70,20 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
     let mut entry = core.shared.ledger.begin(&call, None, DIALECT.name(), Operation::Responses);
     let wish = Wish { verb, id: &id, query: &query };
     let answered = match locate(core, &call, &wish, &mut entry) {
-        Ok((target, key)) => ask(core, &call, &wish, &target, key.as_ref(), &mut entry).await,
+        Ok((target, key)) => {
+            let deadline = call.timeout.map(|timeout| call.received + timeout);
+            match core.shared.gate.enter(deadline).await {
+                Ok(place) => {
+                    let asked = ask(core, &call, &wish, &target, key.as_ref(), &mut entry).await;
+                    asked.map(|answered| (answered, place))
+                }
+                Err(error) => Err(error),
+            }
+        }
         Err(error) => Err(error),
     };
     match answered {
-        Ok(Answered { status, headers, body }) => {
+        Ok((Answered { status, headers, body }, place)) => {
             if verb == StoredVerb::Delete {
                 core.shared.origins.forget(&id);
             }
@@ -78,8 +91,10 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
             let job = Job::new(call.request_id, call.input, facts, Operation::Responses);
             match body {
                 Body::Whole(body) => native::passed(status, &headers, body, &job, &mut entry),
-                Body::Stream(stream) => {
-                    native::passed_stream((status, &headers), stream, job, entry, core.idle_bytes())
+                Body::Stream(upstream) => {
+                    let stay = Stay { place, drains: None };
+                    let open = Open { upstream: *upstream, entry, keeper: None, stay };
+                    native::passed_stream((status, &headers), open, job, core.idle_bytes())
                 }
             }
         }
@@ -209,7 +224,8 @@ async fn send(core: &Orchestrator, ask: Ask, target: &Target, ends: Instant) -> 
         let reader = Reader::Tap(DIALECT.wire().tap(false));
         let stream =
             UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, ends);
-        return Ok(Answered { status: answer.status, headers: answer.headers, body: Body::Stream(stream) });
+        let body = Body::Stream(Box::new(stream));
+        return Ok(Answered { status: answer.status, headers: answer.headers, body });
     }
     let body =
         answer.body.collect(asker.max_answer_bytes).await.map_err(|failure| failed(failure.to_string()))?;

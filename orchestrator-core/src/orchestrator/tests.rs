@@ -11,8 +11,10 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     admin::secrets::Vault,
+    admission::gate::Gate,
     call::{About, PathFacts},
     catalog::{CatalogRows, samples},
+    condition::{ConditionRules, Conditions},
     dialect::Dialect,
     ledger::journal::{self, Journal, Line},
     origins::LocalOrigins,
@@ -81,7 +83,10 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
     let core = Orchestrator::for_thread(Arc::new(Shared {
         catalog,
         ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
+        gate: Gate::new(&config::Admission::default()),
+        drains: Drains::default(),
         origins: Arc::new(LocalOrigins::default()),
+        conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
         clock,
         random,
         limits: Limits::default(),

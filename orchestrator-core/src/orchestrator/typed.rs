@@ -9,9 +9,13 @@ use std::{
 
 use futures_core::Stream;
 
-use super::{Orchestrator, prepare::PreparedCall};
+use super::{
+    Orchestrator,
+    asking::{Admitted, Asking, Driven},
+    leaving::Open,
+};
 use crate::{
-    attempt::{self, Committed, CommittedAnswer, UpstreamStream, WholeAnswer},
+    attempt::{Committed, CommittedAnswer, WholeAnswer},
     call::{Batch, Served, UsageSource},
     chat::{ChatEvent, ChatReply, OpenChoices, Usage},
     dialect::HubReply,
@@ -33,24 +37,24 @@ pub struct Answered<T> {
     pub served: Served,
 }
 
-pub(super) async fn chat(core: &Orchestrator, prepared: PreparedCall) -> Result<Answered<ChatReply>> {
-    let (reply, entry, dropped) = whole(core, prepared).await?;
+pub(super) async fn chat(core: Orchestrator, admitted: Admitted) -> Result<Answered<ChatReply>> {
+    let (reply, entry, dropped) = whole(core, admitted).await?;
     match reply {
         HubReply::Chat(reply) => Ok(answered(reply, &entry, dropped)),
         HubReply::Embed(_) | HubReply::Count { .. } => Err(Error::internal("a chat was asked for")),
     }
 }
 
-pub(super) async fn embed(core: &Orchestrator, prepared: PreparedCall) -> Result<Answered<EmbedReply>> {
-    let (reply, entry, dropped) = whole(core, prepared).await?;
+pub(super) async fn embed(core: Orchestrator, admitted: Admitted) -> Result<Answered<EmbedReply>> {
+    let (reply, entry, dropped) = whole(core, admitted).await?;
     match reply {
         HubReply::Embed(reply) => Ok(answered(reply, &entry, dropped)),
         HubReply::Chat(_) | HubReply::Count { .. } => Err(Error::internal("embeddings were asked for")),
     }
 }
 
-pub(super) async fn count(core: &Orchestrator, prepared: PreparedCall) -> Result<Answered<u64>> {
-    let (reply, entry, dropped) = whole(core, prepared).await?;
+pub(super) async fn count(core: Orchestrator, admitted: Admitted) -> Result<Answered<u64>> {
+    let (reply, entry, dropped) = whole(core, admitted).await?;
     match reply {
         // Tokens were counted, and none used.
         HubReply::Count { tokens, source } => {
@@ -60,9 +64,9 @@ pub(super) async fn count(core: &Orchestrator, prepared: PreparedCall) -> Result
     }
 }
 
-async fn whole(core: &Orchestrator, prepared: PreparedCall) -> Result<(HubReply, Entry, Vec<String>)> {
-    let PreparedCall { job, plan, mut entry } = prepared;
-    match core.drive(&job, plan, &mut entry).await {
+async fn whole(core: Orchestrator, admitted: Admitted) -> Result<(HubReply, Entry, Vec<String>)> {
+    let Driven { result, mut entry, stay: _stay } = Asking::new(core, admitted).await;
+    match result {
         Ok(Committed {
             answer: CommittedAnswer::Whole(WholeAnswer::Hub(reply), signals), dropped, ..
         }) => {
@@ -84,21 +88,21 @@ fn answered<T>(reply: T, entry: &Entry, dropped: Vec<String>) -> Answered<T> {
     Answered { reply, usage, usage_source, served: Served { dropped, ..entry.served() } }
 }
 
-pub(super) async fn stream_chat(core: &Orchestrator, prepared: PreparedCall) -> Result<ChatStream> {
-    let PreparedCall { job, plan, mut entry } = prepared;
-    match attempt::drive(&core.asker, &job, plan, &mut entry).await {
-        Ok(Committed { answer: CommittedAnswer::Stream(upstream), dropped, .. }) => {
+pub(super) async fn stream_chat(core: Orchestrator, admitted: Admitted) -> Result<ChatStream> {
+    let Driven { result, mut entry, stay } = Asking::new(core, admitted).await;
+    match result {
+        Ok(Committed { answer: CommittedAnswer::Stream(upstream), dropped, keeper, .. }) => {
             entry.committed(true);
             let served = Served { dropped, ..entry.served() };
-            let choices = OpenChoices::default();
             Ok(ChatStream {
                 served,
-                upstream,
-                entry,
-                choices,
-                ready: Vec::new().into_iter(),
-                last: None,
-                over: false,
+                telling: Some(Telling {
+                    open: Open { upstream, entry, keeper, stay },
+                    choices: OpenChoices::default(),
+                    ready: Vec::new().into_iter(),
+                    last: None,
+                    over: false,
+                }),
             })
         }
         Ok(_) => Err(Error::internal("a whole answer came for a request that streams")),
@@ -110,18 +114,12 @@ pub(super) async fn stream_chat(core: &Orchestrator, prepared: PreparedCall) -> 
 }
 
 /// A streamed answer on the typed plane. The last item is [`TypedEvent::Finished`], or an error. Dropping it tells the provider
-/// to stop, and the ledger that the caller left.
+/// to stop, or reads on in the background, and tells the ledger that the caller left.
 pub struct ChatStream {
     /// How it is served.
     pub served: Served,
-    upstream: UpstreamStream,
-    entry: Entry,
-    choices: OpenChoices,
-    /// Events of the last batch that were not handed out yet.
-    ready: vec::IntoIter<ChatEvent>,
-    /// The item that ends the stream, once it is known; it goes out behind the events before it.
-    last: Option<Result<TypedEvent>>,
-    over: bool,
+    /// `None` once it is dropped.
+    telling: Option<Telling>,
 }
 
 /// One item of a [`ChatStream`].
@@ -140,12 +138,23 @@ pub enum TypedEvent {
     },
 }
 
-impl ChatStream {
+/// A committed stream on its way to a caller.
+struct Telling {
+    open: Open,
+    choices: OpenChoices,
+    /// Events of the last batch that were not handed out yet.
+    ready: vec::IntoIter<ChatEvent>,
+    /// The item that ends the stream, once it is known; it goes out behind the events before it.
+    last: Option<Result<TypedEvent>>,
+    over: bool,
+}
+
+impl Telling {
     /// Takes a batch in; answers the stream's last item if this was the end.
     fn take_in(&mut self, mut batch: Batch) -> Option<Result<TypedEvent>> {
         let error = batch.signals.error.take();
         let terminator = batch.signals.terminator;
-        self.entry.saw(batch.signals);
+        self.open.saw(batch.signals);
         self.choices.saw(&batch.events);
         self.ready = batch.events.into_iter();
         match error {
@@ -157,27 +166,28 @@ impl ChatStream {
 
     fn end_well(&mut self) -> TypedEvent {
         self.over = true;
-        self.entry.close(Outcome::Answered(200));
-        let (usage, usage_source) = self.entry.usage();
-        let service_tier = self.entry.signals().service_tier.clone();
+        self.open.entry.close(Outcome::Answered(200));
+        let (usage, usage_source) = self.open.entry.usage();
+        let service_tier = self.open.entry.signals().service_tier.clone();
         TypedEvent::Finished { usage, usage_source, service_tier }
     }
 
     /// A stream belongs to one provider by now: its caller is told which, and how many attempts there were.
     fn end_badly(&mut self, mut error: Error) -> Error {
         self.over = true;
-        self.entry.close(Outcome::Truncated(&error));
-        error.attempts = self.served.attempts;
+        self.open.entry.close(Outcome::Truncated(&error));
+        let served = self.open.entry.served();
+        error.attempts = served.attempts;
         let upstream = error.upstream.get_or_insert_with(Box::default);
         if upstream.provider.is_empty() {
-            upstream.provider.clone_from(&self.served.provider);
+            upstream.provider = served.provider;
         }
         error
     }
 
     /// The connection has ended. That is the answer's end only if the provider has said why it stopped, of every choice.
     fn end_of_connection(&mut self) -> Result<TypedEvent> {
-        if self.entry.signals().finish.is_some() && self.choices.is_empty() {
+        if self.open.entry.signals().finish.is_some() && self.choices.is_empty() {
             return Ok(self.end_well());
         }
         let message = "the provider's answer was cut off before its end";
@@ -187,28 +197,42 @@ impl ChatStream {
     fn next_ready(&mut self) -> Option<ChatEvent> {
         self.ready.find(|event| !matches!(event, ChatEvent::Usage(_) | ChatEvent::Done))
     }
+
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<TypedEvent>>> {
+        loop {
+            if let Some(event) = self.next_ready() {
+                return Poll::Ready(Some(Ok(TypedEvent::Event(event))));
+            }
+            if let Some(last) = self.last.take() {
+                return Poll::Ready(Some(last));
+            }
+            if self.over {
+                return Poll::Ready(None);
+            }
+            self.last = match ready!(self.open.upstream.poll_batch(context)) {
+                Some(Ok(batch)) => self.take_in(batch),
+                Some(Err(error)) => Some(Err(self.end_badly(error))),
+                None => Some(self.end_of_connection()),
+            };
+        }
+    }
 }
 
 impl Stream for ChatStream {
     type Item = Result<TypedEvent>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        loop {
-            if let Some(event) = this.next_ready() {
-                return Poll::Ready(Some(Ok(TypedEvent::Event(event))));
-            }
-            if let Some(last) = this.last.take() {
-                return Poll::Ready(Some(last));
-            }
-            if this.over {
-                return Poll::Ready(None);
-            }
-            this.last = match ready!(this.upstream.poll_batch(context)) {
-                Some(Ok(batch)) => this.take_in(batch),
-                Some(Err(error)) => Some(Err(this.end_badly(error))),
-                None => Some(this.end_of_connection()),
-            };
+        match &mut self.telling {
+            Some(telling) => telling.poll_item(context),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for ChatStream {
+    fn drop(&mut self) {
+        if let Some(telling) = self.telling.take() {
+            telling.open.left();
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 const BASE: Duration = Duration::from_millis(100);
 /// No pause is longer.
 const CAP: Duration = Duration::from_secs(5);
-/// A provider's `Retry-After` is waited for up to here; longer ones end the attempts.
+/// A provider's `Retry-After` is waited for up to here, or up to the caller's own limit; longer ones end the attempts.
 const RETRY_AFTER_CAP: Duration = Duration::from_secs(10);
 
 /// Where a request stands after a failure that another attempt might mend.
@@ -20,8 +20,10 @@ pub struct Standing {
     pub attempts: u32,
     /// Attempts allowed in all.
     pub max_attempts: u32,
-    /// A candidate that has not been asked yet is left.
+    /// Another candidate is left that can be asked at once, or that this request has not asked though its breaker is open.
     pub candidates_left: bool,
+    /// One is left that should not be asked now: its breaker is open, or it rests.
+    pub barred_left: bool,
     /// How often the provider that failed last has been asked again for this request.
     pub retries_here: u32,
     /// How often it may be.
@@ -35,7 +37,7 @@ pub struct Standing {
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Ask the next candidate now.
+    /// Ask the next candidate, as soon as it may be asked.
     Candidate,
     /// Ask the same provider again after a pause.
     SameAfter(Duration),
@@ -51,18 +53,24 @@ pub fn next(standing: Standing, unit: f64) -> Next {
     if standing.candidates_left {
         return Next::Candidate;
     }
+    match pause(&standing, unit) {
+        Some(pause) => Next::SameAfter(pause),
+        None if standing.barred_left => Next::Candidate,
+        None => Next::GiveUp,
+    }
+}
+
+/// How long to wait before the same provider is asked again; `None`: it is not.
+fn pause(standing: &Standing, unit: f64) -> Option<Duration> {
     if standing.retries_here >= standing.max_retries_here {
-        return Next::GiveUp;
+        return None;
     }
-    let pause = match standing.retry_after {
-        Some(after) if after > RETRY_AFTER_CAP => return Next::GiveUp,
-        Some(after) => after,
-        None => backoff(standing.retries_here).mul_f64(unit),
-    };
-    if standing.time_left.is_some_and(|left| pause >= left) {
-        return Next::GiveUp;
-    }
-    Next::SameAfter(pause)
+    // A provider that says "now" is still not asked in a tight loop.
+    let jittered = backoff(standing.retries_here).mul_f64(unit);
+    let pause = standing.retry_after.map_or(jittered, |after| after.max(jittered));
+    // Who says until when it waits is taken at its word.
+    let longest = standing.time_left.unwrap_or(RETRY_AFTER_CAP + Duration::from_nanos(1));
+    (pause < longest).then_some(pause)
 }
 
 /// The upper bound of the pause before the n-th retry, from 0.
@@ -78,6 +86,7 @@ mod tests {
         attempts: 1,
         max_attempts: 3,
         candidates_left: false,
+        barred_left: false,
         retries_here: 0,
         max_retries_here: 3,
         retry_after: None,
@@ -104,6 +113,21 @@ mod tests {
         let short = Standing { retry_after: Some(Duration::from_secs(2)), ..ALONE };
         assert_eq!(next(short, 0.5), Next::SameAfter(Duration::from_secs(2)));
         assert_eq!(next(Standing { retry_after: Some(Duration::from_secs(11)), ..ALONE }, 0.5), Next::GiveUp);
+    }
+
+    #[test]
+    fn a_provider_that_may_be_asked_at_once_is_not_asked_in_a_tight_loop() {
+        let now = Standing { retry_after: Some(Duration::ZERO), ..ALONE };
+        assert_eq!(next(now, 0.5), Next::SameAfter(Duration::from_millis(50)));
+    }
+
+    #[test]
+    fn who_is_barred_is_turned_to_when_the_one_that_failed_may_not_be_asked_again() {
+        let barred = Standing { barred_left: true, ..ALONE };
+        assert_eq!(next(barred, 0.5), Next::SameAfter(Duration::from_millis(50)));
+        assert_eq!(next(Standing { max_retries_here: 0, ..barred }, 0.5), Next::Candidate);
+        let long = Standing { retry_after: Some(Duration::from_mins(1)), ..barred };
+        assert_eq!(next(long, 0.5), Next::Candidate);
     }
 
     #[test]

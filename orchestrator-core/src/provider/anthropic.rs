@@ -2,16 +2,10 @@
 
 use std::borrow::Cow;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue};
-use async_trait::async_trait;
-use bytes::Bytes;
-use secrecy::{ExposeSecret as _, SecretString};
+use ::http::HeaderName;
 
 use super::{Asked, ProviderKind};
-use crate::{
-    dialect::Dialect,
-    error::{Error, ErrorKind, Result},
-};
+use crate::dialect::Dialect;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -22,7 +16,6 @@ const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 #[derive(Clone, Copy, Debug)]
 pub struct Anthropic;
 
-#[async_trait]
 impl ProviderKind for Anthropic {
     fn default_base_url(&self) -> Option<&'static str> {
         Some("https://api.anthropic.com")
@@ -49,22 +42,8 @@ impl ProviderKind for Anthropic {
         Some("/v1/models?limit=1000")
     }
 
-    async fn authorize(
-        &self,
-        headers: &mut HeaderMap,
-        _body: &Bytes,
-        secret: Option<&SecretString>,
-    ) -> Result<()> {
-        let Some(secret) = secret else { return Ok(()) };
-        let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| {
-            Error::new(
-                ErrorKind::ProviderFailed,
-                "the provider's key holds characters that no header may hold",
-            )
-        })?;
-        value.set_sensitive(true);
-        headers.insert(API_KEY, value);
-        Ok(())
+    fn key_header(&self) -> (HeaderName, &'static str) {
+        (API_KEY, "")
     }
 }
 

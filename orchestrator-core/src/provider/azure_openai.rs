@@ -6,22 +6,15 @@
 
 use std::borrow::Cow;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
-use secrecy::{ExposeSecret as _, SecretString};
+use http::HeaderName;
 
 use super::{Asked, ProviderKind};
-use crate::{
-    dialect::{Dialect, Quirks, Thinking},
-    error::{Error, ErrorKind, Result},
-};
+use crate::dialect::{Dialect, Quirks, Thinking};
 
 /// A resource at Azure.
 #[derive(Clone, Copy, Debug)]
 pub struct AzureOpenAi;
 
-#[async_trait]
 impl ProviderKind for AzureOpenAi {
     fn default_base_url(&self) -> Option<&'static str> {
         None
@@ -62,27 +55,17 @@ impl ProviderKind for AzureOpenAi {
         Some("/openai/v1/models")
     }
 
-    async fn authorize(
-        &self,
-        headers: &mut HeaderMap,
-        _body: &Bytes,
-        secret: Option<&SecretString>,
-    ) -> Result<()> {
-        let Some(secret) = secret else { return Ok(()) };
-        let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| {
-            Error::new(
-                ErrorKind::ProviderFailed,
-                "the provider's key holds characters that no header may hold",
-            )
-        })?;
-        value.set_sensitive(true);
-        headers.insert("api-key", value);
-        Ok(())
+    fn key_header(&self) -> (HeaderName, &'static str) {
+        (HeaderName::from_static("api-key"), "")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http::HeaderMap;
+    use secrecy::SecretString;
+
     use super::*;
 
     #[test]

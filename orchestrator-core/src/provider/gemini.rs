@@ -6,16 +6,10 @@
 
 use std::borrow::Cow;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue};
-use async_trait::async_trait;
-use bytes::Bytes;
-use secrecy::{ExposeSecret as _, SecretString};
+use ::http::HeaderName;
 
 use super::{Asked, ProviderKind};
-use crate::{
-    dialect::Dialect,
-    error::{Error, ErrorKind, Result},
-};
+use crate::dialect::Dialect;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
@@ -23,7 +17,6 @@ const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 #[derive(Clone, Copy, Debug)]
 pub struct Gemini;
 
-#[async_trait]
 impl ProviderKind for Gemini {
     fn default_base_url(&self) -> Option<&'static str> {
         Some("https://generativelanguage.googleapis.com")
@@ -46,22 +39,8 @@ impl ProviderKind for Gemini {
         Some("/v1beta/models?pageSize=1000")
     }
 
-    async fn authorize(
-        &self,
-        headers: &mut HeaderMap,
-        _body: &Bytes,
-        secret: Option<&SecretString>,
-    ) -> Result<()> {
-        let Some(secret) = secret else { return Ok(()) };
-        let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| {
-            Error::new(
-                ErrorKind::ProviderFailed,
-                "the provider's key holds characters that no header may hold",
-            )
-        })?;
-        value.set_sensitive(true);
-        headers.insert(API_KEY, value);
-        Ok(())
+    fn key_header(&self) -> (HeaderName, &'static str) {
+        (API_KEY, "")
     }
 }
 
@@ -101,6 +80,9 @@ fn hex(digit: u8) -> char {
 
 #[cfg(test)]
 mod tests {
+    use ::http::HeaderMap;
+    use bytes::Bytes;
+
     use super::*;
 
     fn path_of(dialect: Dialect, model: &str, stream: bool) -> String {

@@ -8,9 +8,10 @@
 mod answer;
 mod connect;
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{collections::HashMap, fmt::Debug, sync::Mutex, time::Duration};
 
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
@@ -19,8 +20,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-pub use answer::{Answer, AnswerBody, BodyFailure};
-use connect::GuardedResolver;
+pub use answer::{Answer, AnswerBody, BodyFailure, PieceStream};
+use connect::{GuardedResolver, Punctual};
 
 /// How long an unused connection is kept; below the 75 s after which common servers close theirs.
 const POOL_IDLE: Duration = Duration::from_mins(1);
@@ -28,6 +29,14 @@ const POOL_IDLE: Duration = Duration::from_mins(1);
 /// How the gateway introduces itself to providers: the value of `User-Agent`.
 pub const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("llm-orchestrator/", env!("CARGO_PKG_VERSION")));
+
+/// The way to providers. [`HttpClient`] is the real one; whoever has to hold the clock brings another, since sockets do not stand still
+/// with it.
+#[async_trait]
+pub trait Transport: Debug + Send + Sync {
+    /// Sends a request and waits for the answer's head.
+    async fn send(&self, ask: Ask) -> Result<Answer, AskFailure>;
+}
 
 /// Connections to providers, as one request thread holds them.
 #[derive(Debug)]
@@ -38,7 +47,7 @@ pub struct HttpClient {
     pools: Mutex<HashMap<Duration, Pool>>,
 }
 
-type Pool = Client<HttpsConnector<HttpConnector<GuardedResolver>>, Full<Bytes>>;
+type Pool = Client<Punctual<HttpsConnector<HttpConnector<GuardedResolver>>>, Full<Bytes>>;
 
 /// A request for a provider, finished but for the way there.
 #[derive(Debug)]
@@ -72,21 +81,6 @@ impl HttpClient {
         Self { deny_private, pools: Mutex::default() }
     }
 
-    /// Sends a request and waits for the answer's head.
-    pub async fn send(&self, ask: Ask) -> Result<Answer, AskFailure> {
-        connect::check_literal(&ask.uri, self.deny_private)?;
-        let pool = self.pool(ask.connect_timeout);
-        let mut request = Request::new(Full::new(ask.body));
-        *request.method_mut() = ask.method;
-        *request.uri_mut() = ask.uri;
-        *request.headers_mut() = ask.headers;
-        match pool.request(request).await {
-            Ok(response) => Ok(Answer::from_response(response)),
-            Err(error) if error.is_connect() => Err(AskFailure::Connect(innermost(&error))),
-            Err(error) => Err(AskFailure::Broken(innermost(&error))),
-        }
-    }
-
     fn pool(&self, connect_timeout: Duration) -> Pool {
         let mut pools = self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         pools.entry(connect_timeout).or_insert_with(|| self.new_pool(connect_timeout)).clone()
@@ -108,7 +102,24 @@ impl HttpClient {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .http1_max_buf_size(1 << 20)
-            .build(https)
+            .build(Punctual::new(https, connect_timeout))
+    }
+}
+
+#[async_trait]
+impl Transport for HttpClient {
+    async fn send(&self, ask: Ask) -> Result<Answer, AskFailure> {
+        connect::check_literal(&ask.uri, self.deny_private)?;
+        let pool = self.pool(ask.connect_timeout);
+        let mut request = Request::new(Full::new(ask.body));
+        *request.method_mut() = ask.method;
+        *request.uri_mut() = ask.uri;
+        *request.headers_mut() = ask.headers;
+        match pool.request(request).await {
+            Ok(response) => Ok(Answer::from_response(response)),
+            Err(error) if error.is_connect() => Err(AskFailure::Connect(innermost(&error))),
+            Err(error) => Err(AskFailure::Broken(innermost(&error))),
+        }
     }
 }
 
@@ -120,3 +131,6 @@ fn innermost(error: &dyn std::error::Error) -> String {
     }
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use super::{
     db::{Row, Value, damaged},
     entity::{Entity, Table},
 };
-use crate::catalog::ApiKey;
+use crate::catalog::{ApiKey, OnDisconnect};
 
 impl Entity for ApiKey {
     const TABLE: Table = Table {
@@ -25,6 +25,7 @@ impl Entity for ApiKey {
             "operations",
             "enabled",
             "expires_at",
+            "on_disconnect",
             "created_at",
             "updated_at",
         ],
@@ -47,6 +48,7 @@ impl Entity for ApiKey {
             Value::json(&self.operations)?,
             self.enabled.into(),
             self.expires_at.into(),
+            Value::from(self.on_disconnect.name()),
             self.created_at.into(),
             self.updated_at.into(),
         ])
@@ -56,6 +58,7 @@ impl Entity for ApiKey {
         let mut digest = [0; 32];
         hex::decode_to_slice(row.text("digest")?, &mut digest)
             .map_err(|error| damaged("digest", &error.to_string()))?;
+        let on_disconnect = row.text("on_disconnect")?;
         Ok(Self {
             id: row.text("id")?,
             name: row.text("name")?,
@@ -68,6 +71,8 @@ impl Entity for ApiKey {
             operations: row.json("operations")?,
             enabled: row.bit("enabled")?,
             expires_at: row.maybe_int("expires_at")?.map(UnixMicros),
+            on_disconnect: OnDisconnect::named(&on_disconnect)
+                .ok_or_else(|| damaged("on_disconnect", &on_disconnect))?,
             created_at: row.moment("created_at")?,
             updated_at: row.moment("updated_at")?,
         })

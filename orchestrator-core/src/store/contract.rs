@@ -1,5 +1,7 @@
 //! What every database must do alike: one suite, run on each.
 
+mod health;
+
 use orchestrator_base::clock::UnixMicros;
 
 use super::{
@@ -9,7 +11,8 @@ use super::{
 use crate::{
     call::UsageSource,
     catalog::{
-        ApiKey, ManagedBy, Model, ModelProvider, Provider, ProviderKey, ProviderOptions, Timeouts, samples,
+        ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions,
+        Timeouts, samples,
     },
     ledger::{RequestRecord, record::UsageRecord},
 };
@@ -30,6 +33,8 @@ async fn contract(db: &Database) {
     the_first_value_of_a_setting_stands(db).await;
     records_are_stored_once(db).await;
     a_large_batch_is_stored_whole(db).await;
+    health::settings_and_the_lease(db).await;
+    health::what_cores_tell_each_other(db).await;
 }
 
 fn provider() -> Provider {
@@ -43,6 +48,7 @@ fn provider() -> Provider {
             include_usage: Some(false),
             preset: Some("vllm".into()),
             api_version: Some("2024-10-21".into()),
+            probe: Some("models".into()),
         },
         enabled: false,
         managed_by: ManagedBy::File,
@@ -72,6 +78,7 @@ fn api_key() -> ApiKey {
         tags: [("cost".into(), "42".into())].into(),
         models: vec!["gpt-*".into()],
         operations: vec!["chat".into()],
+        on_disconnect: OnDisconnect::Drain,
         expires_at: Some(UnixMicros(9)),
         ..samples::api_key("c1", "caller", "secret")
     }

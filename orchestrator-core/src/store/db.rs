@@ -229,6 +229,13 @@ impl Row {
         }
     }
 
+    /// TEXT.
+    pub(super) fn maybe_text(&self, column: &str) -> Result<Option<String>, StoreError> {
+        match self {
+            Self::Sqlite(row) => row.try_get(column).map_err(unavailable),
+        }
+    }
+
     /// BIGINT.
     pub(super) fn maybe_int(&self, column: &str) -> Result<Option<i64>, StoreError> {
         match self {

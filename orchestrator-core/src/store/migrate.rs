@@ -219,7 +219,16 @@ mod tests {
         let database = Database::connect(&target).await.unwrap();
         let applied = database.migrate().await.unwrap();
         let described: Vec<_> = applied.iter().map(|m| (m.version, m.description.as_str())).collect();
-        assert_eq!(described, [(1, "catalog"), (2, "request logs")]);
+        assert_eq!(
+            described,
+            [
+                (1, "catalog"),
+                (2, "request logs"),
+                (3, "provider health"),
+                (4, "api key on disconnect"),
+                (5, "provider rate limit")
+            ]
+        );
         assert_eq!(database.migrate().await.unwrap(), []);
         assert!(backups(folder.path()).is_empty(), "there was nothing to copy");
     }

@@ -22,6 +22,7 @@ impl Entity for Provider {
             "max_retries",
             "timeout",
             "timeouts",
+            "rate_limit",
             "headers",
             "options",
             "managed_by",
@@ -46,6 +47,7 @@ impl Entity for Provider {
             self.max_retries.into(),
             self.timeout.into(),
             Value::json(&self.timeouts)?,
+            self.rate_limit.into(),
             Value::json(&self.headers)?,
             Value::json(&self.options)?,
             self.managed_by.name().into(),
@@ -67,6 +69,7 @@ impl Entity for Provider {
             max_retries: row.small("max_retries")?,
             timeout: row.maybe_small("timeout")?,
             timeouts: row.json("timeouts")?,
+            rate_limit: row.maybe_small("rate_limit")?,
             headers: row.json("headers")?,
             options: row.json("options")?,
             managed_by: ManagedBy::from_name(&managed_by)

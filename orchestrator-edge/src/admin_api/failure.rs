@@ -14,7 +14,7 @@ use crate::error::EdgeError;
 /// A request to Admin that failed.
 #[derive(Debug)]
 pub(super) struct AdminError {
-    status: StatusCode,
+    pub(super) status: StatusCode,
     code: &'static str,
     pub(super) message: String,
     pub(super) field: Option<String>,

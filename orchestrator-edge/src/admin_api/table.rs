@@ -15,6 +15,8 @@ pub(super) enum Shape {
     Update,
     /// The path fills the request; 204.
     Delete,
+    /// Path and body, which may be missing, fill the request; the answer is the resource, or 204 where there is none.
+    Do,
 }
 
 /// A row of the table.
@@ -53,7 +55,7 @@ const fn only(
 
 /// Every row. `verify` alone is no row: it is not a method.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 26] = [
+pub(super) const ROWS: [Row; 35] = [
     row(Method::GET,    "/providers",                    "ListProviders",       Shape::List),
     row(Method::POST,   "/providers",                    "CreateProvider",      Shape::Create),
     row(Method::GET,    "/providers/{id}",               "GetProvider",         Shape::Get),
@@ -80,4 +82,13 @@ pub(super) const ROWS: [Row; 26] = [
     row(Method::GET,    "/keys/{id}",                    "GetApiKey",           Shape::Get),
     row(Method::PATCH,  "/keys/{id}",                    "UpdateApiKey",        Shape::Update),
     row(Method::DELETE, "/keys/{id}",                    "DeleteApiKey",        Shape::Delete),
+    row(Method::GET,    "/health",                       "ListProviderHealth",  Shape::List),
+    row(Method::GET,    "/health/{id}",                  "GetProviderHealth",   Shape::Get),
+    row(Method::POST,   "/providers/{id}/check",         "CheckProvider",       Shape::Do),
+    row(Method::GET,    "/health-check/config",          "GetHealthCheckConfig",    Shape::Get),
+    row(Method::PUT,    "/health-check/config",          "UpdateHealthCheckConfig", Shape::Update),
+    row(Method::PATCH,  "/health-check/config",          "UpdateHealthCheckConfig", Shape::Update),
+    row(Method::GET,    "/breakers",                     "ListBreakers",        Shape::List),
+    row(Method::POST,   "/breakers/reset",               "ResetBreakers",       Shape::Do),
+    row(Method::GET,    "/queue",                        "GetQueue",            Shape::Get),
 ];

@@ -35,9 +35,9 @@ impl EmbeddedCore {
         &self.0.data_dir
     }
 
-    /// Says to health checks whether it takes calls.
-    pub async fn set_serving(&self, serving: bool) {
-        self.0.health.set_serving(serving).await;
+    /// Says to health checks that it takes calls, until `drain`.
+    pub async fn serve_until(&self, drain: CancellationToken) {
+        self.0.health.serve_until(drain).await;
     }
 
     /// Stores what is in the journal and closes the database, once every other clone is gone.

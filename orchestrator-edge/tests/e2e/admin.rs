@@ -276,7 +276,7 @@ async fn mistakes_are_named() {
             (provider(json!({"priority": 1001})), "priority", "0 to 1000"),
             (provider(json!({"name": "a b"})), "name", "letters"),
             (provider(json!({"kind": "tomorrow"})), "kind", "must be one of"),
-            (provider(json!({"rate_limit": 5})), "rate_limit", "rate_limit"),
+            (provider(json!({"rate_limit": 0})), "rate_limit", "rate_limit"),
             (provider(json!({"base_url": "http://169.254.169.254/v1"})), "base_url", "metadata"),
             (provider(json!({"base_url": "http://[fe80::1]/v1"})), "base_url", "link-local"),
             (provider(json!({"headers": {"authorization": "x"}})), "headers", "authorization"),

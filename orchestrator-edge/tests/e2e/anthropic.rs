@@ -282,6 +282,7 @@ async fn a_provider_that_fails_is_followed_by_the_next_and_its_own_words_pass() 
                     continue;
                 }
                 stage.second.route("", answer_of(fixture));
+                stage.gateway.forgive().await;
                 let answer = stage.post(PATH, ask(stream)).await;
                 assert_eq!(answer.status, 200, "{failure} {fixture}: {}", answer.text());
                 assert_eq!(answer.body, fixtures::named(fixture).body, "{failure}");
@@ -290,6 +291,7 @@ async fn a_provider_that_fails_is_followed_by_the_next_and_its_own_words_pass() 
         }
         for failure in ["anthropic_error_429", "anthropic_error_401", "anthropic_error_529"] {
             stage.both_answer(&answer_of(failure));
+            stage.gateway.forgive().await;
             let answer = stage.post(PATH, ask(true)).await;
             let said = fixtures::named(failure);
             assert_eq!((answer.status, &answer.body), (said.status, &said.body), "as the provider said it");

@@ -21,6 +21,7 @@ async fn whatever_way_the_first_provider_fails_the_second_answers() {
             stage.second_answers(good.clone());
             for (fault, answer) in faults(stream) {
                 let before = stage.asked();
+                stage.gateway.forgive().await;
                 stage.first_answers(answer);
                 let asked = stage.ask(stream).await;
                 let case = format!("{fault}, stream {stream}, {channel:?}");
@@ -76,6 +77,7 @@ async fn a_rejected_key_gives_way_to_the_providers_next_key_and_then_to_the_next
 
         stage.first_answers(Answer::error(401));
         stage.second_answers(whole("Hello"));
+        stage.gateway.forgive().await;
         let asked = stage.ask(false).await;
         assert_eq!((asked.answer.status, asked.answer.header("x-orchestrator-attempts")), (200, "3"));
         assert_eq!(stage.record(&asked, ["attempts", "provider"]).await, ["3", "second"]);

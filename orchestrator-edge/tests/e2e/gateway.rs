@@ -53,7 +53,7 @@ pub(crate) struct Gateway {
     pub(crate) database: PathBuf,
     core: EmbeddedCore,
     stop: CancellationToken,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Gateway {
@@ -79,10 +79,10 @@ impl Gateway {
         config.data.dir = data.path().to_owned();
         config.keys.admin = Some(ADMIN_KEY.into());
         config.keys.client = Some(CLIENT_KEY.into());
+        // Most tests count what their providers are asked.
+        config.health_check.enabled = false;
         set(&mut config);
         let core = EmbeddedCore::start_here(&config).await.unwrap();
-        core.set_serving(true).await;
-
         let any = "127.0.0.1:0".parse().unwrap();
         let (rest, grpc) = (runtime::listen(any).unwrap(), runtime::listen(any).unwrap());
         let rest_address = rest.local_addr().unwrap();
@@ -94,6 +94,7 @@ impl Gateway {
             Channel::Split => core_client::remote(&grpc_base).unwrap(),
         };
         let stop = CancellationToken::new();
+        core.serve_until(stop.clone()).await;
         let drain = Duration::from_secs(5);
         drop(task::spawn("grpc", thread.serve(grpc, stop.clone(), drain)));
         let app = App::new(&config, channel, stop.clone());
@@ -106,7 +107,7 @@ impl Gateway {
             database: data.path().join("llm_orchestrator.db"),
             core,
             stop,
-            _data: data,
+            data,
         }
     }
 
@@ -125,6 +126,11 @@ impl Gateway {
             self.create("/admin/model-providers", &body).await;
         }
         model
+    }
+
+    /// Holds nothing against its providers any more: the next request meets them as the first one did.
+    pub(crate) async fn forgive(&self) {
+        assert_eq!(self.admin.post("/admin/breakers/reset", &json!({})).await.status, 204);
     }
 
     /// POSTs to Admin and gives the new resource's id.
@@ -180,10 +186,11 @@ impl Gateway {
         self.core.for_thread().channel()
     }
 
-    /// Stops accepting, lets what runs end, stores what is in the journal.
-    pub(crate) async fn stop(self) {
+    /// Stops accepting, lets what runs end, stores what is in the journal. Gives its files.
+    pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.stop.cancel();
         self.core.finish().await;
+        self.data
     }
 }
 

@@ -175,12 +175,14 @@ async fn a_provider_that_fails_or_refuses_our_key_is_followed_by_the_next() {
             stage.first.route("", answer_of(failure));
             for (path, fixture) in [(WHOLE, "gemini_chat"), (EVENTS, "gemini_stream")] {
                 stage.second.route("", answer_of(fixture));
+                stage.gateway.forgive().await;
                 let answer = stage.post(path, ASK).await;
                 assert_eq!(answer.status, 200, "{failure} {path}: {}", answer.text());
                 assert_eq!(answer.body, fixtures::named(fixture).body, "{failure}");
                 assert_eq!(answer.header("x-orchestrator-attempts"), "2");
             }
             stage.both_answer(&answer_of(failure));
+            stage.gateway.forgive().await;
             let answer = stage.post(WHOLE, ASK).await;
             let said = fixtures::named(failure);
             assert_eq!((answer.status, &answer.body), (said.status, &said.body), "as the provider said it");

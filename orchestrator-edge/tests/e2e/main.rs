@@ -9,6 +9,7 @@ mod gateway;
 mod stage;
 
 mod admin;
+mod admission;
 mod anthropic;
 mod api_docs;
 mod attempts;
@@ -18,6 +19,7 @@ mod crowd;
 mod failover;
 mod first_answer;
 mod gemini;
+mod health;
 mod leaving;
 mod model_lists;
 mod outage;

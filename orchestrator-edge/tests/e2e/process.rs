@@ -35,6 +35,7 @@ impl Edge {
             .current_dir(home)
             .env_clear()
             .envs([("APP_PORT", "0"), ("GRPC_PORT", "0"), ("ORCHESTRATOR__RUNTIME__THREADS", "1")])
+            .env("HEALTH_CHECK_ENABLED", "false")
             .envs(environment.iter().copied())
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&log).unwrap())

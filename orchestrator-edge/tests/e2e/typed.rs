@@ -74,7 +74,7 @@ impl House {
 }
 
 /// Both ways to the services.
-fn ways(gateway: &Gateway) -> [(&'static str, Client); 2] {
+pub(crate) fn ways(gateway: &Gateway) -> [(&'static str, Client); 2] {
     [
         ("listener", OrchestrateClient::new(listener(gateway))),
         ("in process", OrchestrateClient::new(gateway.in_process())),
@@ -93,7 +93,7 @@ fn patient(gateway: &Gateway) -> Client {
 }
 
 /// A request with the client's key.
-fn keyed<T>(message: T) -> Request<T> {
+pub(crate) fn keyed<T>(message: T) -> Request<T> {
     with_key(message, CLIENT_KEY)
 }
 
@@ -104,7 +104,7 @@ fn with_key<T>(message: T, key: &str) -> Request<T> {
 }
 
 /// A chat that asks `m` for a greeting.
-fn hello() -> v1::ChatRequest {
+pub(crate) fn hello() -> v1::ChatRequest {
     asking("m")
 }
 

@@ -104,6 +104,7 @@ async fn fall_backs_are_asked_in_the_order_that_is_given() {
         }
         let answer = ask(&stage, &[(PROVIDERS, "first, second")], &chat("m", &json!({}))).await;
         assert_eq!(answer.header("x-orchestrator-attempts"), "2", "{}", answer.text());
+        stage.gateway.forgive().await;
         // Alone it is asked alone, and with no attempt left nobody else is.
         let before = stage.asked();
         let alone = ask(&stage, &[], &chat("m", &json!({"provider": "first"}))).await;

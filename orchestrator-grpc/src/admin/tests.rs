@@ -2,13 +2,22 @@
 
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
-    config::{ProviderRules, Timeouts},
+    config::{Admission, ProviderRules, Timeouts},
     random::Random,
+    task,
 };
 use orchestrator_core::{
-    admin::secrets::Vault, catalog::snapshot::SharedCatalog, refresher::Reloader, store::Database,
+    admin::secrets::Vault,
+    admission::gate::Gate,
+    catalog::snapshot::SharedCatalog,
+    condition::{ConditionRules, Conditions},
+    health::{Seen, Settings},
+    prober::{Ask, Prober, Question, SettingsKeeper},
+    refresher::Reloader,
+    store::Database,
 };
 use prost_types::FieldMask;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::{admin_server::Admin as _, *};
@@ -20,10 +29,30 @@ async fn service(folder: &tempfile::TempDir) -> AdminService {
     let database = Arc::new(Database::open(&folder.path().join("x.db")).await.unwrap());
     let vault = Arc::new(Vault::new(&"master".into()));
     let shared = Arc::new(SharedCatalog::default());
-    let reloader = Arc::new(Reloader::new(database.clone(), vault.clone(), shared, Timeouts::default()));
-    let clock = Clock::manual(UnixMicros(1_000_000));
-    let admin = Admin::new(database, vault, reloader, clock, Random::seeded(1), ProviderRules::default());
-    AdminService::new(Arc::new(admin), AdminAuth::new(&[KEY.into()]))
+    let timeouts = Timeouts::default();
+    let reloader = Arc::new(Reloader::new(database.clone(), vault.clone(), Arc::clone(&shared), timeouts));
+    let (clock, random) = (Clock::manual(UnixMicros(1_000_000)), Random::seeded(1));
+    let rules = ProviderRules::default();
+    let admin = Admin::new(database.clone(), vault, reloader, clock.clone(), random.clone(), rules);
+    let (admin, auth) = (Arc::new(admin), AdminAuth::new(&[KEY.into()]));
+    let conditions = Conditions::new(ConditionRules::default(), clock, random.clone());
+    let board = Arc::clone(conditions.health());
+    let (_, leads) = tokio::sync::watch::channel(false);
+    let (prober, desk) = Prober::new(shared, Arc::clone(&board), Arc::new(Well), random, leads);
+    drop(task::spawn("prober", prober.run(CancellationToken::new())));
+    let settings = Arc::new(SettingsKeeper::new(database, Arc::clone(&board), Settings::default()));
+    let desk = HealthDesk { admin: Arc::clone(&admin), board, conditions, prober: desk, settings };
+    AdminService::new(admin, desk, auth, Gate::new(&Admission::default()))
+}
+
+/// Every provider is well.
+struct Well;
+
+#[tonic::async_trait]
+impl Ask for Well {
+    async fn ask(&self, _: &Question) -> Option<Seen> {
+        Some(Seen::answer(200, std::time::Duration::from_millis(7)))
+    }
 }
 
 /// A request of an operator.
@@ -212,4 +241,59 @@ async fn an_error_names_what_is_wrong_and_carries_the_request_id() {
     let pages = v1::ListModelsRequest { page_size: 0, page_token: "nonsense".into() };
     let status = service.list_models(by_admin(pages)).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_provider_is_checked_shown_and_judged_by_settings_that_change_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = service(&folder).await;
+    let request = v1::CreateProviderRequest { provider: Some(provider()) };
+    service.create_provider(by_admin(request)).await.unwrap();
+    let get = || by_admin(v1::GetProviderHealthRequest { id: "openai".into() });
+    let unasked = service.get_provider_health(get()).await.unwrap().into_inner();
+    assert_eq!((unasked.status.as_str(), unasked.is_healthy, unasked.last_checked), ("unknown", false, None));
+
+    let check = v1::CheckProviderRequest { id: "openai".into() };
+    let checked = service.check_provider(by_admin(check)).await.unwrap().into_inner();
+    assert_eq!(
+        (checked.status.as_str(), checked.is_healthy, checked.response_time_ms),
+        ("healthy", true, Some(7))
+    );
+    assert_eq!((checked.total_requests_24h, checked.success_rate_24h), (0, None), "a probe is no request");
+    assert_eq!(service.get_provider_health(get()).await.unwrap().into_inner(), checked);
+    let list =
+        service.list_provider_health(by_admin(v1::ListProviderHealthRequest::default())).await.unwrap();
+    assert_eq!(list.into_inner().provider_health, [checked]);
+    let nobody = v1::CheckProviderRequest { id: "nobody".into() };
+    assert_eq!(service.check_provider(by_admin(nobody)).await.unwrap_err().code(), Code::NotFound);
+
+    let change = async |interval_minutes: u32, paths: &[&str]| {
+        let config = v1::HealthCheckConfig {
+            interval_minutes: Some(interval_minutes),
+            ..v1::HealthCheckConfig::default()
+        };
+        let request = v1::UpdateHealthCheckConfigRequest {
+            health_check_config: Some(config),
+            update_mask: mask(paths),
+        };
+        service.update_health_check_config(by_admin(request)).await.map(Response::into_inner)
+    };
+    let changed = change(9, &["interval_minutes"]).await.unwrap();
+    let expected = v1::HealthCheckConfig {
+        enabled: Some(true),
+        interval_minutes: Some(9),
+        max_error_count: Some(5),
+        retry_after_hours: Some(1),
+    };
+    assert_eq!(changed, expected);
+    assert_eq!(change(0, &["interval_minutes"]).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(change(1, &["intervall"]).await.unwrap_err().code(), Code::InvalidArgument);
+    let shown = service.get_health_check_config(by_admin(v1::GetHealthCheckConfigRequest {})).await.unwrap();
+    assert_eq!(shown.into_inner(), expected);
+
+    let breakers = service.list_breakers(by_admin(v1::ListBreakersRequest::default())).await.unwrap();
+    assert_eq!(breakers.into_inner().breakers, []);
+    let reset = |id: &str| by_admin(v1::ResetBreakersRequest { provider_id: id.into() });
+    service.reset_breakers(reset("openai")).await.unwrap();
+    assert_eq!(service.reset_breakers(reset("nobody")).await.unwrap_err().code(), Code::NotFound);
 }

@@ -1,6 +1,7 @@
 //! What the conversions of Admin's nouns have in common: update masks, moments, and fields that nothing enforces yet.
 
 pub(crate) mod api_keys;
+pub(crate) mod health;
 pub(crate) mod model_providers;
 pub(crate) mod models;
 pub(crate) mod provider_keys;

@@ -89,6 +89,30 @@ def test_callers_keys():
     assert "not_found" in failure
 
 
+def test_health(provider):
+    # Nobody listens there.
+    checked = calls("CheckProvider", id=provider["id"])
+    assert (checked["providerName"], checked["errorCount"]) == ("buf", 1)
+    assert calls("GetProviderHealth", id="buf") == checked
+    assert checked in calls("ListProviderHealth")["providerHealth"]
+
+
+def test_how_health_is_checked():
+    kept = calls("GetHealthCheckConfig")
+    changed = calls("UpdateHealthCheckConfig", healthCheckConfig={"maxErrorCount": 7}, updateMask="maxErrorCount")
+    assert changed == {**kept, "maxErrorCount": 7}
+    assert calls("UpdateHealthCheckConfig", healthCheckConfig=kept, updateMask="maxErrorCount") == kept
+
+
+def test_breakers(provider):
+    assert calls("ResetBreakers", providerId="buf") == {}
+    assert calls("ListBreakers", providerId="buf") == {}
+
+
+def test_queue():
+    assert int(calls("GetQueue")["maxConcurrentSessions"]) > 0
+
+
 @pytest.mark.parametrize("key", [None, "wrong", os.environ["GATEWAY_KEY"]])
 def test_without_the_admin_key_nothing_is_shown(key):
     _, failure = call("ListProviders", key=key)
@@ -106,5 +130,5 @@ def test_every_method_that_reflection_lists_was_called():
     listed = buf("--list-methods", f"http://{GRPC}")
     assert listed.returncode == 0, listed.stderr
     methods = {line.rpartition("/")[2] for line in listed.stdout.split() if line.startswith(f"{ADMIN}/")}
-    assert len(methods) >= 25
+    assert len(methods) >= 33
     assert methods - CALLED == set()

@@ -7,19 +7,22 @@ const LAYERS: [&[&str]; 6] = [
     &["orchestrator", "admin", "prober", "refresher", "model_lists", "transfer", "backup"],
     &["admission", "attempt", "routing", "recording", "ledger"],
     &["provider", "dialect", "store", "shared_state"],
-    &["policy", "health", "catalog"],
+    &["condition", "health_board", "policy", "health", "catalog"],
     &["call", "chat", "embedding", "metrics", "origins", "secrets"],
     &["error"],
 ];
 
 /// Who may name whom in its own layer.
-const SIDEWAYS: [(&str, &[&str]); 10] = [
+const SIDEWAYS: [(&str, &[&str]); 13] = [
     ("orchestrator", &["refresher"]),
     ("admin", &["refresher", "prober", "transfer", "backup"]),
+    ("prober", &["model_lists"]),
     ("attempt", &["routing", "recording", "ledger", "admission"]),
     ("recording", &["ledger"]),
     ("admission", &["ledger"]),
     ("provider", &["dialect"]),
+    ("condition", &["policy", "health", "health_board", "catalog"]),
+    ("health_board", &["health"]),
     ("health", &["policy"]),
     ("catalog", &["policy"]),
     ("call", &["chat", "embedding"]),

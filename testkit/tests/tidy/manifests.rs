@@ -12,7 +12,7 @@ struct Wall {
 /// Crates that only the store or the shared state may name, and so only the core may have.
 const STORAGE: [&str; 5] = ["sqlx", "bb8", "bb8-redis", "redis", "deadpool-redis"];
 
-const WALLS: [Wall; 6] = [
+const WALLS: [Wall; 7] = [
     Wall { package: "orchestrator-proto", internal: &[], forbidden: &STORAGE },
     Wall { package: "orchestrator-base", internal: &[], forbidden: &STORAGE },
     Wall {
@@ -34,6 +34,12 @@ const WALLS: [Wall; 6] = [
     Wall {
         package: "orchestrator-bench",
         internal: &["orchestrator-base", "orchestrator-proto"],
+        forbidden: &STORAGE,
+    },
+    // So does the chaos test, which brings scripted providers and looks into the database.
+    Wall {
+        package: "orchestrator-chaos",
+        internal: &["orchestrator-base", "orchestrator-testkit"],
         forbidden: &STORAGE,
     },
 ];
@@ -119,6 +125,7 @@ mod tests {
             ("grpc", "[dependencies]\nsqlx = \"1\""),
             ("grpc", "[dependencies]\norchestrator-edge.workspace = true"),
             ("bench", "[dependencies]\norchestrator-core.workspace = true"),
+            ("chaos", "[dependencies]\norchestrator-core.workspace = true"),
         ];
         for (package, rest) in broken {
             assert_eq!(caught(package, rest).len(), 1, "{package}: {rest}");

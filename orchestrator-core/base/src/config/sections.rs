@@ -31,10 +31,16 @@ pub struct Config {
     pub log: Log,
     /// What a request may weigh.
     pub limits: Limits,
+    /// How many requests at once.
+    pub admission: Admission,
     /// Streams to callers.
     pub stream: Stream,
     /// Default time-outs towards providers.
     pub timeouts: Timeouts,
+    /// When a failing provider is left alone.
+    pub breaker: Breaker,
+    /// How providers' health is checked, at first.
+    pub health_check: HealthCheck,
     /// Rules for every provider.
     pub providers: ProviderRules,
     /// The ledger's journal.
@@ -240,6 +246,24 @@ impl Default for Limits {
     }
 }
 
+/// Section `admission`: how many requests for models a core works on at once, and what becomes of the others.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admission {
+    /// `MAX_CONCURRENT_SESSIONS`, default 10000: so many at once; more wait.
+    pub max_concurrent_sessions: usize,
+    /// `MAX_QUEUE_LENGTH`, default 1000: so many wait; more are a 503.
+    pub max_queue_length: usize,
+    /// `MAX_QUEUE_WAIT` (seconds), default 30: nobody waits longer.
+    pub max_queue_wait: u64,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self { max_concurrent_sessions: 10_000, max_queue_length: 1_000, max_queue_wait: 30 }
+    }
+}
+
 /// Section `stream`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -273,6 +297,42 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self { connect_ms: 3_000, first_token_ms: 120_000, idle_ms: 60_000, total_ms: 600_000 }
+    }
+}
+
+/// Section `breaker`: when a failing provider is left alone.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Breaker {
+    /// `CIRCUIT_BREAKER_THRESHOLD`: faults in a row that open it, default 5.
+    pub threshold: u32,
+    /// `CIRCUIT_BREAKER_TIMEOUT`: seconds that it stays open the first time, default 60; it doubles up to 300.
+    pub timeout: u64,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { threshold: 5, timeout: 60 }
+    }
+}
+
+/// Section `health_check`: what the first start puts into the database. Afterwards the database holds it, and it is changed there.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthCheck {
+    /// `HEALTH_CHECK_ENABLED`, default `true`: providers are probed.
+    pub enabled: bool,
+    /// `HEALTH_CHECK_INTERVAL`: seconds between two probes, default 300; rounded up to minutes.
+    pub interval: u32,
+    /// `HEALTH_CHECK_MAX_ERRORS`: faults in a row that make a provider unhealthy, default 5.
+    pub max_errors: u32,
+    /// `HEALTH_CHECK_RETRY_HOURS`: after how long an unhealthy provider may have live traffic without being probed first, default 1.
+    pub retry_hours: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self { enabled: true, interval: 300, max_errors: 5, retry_hours: 1 }
     }
 }
 

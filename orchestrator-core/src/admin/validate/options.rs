@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 
 use super::{at_most, refuse, text};
 use crate::{
-    catalog::Provider,
+    catalog::{PROBES, Provider},
     dialect::Dialect,
     error::Result,
     provider::preset::{PRESETS, preset},
@@ -41,6 +41,11 @@ pub(super) fn check(provider: &Provider) -> Result<()> {
             return refuse("options.api_version", "is only for the kind azure_openai");
         }
         text("options.api_version", version, 1, 64)?;
+    }
+    if let Some(probe) = &options.probe
+        && !PROBES.contains(&probe.as_str())
+    {
+        return refuse("options.probe", &format!("must be one of {}", PROBES.join(", ")));
     }
     Ok(())
 }

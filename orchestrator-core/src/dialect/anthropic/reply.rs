@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     call::Signals,
-    chat::{ChatReply, Choice, Finish, Message, PartKind, Role, Usage},
+    chat::{ChatReply, Choice, Finish, FinishReason, Message, PartKind, Role, Usage},
     dialect::{
         json::{Fields, ObjectWriter, array, checked},
         splice::quoted,
@@ -102,7 +102,8 @@ pub(super) fn encode(reply: &ChatReply) -> Result<Bytes> {
 /// Some servers finish a turn of calls with `stop`; clients of Anthropic look only at the reason.
 pub(super) fn stop_reason(finish: &Finish, called: bool) -> &str {
     match finish::write(finish) {
-        "end_turn" if called => "tool_use",
+        // What ended for an odd reason is no turn of calls, whatever calls stand in it.
+        "end_turn" if called && finish.reason != Some(FinishReason::Other) => "tool_use",
         reason => reason,
     }
 }

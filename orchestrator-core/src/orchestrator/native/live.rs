@@ -5,24 +5,22 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    attempt::{Job, UpstreamStream},
+    attempt::Job,
     call::Batch,
     chat::{ChatEvent, OpenChoices},
     dialect::{StreamEncoder, Wire},
     error::{Error, ErrorKind},
-    ledger::{Entry, Outcome},
-    origins::Keeper,
+    ledger::Outcome,
+    orchestrator::leaving::Open,
 };
 
 /// A committed stream.
 pub(super) struct Live {
-    upstream: UpstreamStream,
+    open: Open,
     /// Writes the caller's dialect where the provider does not speak it.
     encoder: Option<Box<dyn StreamEncoder>>,
     choices: OpenChoices,
     wire: &'static dyn Wire,
-    entry: Entry,
-    keeper: Option<Keeper>,
     request_id: String,
     /// What the provider itself has said went wrong. What it says after that still passes to a caller of its dialect.
     reported: Option<Error>,
@@ -31,31 +29,28 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(
-        upstream: UpstreamStream,
-        keeper: Option<Keeper>,
-        job: &Job,
-        wire: &'static dyn Wire,
-        entry: Entry,
-    ) -> Self {
-        let encoder = upstream.is_decoded().then(|| wire.stream_encoder(&job.facts));
+    pub(super) fn new(open: Open, job: &Job, wire: &'static dyn Wire) -> Self {
+        let encoder = open.upstream.is_decoded().then(|| wire.stream_encoder(&job.facts));
         Self {
-            upstream,
+            open,
             encoder,
             choices: OpenChoices::default(),
             wire,
-            entry,
-            keeper,
             request_id: job.request_id.clone(),
             reported: None,
             over: false,
         }
     }
 
+    /// Nobody reads it any more.
+    pub(super) fn left(self) {
+        self.open.left();
+    }
+
     /// The next bytes for the caller; `None` when nothing more comes.
     pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         while !self.over {
-            let bytes = match ready!(self.upstream.poll_batch(context)) {
+            let bytes = match ready!(self.open.upstream.poll_batch(context)) {
                 Some(Ok(batch)) => self.deliver(batch),
                 Some(Err(error)) => self.end_badly(&error),
                 None => self.end_of_connection(),
@@ -64,17 +59,14 @@ impl Live {
                 return Poll::Ready(Some(bytes));
             }
         }
-        self.upstream.poll_drained(context)
+        self.open.upstream.poll_drained(context)
     }
 
     /// One batch in the caller's dialect. The account is closed before the bytes that end the answer are handed out.
     fn deliver(&mut self, mut batch: Batch) -> Bytes {
         let error = batch.signals.error.take();
         let terminator = batch.signals.terminator;
-        if let (Some(keeper), Some(id)) = (&self.keeper, &batch.signals.stored_id) {
-            keeper.keep(id);
-        }
-        self.entry.saw(batch.signals);
+        self.open.saw(batch.signals);
         self.choices.saw(&batch.events);
         let bytes = match &mut self.encoder {
             None => batch.raw,
@@ -93,14 +85,14 @@ impl Live {
     fn end_well(&mut self, bytes: Bytes) -> Bytes {
         self.over = true;
         match &self.reported {
-            Some(error) => self.entry.close(Outcome::Truncated(error)),
-            None => self.entry.close(Outcome::Answered(200)),
+            Some(error) => self.open.entry.close(Outcome::Truncated(error)),
+            None => self.open.entry.close(Outcome::Answered(200)),
         }
         match &mut self.encoder {
             None => bytes,
             Some(encoder) => {
                 let estimated =
-                    self.entry.estimated().map(|usage| encoder.encode(&[ChatEvent::Usage(usage)]));
+                    self.open.entry.estimated().map(|usage| encoder.encode(&[ChatEvent::Usage(usage)]));
                 let bytes = joined(bytes, &estimated.unwrap_or_default());
                 joined(bytes, &encoder.finish())
             }
@@ -110,7 +102,7 @@ impl Live {
     /// The answer will not be whole, and the caller is told so, unless the provider has told it itself.
     fn end_badly(&mut self, error: &Error) -> Bytes {
         self.over = true;
-        self.entry.close(Outcome::Truncated(self.reported.as_ref().unwrap_or(error)));
+        self.open.entry.close(Outcome::Truncated(self.reported.as_ref().unwrap_or(error)));
         match self.reported {
             Some(_) => Bytes::new(),
             None => self.wire.render_error_event(error, &self.request_id),
@@ -119,7 +111,7 @@ impl Live {
 
     /// The connection has ended. That is the answer's end only if the provider has said why it stopped, of every choice.
     fn end_of_connection(&mut self) -> Bytes {
-        if self.entry.signals().finish.is_some() && self.choices.is_empty() {
+        if self.open.entry.signals().finish.is_some() && self.choices.is_empty() {
             return self.end_well(Bytes::new());
         }
         let message = "the provider's answer was cut off before its end";

@@ -2,12 +2,14 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use ::http::{HeaderMap, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -29,6 +31,24 @@ pub enum AnswerBody {
     Network(Incoming),
     /// From a provider in this process: the pieces that are left.
     Local(VecDeque<Bytes>),
+    /// From anywhere else.
+    Other(PieceStream),
+}
+
+/// Any stream of pieces.
+pub struct PieceStream(Pin<Box<dyn Stream<Item = Result<Bytes, BodyFailure>> + Send>>);
+
+impl PieceStream {
+    /// The body that these pieces make.
+    pub fn new(pieces: impl Stream<Item = Result<Bytes, BodyFailure>> + Send + 'static) -> Self {
+        Self(Box::pin(pieces))
+    }
+}
+
+impl fmt::Debug for PieceStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PieceStream")
+    }
 }
 
 /// Why a body is not whole.
@@ -54,6 +74,7 @@ impl AnswerBody {
     pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFailure>>> {
         let incoming = match self {
             Self::Local(pieces) => return Poll::Ready(pieces.pop_front().map(Ok)),
+            Self::Other(pieces) => return pieces.0.as_mut().poll_next(context),
             Self::Network(incoming) => incoming,
         };
         loop {

@@ -6,10 +6,12 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use ::http::Uri;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use tokio::time::timeout;
 use tower_service::Service;
 
 use super::AskFailure;
@@ -47,6 +49,49 @@ impl Service<Name> for GuardedResolver {
                 return Err(io::Error::other("the name resolves to no address that a provider may have"));
             }
             Ok(addresses.into_iter())
+        })
+    }
+}
+
+/// A connector that keeps to its time for all that a connection takes: the name, TCP and TLS. What it wraps bounds TCP alone, and
+/// a server that accepts and then says nothing would hold a request for as long as its whole answer may take.
+#[derive(Clone, Debug)]
+pub(super) struct Punctual<C> {
+    connector: C,
+    within: Duration,
+}
+
+impl<C> Punctual<C> {
+    pub(super) fn new(connector: C, within: Duration) -> Self {
+        Self { connector, within }
+    }
+}
+
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+impl<C> Service<Uri> for Punctual<C>
+where
+    C: Service<Uri, Error = Fault>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = Fault;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, Fault>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.connector.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.connector.call(uri);
+        let within = self.within;
+        Box::pin(async move {
+            match timeout(within, connecting).await {
+                Ok(connected) => connected,
+                Err(_) => {
+                    Err(io::Error::new(io::ErrorKind::TimedOut, format!("none within {within:?}")).into())
+                }
+            }
         })
     }
 }

@@ -42,6 +42,7 @@ async fn the_next_provider_answers_where_the_first_one_fails() {
     house.gateway.add_model("two", "gpt-4o-mini", &[&failing, &serving]).await;
     let request = v1::ChatRequest { model: "two".into(), ..hello() };
     for (way, mut client) in ways(&house.gateway) {
+        house.gateway.forgive().await;
         bad.route("chat/completions", fixture("error_500"));
         good.route("chat/completions", fixture("chat"));
         let answer = client.chat(keyed(request.clone())).await.unwrap();

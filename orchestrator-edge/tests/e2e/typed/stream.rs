@@ -7,9 +7,10 @@ use orchestrator_testkit::{
     fixtures,
     provider::{Answer, Cut},
 };
+use serde_json::json;
 use tonic::Code;
 
-use super::{Event, House, collect, hello, keyed, metadata, next, said, usage, ways};
+use super::{Event, House, collect, hello, keyed, metadata, next, said, usage, ways, with_key};
 
 fn fixture(name: &str) -> Answer {
     fixtures::named(name).answer(&Cut::EveryByte)
@@ -94,6 +95,42 @@ async fn a_caller_that_leaves_ends_the_providers_work_and_is_written_down() {
             (&"estimated".into(), &"upstream".into()),
             "{way}"
         );
+    }
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_has_its_answer_read_on_where_its_key_says_so() {
+    let house = House::start().await;
+    let key = json!({"name": "drains", "on_disconnect": "drain"});
+    let key = house.gateway.admin.post("/admin/keys", &key).await.json();
+    let secret = key["secret"].as_str().unwrap();
+    let whole = fixtures::named("chat_stream_usage").answer(&Cut::Whole);
+    let first_word = String::from_utf8_lossy(&whole.body_bytes()).find("Hello").unwrap() + 200;
+    let pause = Duration::from_millis(300);
+    for (number, (way, mut client)) in (1..).step_by(2).zip(ways(&house.gateway)) {
+        house.chats(whole.clone().cut(&Cut::At(vec![first_word])).pace(pause));
+        let mut stream = client.stream_chat(with_key(hello(), secret)).await.unwrap().into_inner();
+        while !matches!(next(&mut stream).await.unwrap(), Some(Event::Text(_))) {}
+        drop(stream);
+        let row = house.gateway.logs(number).await.remove(number - 1);
+        assert_eq!((&row["outcome"], &row["status"]), (&"cancelled".into(), &499.into()), "{way}: {row}");
+        assert_eq!((&row["usage_source"], &row["attempts"]), (&"provider".into(), &1.into()), "{way}: {row}");
+
+        house.chats(fixtures::named("chat").answer(&Cut::Whole).after(pause));
+        let mut waiting = Box::pin(client.chat(with_key(hello(), secret)));
+        tokio::select! {
+            answer = &mut waiting => panic!("{way}: {answer:?}"),
+            _ = house.provider.wait_for(number + 1, super::PATIENCE) => {}
+        }
+        drop(waiting);
+        let row = house.gateway.logs(number + 1).await.remove(number);
+        assert_eq!(
+            (&row["outcome"], &row["usage_source"]),
+            (&"cancelled".into(), &"provider".into()),
+            "{way}"
+        );
+        assert!(house.provider.seen().iter().all(|seen| !seen.peer_closed()), "{way}: it was cut short");
     }
     house.finish().await;
 }

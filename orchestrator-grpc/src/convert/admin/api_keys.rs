@@ -2,8 +2,8 @@
 
 use orchestrator_core::{
     admin::{ApiKeyChange, CreatedApiKey},
-    catalog::ApiKey,
-    error::Result,
+    catalog::{ApiKey, OnDisconnect},
+    error::{Error, Result},
 };
 use orchestrator_proto::v1;
 use secrecy::ExposeSecret as _;
@@ -51,7 +51,7 @@ pub(crate) fn change(message: v1::ApiKey, paths: &[String]) -> Result<ApiKeyChan
             "budget_usd" => unset(path, message.budget_usd.is_none())?,
             "budget_period" => unset(path, message.budget_period.is_empty())?,
             "log_bodies" => unset(path, !message.log_bodies)?,
-            "on_disconnect" => unset(path, matches!(message.on_disconnect.as_str(), "" | "cancel"))?,
+            "on_disconnect" => change.on_disconnect = Some(on_disconnect(&message.on_disconnect)?),
             "id" | "prefix" | "last_used_at" | "secret" | "created_at" | "updated_at" => {
                 return Err(read_only(path));
             }
@@ -59,6 +59,15 @@ pub(crate) fn change(message: v1::ApiKey, paths: &[String]) -> Result<ApiKeyChan
         }
     }
     Ok(change)
+}
+
+fn on_disconnect(name: &str) -> Result<OnDisconnect> {
+    if name.is_empty() {
+        return Ok(OnDisconnect::default());
+    }
+    OnDisconnect::named(name).ok_or_else(|| {
+        Error::invalid("on_disconnect".to_owned(), "on_disconnect must be \"cancel\" or \"drain\"")
+    })
 }
 
 /// Into the contract, without the secret, which nobody knows any more.
@@ -74,6 +83,7 @@ pub(crate) fn message(key: ApiKey) -> v1::ApiKey {
         operations: key.operations,
         enabled: Some(key.enabled),
         expires_at: key.expires_at.and_then(timestamp),
+        on_disconnect: key.on_disconnect.name().to_owned(),
         created_at: timestamp(key.created_at),
         updated_at: timestamp(key.updated_at),
         ..v1::ApiKey::default()

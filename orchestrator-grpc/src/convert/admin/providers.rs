@@ -7,7 +7,7 @@ use orchestrator_core::{
 };
 use orchestrator_proto::v1;
 
-use super::{read_only, timeouts, timeouts_message, timestamp, unknown, unset};
+use super::{read_only, timeouts, timeouts_message, timestamp, unknown};
 
 /// The fields that can be changed.
 pub(crate) const MUTABLE: [&str; 12] = [
@@ -39,7 +39,7 @@ pub(crate) fn change(message: v1::Provider, paths: &[String]) -> Result<Provider
             "max_retries" => change.max_retries = Some(message.max_retries.unwrap_or(defaults::MAX_RETRIES)),
             "timeout" => change.timeout = Some(message.timeout),
             "timeouts" => change.timeouts = Some(timeouts(message.timeouts)),
-            "rate_limit" => unset("rate_limit", message.rate_limit.is_none())?,
+            "rate_limit" => change.rate_limit = Some(message.rate_limit),
             "headers" => change.headers = Some(message.headers.clone()),
             "options" => change.options = Some(options(message.options.clone())),
             "id" | "managed_by" | "created_at" | "updated_at" | "api_key" => return Err(read_only(path)),
@@ -50,14 +50,22 @@ pub(crate) fn change(message: v1::Provider, paths: &[String]) -> Result<Provider
 }
 
 fn options(message: Option<v1::ProviderOptions>) -> ProviderOptions {
-    let v1::ProviderOptions { dialects, body_overrides_json, include_usage, preset, api_version } =
+    let v1::ProviderOptions { dialects, body_overrides_json, include_usage, preset, api_version, probe } =
         message.unwrap_or_default();
-    ProviderOptions { dialects, body_overrides: body_overrides_json, include_usage, preset, api_version }
+    ProviderOptions {
+        dialects,
+        body_overrides: body_overrides_json,
+        include_usage,
+        preset,
+        api_version,
+        probe,
+    }
 }
 
 /// Into the contract.
 pub(crate) fn message(provider: Provider) -> v1::Provider {
-    let ProviderOptions { dialects, body_overrides, include_usage, preset, api_version } = provider.options;
+    let ProviderOptions { dialects, body_overrides, include_usage, preset, api_version, probe } =
+        provider.options;
     v1::Provider {
         id: provider.id,
         name: provider.name,
@@ -69,7 +77,7 @@ pub(crate) fn message(provider: Provider) -> v1::Provider {
         max_retries: Some(provider.max_retries),
         timeout: provider.timeout,
         timeouts: timeouts_message(provider.timeouts),
-        rate_limit: None,
+        rate_limit: provider.rate_limit,
         headers: provider.headers,
         options: Some(v1::ProviderOptions {
             dialects,
@@ -77,6 +85,7 @@ pub(crate) fn message(provider: Provider) -> v1::Provider {
             include_usage,
             preset,
             api_version,
+            probe,
         }),
         managed_by: provider.managed_by.name().to_owned(),
         created_at: timestamp(provider.created_at),

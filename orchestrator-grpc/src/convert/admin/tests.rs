@@ -1,6 +1,7 @@
 //! Masks, moments and fields, held against the contract itself.
 
 use orchestrator_base::clock::UnixMicros;
+use orchestrator_core::catalog::OnDisconnect;
 use orchestrator_proto::DESCRIPTORS;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
@@ -78,24 +79,34 @@ fn what_nothing_enforces_yet_is_refused_by_name() {
         change(&mut message);
         api_keys::change(message, &all(&api_keys::MUTABLE)).map(|_| ())
     };
-    let table: [(Change, &str); 7] = [
+    let table: [(Change, &str); 6] = [
         (|key| key.requests_per_minute = Some(0), "requests_per_minute"),
         (|key| key.tokens_per_minute = Some(1), "tokens_per_minute"),
         (|key| key.max_concurrency = Some(1), "max_concurrency"),
         (|key| key.budget_usd = Some(1.0), "budget_usd"),
         (|key| key.budget_period = "day".into(), "budget_period"),
         (|key| key.log_bodies = true, "log_bodies"),
-        (|key| key.on_disconnect = "drain".into(), "on_disconnect"),
     ];
     for (change, param) in table {
         let refused = set(change).unwrap_err();
         assert_eq!(refused.param.as_deref(), Some(param));
         assert!(refused.message.contains("not enforced by this version"), "{refused}");
     }
-    set(|key| key.on_disconnect = "cancel".into()).unwrap();
     let limited = v1::Provider { rate_limit: Some(60), ..v1::Provider::default() };
-    let refused = providers::change(limited, &all(&providers::MUTABLE)).unwrap_err();
-    assert_eq!(refused.param.as_deref(), Some("rate_limit"));
+    assert_eq!(providers::change(limited, &all(&providers::MUTABLE)).unwrap().rate_limit, Some(Some(60)));
+}
+
+#[test]
+fn what_becomes_of_a_left_answer_is_one_of_two_words() {
+    let set = |word: &str| {
+        let message = v1::ApiKey { on_disconnect: word.into(), ..v1::ApiKey::default() };
+        api_keys::change(message, &["on_disconnect".to_owned()]).map(|change| change.on_disconnect)
+    };
+    assert_eq!(set("").unwrap(), Some(OnDisconnect::Cancel));
+    assert_eq!(set("cancel").unwrap(), Some(OnDisconnect::Cancel));
+    assert_eq!(set("drain").unwrap(), Some(OnDisconnect::Drain));
+    let refused = set("Drain").unwrap_err();
+    assert_eq!((refused.status(), refused.param.as_deref()), (400, Some("on_disconnect")));
 }
 
 #[test]

@@ -75,9 +75,10 @@ fn an_empty_variable_is_as_good_as_none() {
     assert_eq!(home.load().config.edge.port, 1);
 }
 
-/// A value of this shape that is nobody's default.
-fn sample(shape: Shape) -> &'static str {
+/// A value of this shape that is not the default.
+fn sample(shape: Shape, default: &str) -> &'static str {
     match shape {
+        Shape::Switch if default == "true" => "false",
         Shape::Switch => "true",
         Shape::Word(words) => words.last().unwrap(),
         Shape::Number(..) => "77",
@@ -102,21 +103,21 @@ fn shown(home: &Home, name: &str) -> String {
 fn every_variable_has_its_effect() {
     for setting in SETTINGS {
         let default = shown(&Home::new(), setting.name);
+        let sample = sample(setting.shape, &default);
         // Production needs keys, and the effect of the setting alone is asked for here.
         let keyed = || Home::new().file(".env", &format!("ADMIN_KEY={GOOD_KEY}1\nMASTER_KEY={GOOD_KEY}2\n"));
         let variables = setting.variable.map(str::to_owned).into_iter().chain([setting.generic_variable()]);
         for variable in variables {
-            let home = keyed().variable(&variable, sample(setting.shape));
+            let home = keyed().variable(&variable, sample);
             assert_ne!(shown(&home, setting.name), default, "{variable}");
             assert_eq!(home.load().places[setting.name], variable);
         }
         if setting.shape.is_secret() {
             let variable = format!("{}_FILE", setting.variable.unwrap());
-            let home =
-                keyed().file("secret", &format!("{}\n", sample(setting.shape))).variable(variable, "secret");
+            let home = keyed().file("secret", &format!("{sample}\n")).variable(variable, "secret");
             assert_ne!(shown(&home, setting.name), default, "{}", setting.name);
         }
-        let home = keyed().set(setting.name, sample(setting.shape));
+        let home = keyed().set(setting.name, sample);
         assert_ne!(shown(&home, setting.name), default, "{} on the command line", setting.name);
     }
 }
@@ -353,6 +354,11 @@ fn what_is_shown_says_everything_but_secrets() {
     max_event_bytes = 4194304
     max_answer_bytes = 67108864
 
+    [admission]
+    max_concurrent_sessions = 10000
+    max_queue_length = 1000
+    max_queue_wait = 30
+
     [stream]
     early_head_ms = 10000
     idle_bytes_ms = 15000
@@ -362,6 +368,16 @@ fn what_is_shown_says_everything_but_secrets() {
     first_token_ms = 120000
     idle_ms = 60000
     total_ms = 600000
+
+    [breaker]
+    threshold = 5
+    timeout = 60
+
+    [health_check]
+    enabled = true
+    interval = 300
+    max_errors = 5
+    retry_hours = 1
 
     [providers]
     deny_private_networks = false

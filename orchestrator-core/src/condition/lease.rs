@@ -1,0 +1,149 @@
+//! The right to ask a provider, and what asking it showed.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::{
+    Conditions, lock,
+    state::{Spot, State},
+};
+use crate::{
+    catalog::route::{Target, TargetKey},
+    error::{Blame, Error, ErrorKind},
+    health::Seen,
+    policy::breaker::Probe,
+};
+
+/// Why a target should not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barrier {
+    /// It has failed.
+    BreakerOpen,
+    /// It said that we ask too much.
+    CoolingDown,
+    /// It has been asked as often within the minute as its operator allows. Nothing is forced past that.
+    RateLimit,
+    /// It does not take the key.
+    KeyRefused,
+    /// Too many repeat already.
+    RetryBudget,
+}
+
+/// A target should not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub barrier: Barrier,
+    /// Before when.
+    pub until: Instant,
+}
+
+/// What an attempt says of the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It answers, and its first words took this long.
+    Good(Duration),
+    /// It is the provider's failure.
+    Fault,
+    /// It wants to be left alone for a while.
+    Throttled(Option<Duration>),
+    /// It does not take the key.
+    KeyRefused,
+    /// Nothing: the caller was at fault, or left.
+    Nothing,
+}
+
+impl Verdict {
+    /// What an error says of the provider that it came from.
+    pub fn of(error: &Error) -> Self {
+        if error.rejects_key() || error.account_is_empty() {
+            return Self::KeyRefused;
+        }
+        match (error.blame(), error.kind) {
+            (Blame::Provider, ErrorKind::RateLimited) => Self::Throttled(error.retry_after),
+            // A model that one provider lacks is no failure of its.
+            (Blame::Provider, ErrorKind::NotFound) | (Blame::Caller | Blame::Us, _) => Self::Nothing,
+            (Blame::Provider, _) => Self::Fault,
+        }
+    }
+}
+
+/// The right to ask a target with a key. Dropping it ends the request's presence there.
+pub struct Lease {
+    conditions: Conditions,
+    state: Arc<Mutex<State>>,
+    provider_id: Arc<str>,
+    spot: Spot,
+    began: Instant,
+    probe: Option<Probe>,
+    repeats: bool,
+}
+
+impl Lease {
+    pub(super) fn new(
+        conditions: Conditions,
+        state: Arc<Mutex<State>>,
+        target: &Target,
+        key: Option<&TargetKey>,
+        probe: Option<Probe>,
+        repeats: bool,
+        began: Instant,
+    ) -> Self {
+        let provider_id = Arc::clone(&target.provider_id);
+        Self { conditions, state, provider_id, spot: Spot::new(target, key), began, probe, repeats }
+    }
+
+    /// Says what the attempt showed. The last word may differ from the first: a stream that began well may break.
+    pub fn saw(&mut self, verdict: &Verdict) {
+        let (now, unit) = (Instant::now(), self.conditions.unit());
+        let of_attempt = (self.began, self.probe.take());
+        lock(&self.state).saw(&self.spot, verdict, of_attempt, (now, unit), self.conditions.rules());
+    }
+
+    /// It answers, so far: a stream may still break.
+    pub fn answered(&mut self, status: StatusCode) {
+        let waited = self.began.elapsed();
+        self.saw(&Verdict::Good(waited));
+        self.conditions.health().saw(&self.provider_id, &Seen::answer(status.as_u16(), waited));
+    }
+
+    /// The attempt failed.
+    pub fn failed(&mut self, error: &Error) {
+        self.saw(&Verdict::of(error));
+        if let Some(seen) = Seen::failure(error, self.began.elapsed()) {
+            self.conditions.health().saw(&self.provider_id, &seen);
+        }
+    }
+
+    /// What had begun as an answer broke off.
+    pub fn broke(&mut self) {
+        self.saw(&Verdict::Fault);
+        self.conditions.health().saw(&self.provider_id, &Seen::broken_stream(self.began.elapsed()));
+    }
+
+    /// When the attempt began.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.probe.is_some() {
+            self.saw(&Verdict::Nothing);
+        }
+        lock(&self.state).leave(&self.spot, self.repeats);
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("spot", &self.spot).field("probe", &self.probe).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! Providers being asked on behalf of a caller that waits for the answer, and may leave.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    Orchestrator,
+    leaving::{Drains, Open, Stay},
+    prepare::{PreparedCall, Refusal},
+};
+use crate::{
+    attempt::{Committed, CommittedAnswer, Job},
+    call::Call,
+    catalog::OnDisconnect,
+    error::Result,
+    ledger::{Entry, Outcome},
+    routing::Plan,
+};
+
+/// A call that may run.
+pub(super) struct Admitted {
+    pub(super) job: Arc<Job>,
+    plan: Plan,
+    entry: Entry,
+    stay: Stay,
+}
+
+impl Orchestrator {
+    /// Prepares a call, and waits for a place if there are too many.
+    pub(super) async fn admit(&self, call: Call) -> Result<Admitted, Box<Refusal>> {
+        let PreparedCall { job, plan, mut entry, on_disconnect } = self.prepare(call)?;
+        match self.shared.gate.enter(job.deadline).await {
+            Ok(place) => {
+                let drains = (on_disconnect == OnDisconnect::Drain).then(|| self.shared.drains.clone());
+                Ok(Admitted { job: Arc::new(job), plan, entry, stay: Stay { place, drains } })
+            }
+            Err(error) => {
+                entry.close(Outcome::Failed(&error));
+                Err(Box::new(Refusal { error, request_id: job.request_id }))
+            }
+        }
+    }
+}
+
+/// [`Orchestrator::drive`] as a future that owns what it uses: it may outlive the head that was sent early, and the caller.
+///
+/// Dropping it tells the provider to stop and the ledger that the caller left, unless the key's policy is to read on.
+pub(super) struct Asking {
+    driving: Option<Driving>,
+    job: Arc<Job>,
+    drains: Option<Drains>,
+}
+
+type Driving = Pin<Box<dyn Future<Output = Driven> + Send>>;
+
+/// What came of it.
+pub(super) struct Driven {
+    pub(super) result: Result<Committed>,
+    pub(super) entry: Entry,
+    pub(super) stay: Stay,
+}
+
+impl Asking {
+    pub(super) fn new(core: Orchestrator, admitted: Admitted) -> Self {
+        let Admitted { job, plan, entry, stay } = admitted;
+        let drains = stay.drains.clone();
+        let driving: Driving = Box::pin(drive(core, Arc::clone(&job), plan, entry, stay));
+        Self { driving: Some(driving), job, drains }
+    }
+}
+
+async fn drive(core: Orchestrator, job: Arc<Job>, plan: Plan, mut entry: Entry, stay: Stay) -> Driven {
+    let result = core.drive(&job, plan, &mut entry).await;
+    Driven { result, entry, stay }
+}
+
+impl Future for Asking {
+    type Output = Driven;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Driven> {
+        let Some(driving) = &mut self.driving else { return Poll::Pending };
+        let driven = ready!(driving.as_mut().poll(context));
+        self.driving = None;
+        Poll::Ready(driven)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let (Some(driving), Some(drains)) = (self.driving.take(), self.drains.take()) {
+            self.job.abandon();
+            drains.go_on(answered_to_nobody(driving));
+        }
+    }
+}
+
+/// Waits for the answer, and reads it for what it says of itself. The account closes itself when it is dropped.
+async fn answered_to_nobody(driving: Driving) {
+    let Driven { result, mut entry, stay } = driving.await;
+    let Ok(Committed { keeper, answer, .. }) = result else { return };
+    match answer {
+        CommittedAnswer::Whole(_, signals) => {
+            entry.committed(false);
+            entry.saw(signals);
+        }
+        CommittedAnswer::Stream(upstream) => {
+            entry.committed(true);
+            Open { upstream, entry, keeper, stay }.read_on().await;
+        }
+    }
+}

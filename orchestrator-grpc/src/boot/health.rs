@@ -1,0 +1,48 @@
+//! Starts what watches over providers: the prober, and what keeps its findings in step with the database.
+
+use std::sync::Arc;
+
+use orchestrator_base::{config::Config, task};
+use orchestrator_core::{
+    admin::{Admin, health::HealthDesk},
+    health::Settings,
+    orchestrator::Shared,
+    prober::{HealthSync, LiveAsk, Prober, SettingsKeeper},
+    store::Database,
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+
+/// What watches over providers.
+pub(super) struct Watching {
+    /// For Admin.
+    pub(super) desk: HealthDesk,
+    /// The background work.
+    pub(super) tasks: [JoinHandle<Option<()>>; 2],
+}
+
+pub(super) async fn start(
+    config: &Config,
+    database: &Database,
+    shared: &Arc<Shared>,
+    admin: &Arc<Admin>,
+    stop: &CancellationToken,
+) -> Result<Watching, StartError> {
+    let board = Arc::clone(shared.conditions.health());
+    let first = Settings::configured(&config.health_check);
+    let settings = Arc::new(SettingsKeeper::new(Arc::new(database.clone()), Arc::clone(&board), first));
+    // Whoever dies leaves its counts behind under its name, and the next one begins a new name.
+    let core_id = shared.random.uuid(shared.clock.now()).to_string();
+    let sync = HealthSync::start(Arc::clone(&settings), core_id, shared.clock.clone()).await;
+    let sync = sync.map_err(StartError::at("reading providers' health"))?;
+    let ask = Arc::new(LiveAsk::new(shared.asker()));
+    let catalog = Arc::clone(&shared.catalog);
+    let (prober, desk) = Prober::new(catalog, Arc::clone(&board), ask, shared.random.clone(), sync.leads());
+    let tasks =
+        [task::spawn("health sync", sync.run(stop.clone())), task::spawn("prober", prober.run(stop.clone()))];
+    let conditions = shared.conditions.clone();
+    let desk = HealthDesk { admin: Arc::clone(admin), board, conditions, prober: desk, settings };
+    Ok(Watching { desk, tasks })
+}
