@@ -226,7 +226,16 @@ mod tests {
                 (2, "request logs"),
                 (3, "provider health"),
                 (4, "api key on disconnect"),
-                (5, "provider rate limit")
+                (5, "provider rate limit"),
+                (6, "request accounts"),
+                (7, "request attempts"),
+                (8, "request bodies"),
+                (9, "usage hourly"),
+                (10, "provider stats"),
+                (11, "prices"),
+                (12, "admin keys"),
+                (13, "audit log"),
+                (14, "managed by"),
             ]
         );
         assert_eq!(database.migrate().await.unwrap(), []);
