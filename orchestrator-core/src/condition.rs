@@ -8,16 +8,12 @@ mod lease;
 mod outlook;
 mod state;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use orchestrator_base::{clock::Clock, random::Random};
 use tokio::time::Instant;
 
-use self::state::State;
+use self::state::{Spot, State};
 pub use self::{
     lease::{Barrier, Lease, Refused, Verdict},
     outlook::{Level, Outlook},
@@ -28,6 +24,7 @@ use crate::{
     health::Settings,
     health_board::HealthBoard,
     policy::{breaker::BreakerRules, turns::Turns},
+    registry::{Registry, lock},
 };
 
 /// What operators choose.
@@ -46,14 +43,14 @@ struct Shared {
     rules: ConditionRules,
     health: Arc<HealthBoard>,
     random: Random,
-    providers: RwLock<HashMap<Arc<str>, Arc<Mutex<State>>>>,
+    providers: Registry<State>,
     turns: Turns,
 }
 
 impl Conditions {
     /// Nothing is known yet.
     pub fn new(rules: ConditionRules, clock: Clock, random: Random) -> Self {
-        let (providers, turns) = (RwLock::default(), Turns::default());
+        let (providers, turns) = (Registry::default(), Turns::default());
         let health = Arc::new(HealthBoard::new(Settings::default(), clock));
         Self(Arc::new(Shared { rules, health, random, providers, turns }))
     }
@@ -66,10 +63,8 @@ impl Conditions {
     /// How a target looks to somebody who might ask it.
     pub fn outlook(&self, target: &Target) -> Outlook {
         let now = Instant::now();
-        let outlook = match self.known(&target.provider_id) {
-            Some(state) => lock(&state).outlook(target, now),
-            None => Outlook::unseen(target.keys.len()),
-        };
+        let known = self.0.providers.with(&target.provider_id, |state| state.outlook(target, now));
+        let outlook = known.unwrap_or_else(|| Outlook::unseen(target.keys.len()));
         Outlook { level: outlook.level.max(Level::of(self.0.health.fitness(&target.provider_id))), ..outlook }
     }
 
@@ -90,30 +85,39 @@ impl Conditions {
         forced: bool,
     ) -> Result<Lease, Refused> {
         let now = Instant::now();
-        let state = self.state(&target.provider_id);
-        let (probe, repeats) = lock(&state).enter(target, key, now, repeats, forced)?;
-        Ok(Lease::new(self.clone(), state, target, key, probe, repeats, now))
+        let state = self.0.providers.get_or_new(&target.provider_id);
+        let spot = Spot::new(target, key);
+        let (probe, repeats) = lock(&state).enter(target, &spot, now, repeats, forced)?;
+        let provider_id = Arc::clone(&target.provider_id);
+        Ok(Lease {
+            conditions: self.clone(),
+            state,
+            provider_id,
+            spot,
+            began: now,
+            probe,
+            repeats,
+            left: false,
+        })
     }
 
     /// A probe has shown whether a provider takes a key.
     pub fn key_checked(&self, target: &Target, key: Option<&TargetKey>, taken: bool) {
         let Some(key) = key else { return };
-        let state = self.state(&target.provider_id);
-        lock(&state).key_checked(&key.id, taken, Instant::now());
+        let now = Instant::now();
+        self.0.providers.with_or_new(&target.provider_id, |state| state.key_checked(&key.id, taken, now));
     }
 
     /// By what a target is barred with a key, if it is.
     pub fn barrier(&self, target: &Target, key: Option<&TargetKey>) -> Option<Refused> {
-        let state = self.known(&target.provider_id)?;
-        lock(&state).barrier(target, key, Instant::now())
+        self.0.providers.with(&target.provider_id, |state| state.barrier(target, key, Instant::now()))?
     }
 
     /// Every breaker that is not closed, or has seen faults, by provider and model.
     pub fn breakers(&self) -> Vec<BreakerView> {
         let now = Instant::now();
-        let providers = self.0.providers.read().unwrap_or_else(PoisonError::into_inner);
-        let mut views: Vec<BreakerView> =
-            providers.iter().flat_map(|(id, state)| lock(state).breakers(id, now)).collect();
+        let mut views: Vec<BreakerView> = Vec::new();
+        self.0.providers.for_each(|id, state| views.extend(state.breakers(id, now)));
         views.sort_by(|a, b| a.order().cmp(&b.order()));
         views
     }
@@ -121,30 +125,16 @@ impl Conditions {
     /// Closes the breakers, ends the cool-downs and forgives the failures of a provider, or of all.
     pub fn reset(&self, provider_id: Option<&str>) {
         self.0.health.forgive(provider_id);
-        let providers = self.0.providers.read().unwrap_or_else(PoisonError::into_inner);
-        for (id, state) in providers.iter() {
-            if provider_id.is_none_or(|wanted| wanted == &**id) {
-                lock(state).reset();
+        self.0.providers.for_each(|id, state| {
+            if provider_id.is_none_or(|wanted| wanted == id) {
+                state.reset();
             }
-        }
+        });
     }
 
     /// Forgets providers that are not in the catalog any more.
     pub fn keep_only(&self, is_known: impl Fn(&str) -> bool) {
-        let mut providers = self.0.providers.write().unwrap_or_else(PoisonError::into_inner);
-        providers.retain(|id, _| is_known(id));
-    }
-
-    fn known(&self, provider_id: &str) -> Option<Arc<Mutex<State>>> {
-        self.0.providers.read().unwrap_or_else(PoisonError::into_inner).get(provider_id).cloned()
-    }
-
-    fn state(&self, provider_id: &Arc<str>) -> Arc<Mutex<State>> {
-        if let Some(state) = self.known(provider_id) {
-            return state;
-        }
-        let mut providers = self.0.providers.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(providers.entry(Arc::clone(provider_id)).or_default())
+        self.0.providers.keep_only(is_known);
     }
 
     fn rules(&self) -> &ConditionRules {
@@ -158,11 +148,6 @@ impl Conditions {
 
 /// How long a key rests that its provider refused: until somebody has looked at it again, or an hour has passed.
 const REFUSED_KEY_RESTS: Duration = Duration::from_hours(1);
-
-/// A panic in between leaves numbers that are still numbers.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 #[cfg(test)]
 mod tests;

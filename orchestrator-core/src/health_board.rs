@@ -4,23 +4,25 @@
 //! ([`HealthBoard::take_unwritten`]) and brings what other cores have written ([`HealthBoard::bring`]). A lock is held for a few
 //! additions, never over an await.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use orchestrator_base::clock::{Clock, UnixMicros};
 use tokio::sync::watch;
 
-use crate::health::{Facts, Hours, Picture, Report, Seen, Settings, Status};
+use crate::{
+    health::{Facts, Hours, Picture, Report, Seen, Settings, Status},
+    registry::Registry,
+};
 
 /// See the module.
 #[derive(Debug)]
 pub struct HealthBoard {
     clock: Clock,
-    settings: watch::Sender<Settings>,
-    providers: RwLock<HashMap<Arc<str>, Arc<Mutex<Known>>>>,
+    /// Read for every request: without a lock, unlike what tells of changes.
+    settings: ArcSwap<Settings>,
+    changes: watch::Sender<Settings>,
+    providers: Registry<Known>,
 }
 
 #[derive(Debug, Default)]
@@ -59,73 +61,80 @@ pub struct StoredHealth {
 impl HealthBoard {
     /// Nothing is known yet.
     pub fn new(settings: Settings, clock: Clock) -> Self {
-        Self { clock, settings: watch::Sender::new(settings), providers: RwLock::default() }
+        let changes = watch::Sender::new(settings);
+        Self { clock, settings: ArcSwap::from_pointee(settings), changes, providers: Registry::default() }
     }
 
     /// What operators have chosen.
     pub fn settings(&self) -> Settings {
-        *self.settings.borrow()
+        **self.settings.load()
     }
 
     /// Operators have chosen otherwise.
     pub fn set_settings(&self, settings: Settings) {
-        self.settings.send_if_modified(|known| std::mem::replace(known, settings) != settings);
+        self.settings.store(Arc::new(settings));
+        self.changes.send_if_modified(|known| std::mem::replace(known, settings) != settings);
     }
 
     /// Tells of every change of the settings.
     pub fn watch_settings(&self) -> watch::Receiver<Settings> {
-        self.settings.subscribe()
+        self.changes.subscribe()
     }
 
     /// Draws in what an attempt has shown.
     pub fn saw(&self, provider_id: &Arc<str>, seen: &Seen) {
         let (now, settings) = (self.clock.now(), self.settings());
-        let known = self.known_or_new(provider_id);
-        let mut known = lock(&known);
-        let before = known.picture.status(now, &settings);
-        known.picture.saw(now, seen);
-        let after = known.picture.status(now, &settings);
-        let news = seen.probe || before != after;
-        known.unwritten = known.unwritten.max(if news { Unwritten::News } else { Unwritten::Counts });
-        drop(known);
+        let (before, after) = self.providers.with_or_new(provider_id, |known| {
+            let before = known.picture.status(now, &settings);
+            known.picture.saw(now, seen);
+            let after = known.picture.status(now, &settings);
+            let news = seen.probe || before != after;
+            known.unwritten = known.unwritten.max(if news { Unwritten::News } else { Unwritten::Counts });
+            (before, after)
+        });
         note(provider_id, before, after, seen);
     }
 
     /// How a provider is.
     pub fn status(&self, provider_id: &str) -> Status {
-        self.known(provider_id)
-            .map_or(Status::Unknown, |known| lock(&known).picture.status(self.clock.now(), &self.settings()))
+        let known = self
+            .providers
+            .with(provider_id, |known| known.picture.status(self.clock.now(), &self.settings()));
+        known.unwrap_or_default()
     }
 
     /// How good a provider is to be asked.
     pub fn fitness(&self, provider_id: &str) -> Status {
-        self.known(provider_id)
-            .map_or(Status::Unknown, |known| lock(&known).picture.fitness(self.clock.now(), &self.settings()))
+        let known = self
+            .providers
+            .with(provider_id, |known| known.picture.fitness(self.clock.now(), &self.settings()));
+        known.unwrap_or_default()
     }
 
     /// Holds nothing against a provider any more, or against any.
     pub fn forgive(&self, provider_id: Option<&str>) {
-        let providers = self.providers.read().unwrap_or_else(PoisonError::into_inner);
-        for (_, known) in providers.iter().filter(|(id, _)| provider_id.is_none_or(|wanted| wanted == &***id))
-        {
-            let mut known = lock(known);
-            known.picture.forgive();
-            known.unwritten = Unwritten::News;
-        }
+        self.providers.for_each(|id, known| {
+            if provider_id.is_none_or(|wanted| wanted == id) {
+                known.picture.forgive();
+                known.unwritten = Unwritten::News;
+            }
+        });
     }
 
     /// What operators are shown of a provider.
     pub fn report(&self, provider_id: &str) -> Report {
-        let known = self.known(provider_id).unwrap_or_default();
-        let known = lock(&known);
-        known.picture.report(self.clock.now(), &self.settings(), &known.elsewhere)
+        let of =
+            |known: &mut Known| known.picture.report(self.clock.now(), &self.settings(), &known.elsewhere);
+        self.providers.with(provider_id, of).unwrap_or_else(|| of(&mut Known::default()))
     }
 
     /// How long the latest outcome still speaks for a provider, if it was good: no probe need ask what traffic has just shown.
     pub fn spoken_for(&self, provider_id: &str, interval: Duration) -> Option<Duration> {
-        let known = self.known(provider_id)?;
-        let facts = &lock(&known).picture.facts;
-        let since = self.now().0.checked_sub(facts.last_success.filter(|_| facts.error_count == 0)?.0)?;
+        let last_good = self.providers.with(provider_id, |known| {
+            let facts = &known.picture.facts;
+            facts.last_success.filter(|_| facts.error_count == 0)
+        });
+        let since = self.now().0.checked_sub(last_good??.0)?;
         let since = Duration::from_micros(u64::try_from(since).ok()?);
         interval.checked_sub(since).filter(|rest| !rest.is_zero())
     }
@@ -138,13 +147,13 @@ impl HealthBoard {
     /// What has not been written yet, if any of it is at least so pressing: then all of it, which counts as written from here on.
     pub fn take_unwritten(&self, pressing: Unwritten) -> Vec<StoredHealth> {
         let (now, settings) = (self.clock.now(), self.settings());
-        let providers = self.providers.read().unwrap_or_else(PoisonError::into_inner);
-        if !providers.values().any(|known| lock(known).unwritten >= pressing) {
-            return Vec::new();
-        }
+        let mut presses = false;
+        self.providers.for_each(|_, known| presses |= known.unwritten >= pressing);
         let mut taken = Vec::new();
-        for (id, known) in providers.iter() {
-            let mut known = lock(known);
+        if !presses {
+            return taken;
+        }
+        self.providers.for_each(|id, known| {
             if std::mem::take(&mut known.unwritten) > Unwritten::Nothing {
                 taken.push(StoredHealth {
                     provider_id: id.to_string(),
@@ -153,16 +162,14 @@ impl HealthBoard {
                     status: known.picture.status(now, &settings).name().to_owned(),
                 });
             }
-        }
+        });
         taken
     }
 
     /// What was taken could not be written.
     pub fn give_back(&self, taken: &[StoredHealth]) {
         for stored in taken {
-            if let Some(known) = self.known(&stored.provider_id) {
-                lock(&known).unwritten = Unwritten::News;
-            }
+            self.providers.with(&stored.provider_id, |known| known.unwritten = Unwritten::News);
         }
     }
 
@@ -171,37 +178,16 @@ impl HealthBoard {
         let mut counts: HashMap<&str, Hours> = HashMap::new();
         for row in rows {
             counts.entry(&row.provider_id).or_default().add(&row.hours);
-            let known = self.known_or_new(&Arc::from(row.provider_id.as_str()));
-            lock(&known).picture.adopt(&row.facts);
+            let id = Arc::from(row.provider_id.as_str());
+            self.providers.with_or_new(&id, |known| known.picture.adopt(&row.facts));
         }
-        let providers = self.providers.read().unwrap_or_else(PoisonError::into_inner);
-        for (id, known) in providers.iter() {
-            lock(known).elsewhere = counts.remove(&**id).unwrap_or_default();
-        }
+        self.providers.for_each(|id, known| known.elsewhere = counts.remove(id).unwrap_or_default());
     }
 
     /// Forgets providers that are gone.
     pub fn keep_only(&self, is_there: impl Fn(&str) -> bool) {
-        let mut providers = self.providers.write().unwrap_or_else(PoisonError::into_inner);
-        providers.retain(|id, _| is_there(id));
+        self.providers.keep_only(is_there);
     }
-
-    fn known(&self, provider_id: &str) -> Option<Arc<Mutex<Known>>> {
-        self.providers.read().unwrap_or_else(PoisonError::into_inner).get(provider_id).cloned()
-    }
-
-    fn known_or_new(&self, provider_id: &Arc<str>) -> Arc<Mutex<Known>> {
-        if let Some(known) = self.known(provider_id) {
-            return known;
-        }
-        let mut providers = self.providers.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(providers.entry(Arc::clone(provider_id)).or_default())
-    }
-}
-
-/// A panic in between leaves numbers that are still numbers.
-fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn note(provider_id: &str, before: Status, after: Status, seen: &Seen) {

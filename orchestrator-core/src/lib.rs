@@ -41,3 +41,4 @@ pub mod embedding;
 pub mod error;
 pub mod health;
 pub mod health_board;
+mod registry;

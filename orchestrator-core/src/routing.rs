@@ -151,11 +151,17 @@ pub fn plan(
     let mut candidates = Vec::new();
     let mut out = Vec::new();
     let mut missing = Missing::default();
+    let mut targets = routes.iter().flat_map(|route| &route.targets);
+    let only = targets.next().is_some_and(|target| target.keys.len() < 2) && targets.next().is_none();
     for route in routes {
         let targets = route.targets.iter().enumerate();
         let able = targets.filter(|(_, target)| missing.note(target, facts, operation));
+        let outlook = |target: &Target| {
+            // Where there is nothing to choose, how it looks changes nothing.
+            if only { Outlook::unseen(target.keys.len()) } else { around.outlook(target) }
+        };
         let mut able: Vec<Able<'_>> =
-            able.map(|(place, target)| Able { place, target, outlook: around.outlook(target) }).collect();
+            able.map(|(place, target)| Able { place, target, outlook: outlook(target) }).collect();
         order(&mut able, route, around);
         for able in able {
             let list = if able.outlook.level == Level::Out { &mut out } else { &mut candidates };

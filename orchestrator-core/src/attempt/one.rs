@@ -47,9 +47,12 @@ pub struct Committed {
 impl Committed {
     /// The provider did what it should, so far; a stream may still break.
     pub(super) fn leased(mut self, mut lease: Lease) -> Self {
-        lease.answered(self.status);
-        if let CommittedAnswer::Stream(stream) = &mut self.answer {
-            stream.hold_lease(lease);
+        match &mut self.answer {
+            CommittedAnswer::Whole(..) => lease.finished(self.status),
+            CommittedAnswer::Stream(stream) => {
+                lease.answered(self.status);
+                stream.hold_lease(lease);
+            }
         }
         self
     }

@@ -10,14 +10,14 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::{
-    Conditions, lock,
+    Conditions,
     state::{Spot, State},
 };
 use crate::{
-    catalog::route::{Target, TargetKey},
     error::{Blame, Error, ErrorKind},
     health::Seen,
     policy::breaker::Probe,
+    registry::lock,
 };
 
 /// Why a target should not be asked.
@@ -76,40 +76,48 @@ impl Verdict {
 
 /// The right to ask a target with a key. Dropping it ends the request's presence there.
 pub struct Lease {
-    conditions: Conditions,
-    state: Arc<Mutex<State>>,
-    provider_id: Arc<str>,
-    spot: Spot,
-    began: Instant,
-    probe: Option<Probe>,
-    repeats: bool,
+    pub(super) conditions: Conditions,
+    pub(super) state: Arc<Mutex<State>>,
+    pub(super) provider_id: Arc<str>,
+    pub(super) spot: Spot,
+    pub(super) began: Instant,
+    pub(super) probe: Option<Probe>,
+    pub(super) repeats: bool,
+    pub(super) left: bool,
 }
 
 impl Lease {
-    pub(super) fn new(
-        conditions: Conditions,
-        state: Arc<Mutex<State>>,
-        target: &Target,
-        key: Option<&TargetKey>,
-        probe: Option<Probe>,
-        repeats: bool,
-        began: Instant,
-    ) -> Self {
-        let provider_id = Arc::clone(&target.provider_id);
-        Self { conditions, state, provider_id, spot: Spot::new(target, key), began, probe, repeats }
-    }
-
     /// Says what the attempt showed. The last word may differ from the first: a stream that began well may break.
     pub fn saw(&mut self, verdict: &Verdict) {
-        let (now, unit) = (Instant::now(), self.conditions.unit());
+        self.tell(verdict, Instant::now(), false);
+    }
+
+    /// `leaves`: the request is over with that, for which one turn of the lock does.
+    fn tell(&mut self, verdict: &Verdict, now: Instant, leaves: bool) {
         let of_attempt = (self.began, self.probe.take());
-        lock(&self.state).saw(&self.spot, verdict, of_attempt, (now, unit), self.conditions.rules());
+        let unit = || self.conditions.unit();
+        let mut state = lock(&self.state);
+        state.saw(&self.spot, verdict, of_attempt, (now, unit), self.conditions.rules());
+        if leaves {
+            state.leave(&self.spot, self.repeats);
+            self.left = true;
+        }
     }
 
     /// It answers, so far: a stream may still break.
     pub fn answered(&mut self, status: StatusCode) {
-        let waited = self.began.elapsed();
-        self.saw(&Verdict::Good(waited));
+        self.good(status, false);
+    }
+
+    /// It has answered, and that was all.
+    pub fn finished(mut self, status: StatusCode) {
+        self.good(status, true);
+    }
+
+    fn good(&mut self, status: StatusCode, leaves: bool) {
+        let now = Instant::now();
+        let waited = now.saturating_duration_since(self.began);
+        self.tell(&Verdict::Good(waited), now, leaves);
         self.conditions.health().saw(&self.provider_id, &Seen::answer(status.as_u16(), waited));
     }
 
@@ -136,9 +144,10 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.probe.is_some() {
-            self.saw(&Verdict::Nothing);
+            self.tell(&Verdict::Nothing, Instant::now(), true);
+        } else if !self.left {
+            lock(&self.state).leave(&self.spot, self.repeats);
         }
-        lock(&self.state).leave(&self.spot, self.repeats);
     }
 }
 

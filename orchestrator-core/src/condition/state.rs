@@ -167,13 +167,12 @@ impl State {
     pub(super) fn enter(
         &mut self,
         target: &Target,
-        key: Option<&TargetKey>,
+        spot: &Spot,
         now: Instant,
         repeats: bool,
         forced: bool,
     ) -> Result<(Option<Probe>, bool), Refused> {
-        let spot = Spot::new(target, key);
-        let barred = self.barred(target, &spot, now);
+        let barred = self.barred(target, spot, now);
         let disturbs = barred.is_some_and(|(barrier, _)| barrier == Barrier::CoolingDown);
         let repeats = repeats || (forced && disturbs);
         if repeats && !retry_budget::may_repeat(self.active, self.repeating) {
@@ -186,13 +185,15 @@ impl State {
         if let Some(limit) = target.rate_limit {
             self.rate.take(now, limit);
         }
-        let state = self.spot(spot, now);
+        let passage = self.at(spot, now, |state| {
+            state.in_flight += 1;
+            state.breaker.enter(now)
+        });
         // Who was forced in past an open breaker holds no probe, but what it finds out counts.
-        let probe = match state.breaker.enter(now) {
+        let probe = match passage {
             Passage::Probing(probe) => Some(probe),
             Passage::Free | Passage::Barred(_) => None,
         };
-        state.in_flight += 1;
         self.active += 1;
         self.repeating += u32::from(repeats);
         Ok((probe, repeats))
@@ -213,7 +214,7 @@ impl State {
         spot: &Spot,
         verdict: &Verdict,
         (began, probe): (Instant, Option<Probe>),
-        (now, unit): (Instant, f64),
+        (now, unit): (Instant, impl FnOnce() -> f64),
         rules: &ConditionRules,
     ) {
         match verdict {
@@ -221,12 +222,15 @@ impl State {
                 if let Some(key) = self.keys.get_mut(&spot.key_id) {
                     key.good(began);
                 }
-                let state = self.spot(spot.clone(), now);
-                state.latency.saw(now, *waited);
-                state.breaker.good(now, began, probe);
+                self.at(spot, now, |state| {
+                    state.latency.saw(now, *waited);
+                    state.breaker.good(now, began, probe);
+                });
                 return;
             }
-            Verdict::Fault => self.spot(spot.clone(), now).breaker.fault(now, began, unit, &rules.breaker),
+            Verdict::Fault => {
+                self.at(spot, now, |state| state.breaker.fault(now, began, unit(), &rules.breaker));
+            }
             Verdict::Throttled(wait) => {
                 let wait = wait.unwrap_or(COOL_DOWN).clamp(SHORTEST_COOL_DOWN, LONGEST_COOL_DOWN);
                 let key = self.keys.entry(spot.key_id.clone()).or_default();
@@ -284,18 +288,21 @@ impl State {
         }
     }
 
-    fn spot(&mut self, spot: Spot, now: Instant) -> &mut SpotState {
-        if self.spots.len() >= MOST_SPOTS && !self.spots.contains_key(&spot) {
+    /// Looks at a spot, which is made if there is none.
+    fn at<R>(&mut self, spot: &Spot, now: Instant, look: impl FnOnce(&mut SpotState) -> R) -> R {
+        if let Some(state) = self.spots.get_mut(spot) {
+            return look(state);
+        }
+        if self.spots.len() >= MOST_SPOTS {
             // What is idle and in order can be forgotten: it would begin as it stands.
             self.spots.retain(|_, state| {
                 state.in_flight > 0 || state.breaker.faults() > 0 || state.breaker.phase(now) != Phase::Closed
             });
         }
-        self.spots.entry(spot).or_insert_with(|| SpotState {
-            breaker: Breaker::new(now),
-            latency: Ewma::default(),
-            in_flight: 0,
-        })
+        let mut state = SpotState { breaker: Breaker::new(now), latency: Ewma::default(), in_flight: 0 };
+        let seen = look(&mut state);
+        self.spots.insert(spot.clone(), state);
+        seen
     }
 
     /// How many pairs of key and model are remembered.

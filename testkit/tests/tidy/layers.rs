@@ -8,7 +8,7 @@ const LAYERS: [&[&str]; 6] = [
     &["admission", "attempt", "routing", "recording", "ledger"],
     &["provider", "dialect", "store", "shared_state"],
     &["condition", "health_board", "policy", "health", "catalog"],
-    &["call", "chat", "embedding", "metrics", "origins", "secrets"],
+    &["call", "chat", "embedding", "metrics", "origins", "secrets", "registry"],
     &["error"],
 ];
 

@@ -33,7 +33,7 @@ async fn five_faults_in_a_row_and_the_provider_is_left_alone_for_about_a_minute(
         sleep(Duration::from_secs(1)).await;
     }
     // Sixty seconds more or less a fifth, as these dice say.
-    assert_eq!(asked_at, [0, 1, 2, 3, 4, 74]);
+    assert_eq!(asked_at, [0, 1, 2, 3, 4, 69]);
 }
 
 #[tokio::test(start_paused = true)]
