@@ -3,10 +3,13 @@
 //! A request opens an [`Entry`]; whatever becomes of the request, the entry is closed into the [`journal`] before the last byte
 //! of the answer leaves. The [`writer`] carries the journal into the database later.
 
+pub mod bounds;
 pub mod entry;
 mod fresh;
 pub mod journal;
 pub mod record;
+pub mod replay;
+pub mod rollup;
 pub mod usage;
 pub mod writer;
 
@@ -52,6 +55,7 @@ impl Ledger {
         let record = RequestRecord {
             id: self.random.uuid(started_at).to_string(),
             request_id: call.request_id.clone(),
+            trace_id: about.trace_id.clone(),
             session_id,
             started_at,
             dialect: dialect.to_owned(),

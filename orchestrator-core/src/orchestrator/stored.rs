@@ -181,7 +181,17 @@ async fn ask(
         let message = format!("the provider `{}` took too long", target.provider_name);
         Err(Error::new(ErrorKind::Timeout, message))
     });
-    answered.map_err(|error| without_secret(error, &target.provider_name, secret))
+    match answered {
+        Ok(answered) => {
+            entry.answering(answered.status.as_u16(), matches!(answered.body, Body::Stream(_)));
+            Ok(answered)
+        }
+        Err(error) => {
+            let error = without_secret(error, &target.provider_name, secret);
+            entry.attempt_failed(&error);
+            Err(error)
+        }
+    }
 }
 
 /// The method and the address.

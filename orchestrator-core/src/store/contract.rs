@@ -1,6 +1,7 @@
 //! What every database must do alike: one suite, run on each.
 
 mod health;
+mod ledger;
 
 use orchestrator_base::clock::UnixMicros;
 
@@ -33,6 +34,10 @@ async fn contract(db: &Database) {
     the_first_value_of_a_setting_stands(db).await;
     records_are_stored_once(db).await;
     a_large_batch_is_stored_whole(db).await;
+    ledger::rows_attempts_bodies_and_sums_are_stored_together(db).await;
+    ledger::a_record_that_is_there_already_is_not_counted_again(db).await;
+    ledger::what_is_within_bounds_is_stored_whatever_it_holds(db).await;
+    ledger::what_can_never_be_stored_is_refused_and_nothing_of_its_batch_stays(db).await;
     health::settings_and_the_lease(db).await;
     health::what_cores_tell_each_other(db).await;
 }

@@ -88,6 +88,24 @@ impl Db {
         }
     }
 
+    /// The end of an INSERT into `table` that brings its values together with those of an existing row with the same `keys`.
+    pub(super) fn or_merge(&self, table: &str, keys: &[&str], columns: &[(&str, Merge)]) -> String {
+        let set = |(column, merge): &(&str, Merge)| {
+            let (old, new) = (format!("{table}.{column}"), format!("excluded.{column}"));
+            match merge {
+                Merge::Add => format!("{column} = {old} + {new}"),
+                Merge::Latest => format!("{column} = {new}"),
+                Merge::Greatest => format!("{column} = CASE WHEN {old} > {new} THEN {old} ELSE {new} END"),
+            }
+        };
+        match self {
+            Self::Sqlite { .. } => {
+                let sets: Vec<String> = columns.iter().map(set).collect();
+                format!(" ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), sets.join(", "))
+            }
+        }
+    }
+
     /// Closes every connection; SQLite folds its write-ahead log into the file.
     pub(super) async fn close(&self) {
         match self {
@@ -97,6 +115,17 @@ impl Db {
             }
         }
     }
+}
+
+/// How a value is brought together with the one that a row holds already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Merge {
+    /// Their sum.
+    Add,
+    /// The new one.
+    Latest,
+    /// The greater one.
+    Greatest,
 }
 
 /// A transaction; dropped without [`Tx::commit`], it is rolled back.
@@ -290,4 +319,31 @@ pub(super) fn damaged(column: &str, why: &str) -> StoreError {
 /// Any failure that is not about the values given.
 pub(super) fn unavailable(error: sqlx::Error) -> StoreError {
     StoreError::Unavailable(error.to_string())
+}
+
+/// A failure to add rows: whether they are there, whether the database will never take them, or whether it is worth trying again.
+pub(super) fn stored(error: sqlx::Error) -> StoreError {
+    let Some(said) = error.as_database_error() else {
+        return match error {
+            sqlx::Error::Encode(why) => StoreError::Refused(why.to_string()),
+            error => unavailable(error),
+        };
+    };
+    if said.is_unique_violation() {
+        return StoreError::Exists { noun: "record", name: said.message().to_owned() };
+    }
+    if is_about_values(said.code().as_deref().unwrap_or_default()) {
+        return StoreError::Refused(said.message().to_owned());
+    }
+    unavailable(error)
+}
+
+/// Whether a code says that the values cannot be stored: not now and not later. All else may pass: a disk that is full, a lock.
+fn is_about_values(code: &str) -> bool {
+    match code.len() {
+        // SQLSTATE, on MySQL and PostgreSQL: data exceptions, integrity constraints, limits of the program.
+        5 => ["22", "23", "54"].iter().any(|class| code.starts_with(class)),
+        // SQLite's result code, the extended one in the upper bytes: too big, constraint, mismatch.
+        _ => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 18..=20)),
+    }
 }

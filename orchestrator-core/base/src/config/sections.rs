@@ -352,11 +352,14 @@ pub struct Journal {
     pub fsync_ms: u64,
     /// At which size a segment is closed and the next begun, default 16 MiB.
     pub segment_bytes: u64,
+    /// The most bytes of all segments, default 16 GiB. Records that come while as many wait for the database are lost, and
+    /// counted.
+    pub max_bytes: u64,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { fsync_ms: 50, segment_bytes: 16 << 20 }
+        Self { fsync_ms: 50, segment_bytes: 16 << 20, max_bytes: 16 << 30 }
     }
 }
 

@@ -143,6 +143,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("providers.deny_private_networks", Shape::Switch),
     other("journal.fsync_ms", Shape::Number(0, 60_000)),
     other("journal.segment_bytes", SIZE),
+    other("journal.max_bytes", SIZE),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 

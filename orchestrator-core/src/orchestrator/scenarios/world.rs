@@ -210,7 +210,8 @@ impl World {
     pub(super) fn records(&self) -> Vec<RequestRecord> {
         let path = self.journal.segment_path(self.journal.current_segment());
         let lines = journal::read(&path, 0, 100_000).unwrap().lines;
-        let closed = |line| if let Line::Close(record) = line { Some(record) } else { None };
+        let closed =
+            |line| if let Line::Close(record) = line { Some(Arc::unwrap_or_clone(record)) } else { None };
         lines.into_iter().filter_map(closed).collect()
     }
 
