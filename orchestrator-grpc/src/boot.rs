@@ -21,7 +21,7 @@ use orchestrator_core::{
     admission::gate::Gate,
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
-    ledger::{self, Ledger, journal::Journal, writer::Writer},
+    ledger::{self, Ledger, journal::Journal, replay, writer::Writer},
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
@@ -107,6 +107,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone());
     let stop = CancellationToken::new();
     let mut background = start_background(config, &database, journal, reloader, &stop).await?;
+    background.push(adopt_journals(config, &data_dir, &database, &stop));
     let shared = Arc::new(Shared {
         catalog,
         ledger,
@@ -275,6 +276,20 @@ async fn start_background(
         tasks.push(task::spawn("journal fsync", ledger::keep_synced(journal, interval, stop.clone())));
     }
     Ok(tasks)
+}
+
+/// Stores what lies in the journals of cores that are gone.
+fn adopt_journals(
+    config: &Config,
+    data_dir: &Path,
+    database: &Database,
+    stop: &CancellationToken,
+) -> JoinHandle<Option<()>> {
+    let (folder, settings) = (data_dir.join("journal"), config.journal.clone());
+    let (store, stop) = (Arc::new(database.clone()), stop.clone());
+    task::spawn("journal adoption", async move {
+        replay::adopt(&folder, CORE_NAME, &settings, store, &stop).await;
+    })
 }
 
 fn condition_rules(config: &Config) -> ConditionRules {

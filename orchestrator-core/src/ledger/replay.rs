@@ -118,3 +118,6 @@ fn others(folder: &Path, own: &str) -> Vec<String> {
     names.sort_unstable();
     names
 }
+
+#[cfg(test)]
+mod tests;
