@@ -32,6 +32,8 @@ pub struct Writer {
     /// Streams that are open, and the segment that says so.
     open: HashMap<String, u64>,
     at: JournalOffset,
+    /// The last batch failed: the database may have it all the same.
+    unsure: bool,
     failing: bool,
 }
 
@@ -70,7 +72,7 @@ impl Writer {
         });
         replaying.await.map_err(io::Error::other)??;
         journal.note_progress(|progress| progress.stored = at);
-        Ok(Self { journal, store, open: HashMap::new(), at, failing: false })
+        Ok(Self { journal, store, open: HashMap::new(), at, unsure: false, failing: false })
     }
 
     /// Stores until told to stop, then stores what is left.
@@ -101,6 +103,12 @@ impl Writer {
         }
         let now = Instant::now();
         self.journal.note_progress(|progress| _ = progress.behind_since.get_or_insert(now));
+        if self.unsure {
+            // An answer that was lost on its way: what is stored already must not be part of a longer batch.
+            let stored = self.store.offset(self.journal.name()).await?;
+            self.advance(stored.max(self.at));
+            self.unsure = false;
+        }
         let mut next = self.at;
         let stretch = self.read_from(&mut next).await?;
         if stretch.damaged > 0 {
@@ -138,7 +146,9 @@ impl Writer {
                     let (journal, record) = (Arc::clone(&self.journal), batch.records[range.start].clone());
                     let refusing = tokio::task::spawn_blocking(move || journal.refuse(&record, &why));
                     refusing.await.map_err(io::Error::other)??;
+                    self.unsure = true;
                     self.store.append(self.journal.name(), &[], upto).await?;
+                    self.unsure = false;
                     self.advance(upto);
                 }
                 (Err(StoreError::Refused(_)), count) if count > 1 => {
@@ -147,7 +157,10 @@ impl Writer {
                     waiting.push((middle..range.end, upto));
                     waiting.push((range.start..middle, JournalOffset { position, ..upto }));
                 }
-                (Err(error), _) => return Err(error.into()),
+                (Err(error), _) => {
+                    self.unsure = true;
+                    return Err(error.into());
+                }
             }
         }
         Ok(())
