@@ -3,6 +3,7 @@
 //! A request opens an [`Entry`]; whatever becomes of the request, the entry is closed into the [`journal`] before the last byte
 //! of the answer leaves. The [`writer`] carries the journal into the database later.
 
+pub mod bodies;
 pub mod bounds;
 pub mod entry;
 mod fresh;
@@ -25,7 +26,8 @@ use crate::{
     call::{Call, Facts},
     dialect::Operation,
 };
-use journal::Journal;
+use bodies::BodyRules;
+use journal::{Journal, JournalHealth};
 
 /// Opens accounts.
 #[derive(Clone, Debug)]
@@ -33,12 +35,23 @@ pub struct Ledger {
     journal: Arc<Journal>,
     clock: Clock,
     random: Random,
+    bodies: BodyRules,
 }
 
 impl Ledger {
     /// A ledger that writes into this journal.
     pub fn new(journal: Arc<Journal>, clock: Clock, random: Random) -> Self {
-        Self { journal, clock, random }
+        Self { journal, clock, random, bodies: BodyRules::default() }
+    }
+
+    /// Keeps bodies by these rules; without them none is kept.
+    pub fn keeping_bodies(self, bodies: BodyRules) -> Self {
+        Self { bodies, ..self }
+    }
+
+    /// How its journal is.
+    pub fn health(&self) -> JournalHealth {
+        self.journal.health()
     }
 
     /// Opens the account of a request. `facts` is `None` when it was refused before it was looked into.
@@ -68,7 +81,7 @@ impl Ledger {
             tags: about.tags.clone(),
             ..RequestRecord::default()
         };
-        Entry::new(record, Arc::clone(&self.journal), call.received, facts.body_bytes)
+        Entry::new(record, Arc::clone(&self.journal), call.received, facts.body_bytes, self.bodies)
     }
 }
 

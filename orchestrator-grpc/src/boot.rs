@@ -21,7 +21,7 @@ use orchestrator_core::{
     admission::gate::Gate,
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
-    ledger::{self, Ledger, journal::Journal, replay, writer::Writer},
+    ledger::{self, Ledger, bodies::BodyRules, journal::Journal, replay, writer::Writer},
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
@@ -104,7 +104,8 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     log_catalog(&catalog);
 
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
-    let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone());
+    let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
+        .keeping_bodies(BodyRules::new(&config.bodies));
     let stop = CancellationToken::new();
     let mut background = start_background(config, &database, journal, reloader, &stop).await?;
     background.push(adopt_journals(config, &data_dir, &database, &stop));

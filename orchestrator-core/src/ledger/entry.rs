@@ -8,9 +8,16 @@ use std::sync::Arc;
 use orchestrator_base::clock::UnixMicros;
 use tokio::time::Instant;
 
-use super::{RequestRecord, bounds, journal::Journal, record::AttemptRecord, usage};
+use super::{
+    RequestRecord,
+    bodies::{Bodies, BodyRules},
+    bounds,
+    journal::Journal,
+    record::AttemptRecord,
+    usage,
+};
 use crate::{
-    call::{Served, Signals, UsageSource},
+    call::{Input, Served, Signals, UsageSource},
     catalog::{
         ApiKey,
         route::{Target, TargetKey},
@@ -30,6 +37,9 @@ pub struct Entry {
     /// When `started_at` was read off the clock, for the times of attempts.
     begun: Instant,
     request_bytes: usize,
+    body_rules: BodyRules,
+    /// `None`, as nearly always: they are not kept.
+    bodies: Option<Box<Bodies>>,
     /// The attempt under way: when it began. Its record is the last of those tried.
     asking: Option<Instant>,
     /// What the answer has said of itself so far.
@@ -56,6 +66,7 @@ impl Entry {
         journal: Arc<Journal>,
         received: Instant,
         request_bytes: usize,
+        body_rules: BodyRules,
     ) -> Self {
         Self {
             record: Arc::new(record),
@@ -63,6 +74,8 @@ impl Entry {
             received,
             begun: Instant::now(),
             request_bytes,
+            body_rules,
+            bodies: None,
             asking: None,
             signals: Signals::default(),
             committed: false,
@@ -84,6 +97,18 @@ impl Entry {
             let last = record.tags.keys().rfind(|name| !key.tags.contains_key(*name)).cloned();
             let Some(last) = last else { break };
             record.tags.remove(&last);
+        }
+    }
+
+    /// What the known caller asks is kept, if its key or a setting wants it.
+    pub fn asked(&mut self, key: &ApiKey, input: &Input) {
+        self.bodies = self.body_rules.begin(key, input);
+    }
+
+    /// A part of the answer's body is about to be sent. Must come before [`Entry::close`].
+    pub fn sent(&mut self, part: &[u8]) {
+        if let Some(bodies) = &mut self.bodies {
+            bodies.sent(part);
         }
     }
 
@@ -270,6 +295,7 @@ impl Entry {
         if self.committed {
             record.usage = usage::settle(self.signals.usage, self.request_bytes, self.signals.output_bytes);
         }
+        record.bodies = self.bodies.take().map(|bodies| bodies.record());
         bounds::bound(record);
         self.journal.close_record(&self.record);
     }

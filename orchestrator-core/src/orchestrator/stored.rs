@@ -22,7 +22,7 @@ use crate::{
     catalog::route::{Target, TargetKey},
     dialect::{Dialect, ErrorAnswer, Operation},
     error::{Error, ErrorKind, Result},
-    ledger::{Entry, Outcome},
+    ledger::Entry,
     origins::Origin,
     provider::{
         self, Asked,
@@ -100,8 +100,7 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
         }
         Err(error) => {
             let error = Error { attempts: entry.attempts(), ..error };
-            entry.close(Outcome::Failed(&error));
-            native::failure(&error, &call.request_id, DIALECT.wire(), Some(&entry))
+            native::failed(&error, &call.request_id, DIALECT.wire(), &mut entry)
         }
     }
 }

@@ -84,6 +84,7 @@ fn api_key() -> ApiKey {
         models: vec!["gpt-*".into()],
         operations: vec!["chat".into()],
         on_disconnect: OnDisconnect::Drain,
+        log_bodies: true,
         expires_at: Some(UnixMicros(9)),
         ..samples::api_key("c1", "caller", "secret")
     }

@@ -144,6 +144,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("journal.fsync_ms", Shape::Number(0, 60_000)),
     other("journal.segment_bytes", SIZE),
     other("journal.max_bytes", SIZE),
+    other("bodies.keep", Shape::Switch),
+    // A statement holds several, and databases bound what they take at once.
+    other("bodies.max_bytes", Shape::Number(1, 1 << 20)),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 

@@ -5,7 +5,11 @@ use super::{
     wires::Word,
     world::{World, provider, stream, whole},
 };
-use crate::ledger::RequestRecord;
+use crate::{
+    catalog::{ApiKey, samples},
+    dialect::Dialect,
+    ledger::RequestRecord,
+};
 
 /// Of each attempt: the provider, its status, the outcome, and whether there is an error, in order.
 fn tried(record: &RequestRecord) -> Vec<(&str, u16, &str, bool)> {
@@ -86,4 +90,35 @@ async fn a_panic_leaves_a_record_of_the_attempt_too() {
     let outcome = futures_util::FutureExt::catch_unwind(asking).await;
     assert!(outcome.is_err());
     assert_eq!(tried(&last(&world)), [("a", 200, "ok", false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_are_kept_as_they_came_and_went_where_the_key_wants_it_and_nowhere_else() {
+    for (act, status) in [(says("héllo"), 200), (super::script::status(400), 400)] {
+        for question in [whole(), stream()] {
+            let caller = ApiKey { log_bodies: true, ..samples::api_key("caller", "caller", "secret") };
+            for dialect in [Dialect::OpenAiChat, Dialect::Anthropic] {
+                let actor = provider("a", [act.clone()]).speaking(dialect);
+                let world = World::with_caller([actor], |_| {}, caller.clone());
+                let seen = world.ask(question.clone()).await;
+                assert_eq!(seen.status, status);
+                let bodies = last(&world).bodies.unwrap();
+                assert!(bodies.request.text.contains("\"content\":\"hi\""), "{bodies:?}");
+                assert_eq!((bodies.response.text, bodies.response.base64), (seen.text(), false));
+                assert_eq!(bodies.response.bytes, seen.text().len() as u64);
+            }
+        }
+    }
+    let world = World::of([provider("a", [says("hello")])]);
+    world.ask(whole()).await;
+    assert_eq!(last(&world).bodies, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_stream_that_is_cut_the_body_is_what_the_caller_got() {
+    let broken = plays([Step::Say(Word::Head), Step::Say(Word::Text("content")), Step::Reset]);
+    let caller = ApiKey { log_bodies: true, ..samples::api_key("caller", "caller", "secret") };
+    let world = World::with_caller([provider("a", [broken])], |_| {}, caller);
+    let seen = world.ask(stream()).await;
+    assert_eq!(last(&world).bodies.unwrap().response.text, seen.text());
 }

@@ -21,7 +21,7 @@ use crate::{
     admission::gate::Gate,
     call::{About, Call, Input, PathFacts},
     catalog::{
-        CatalogRows, Model, Provider, samples,
+        ApiKey, CatalogRows, Model, Provider, samples,
         snapshot::{SharedCatalog, Snapshot},
     },
     condition::{ConditionRules, Conditions},
@@ -29,6 +29,7 @@ use crate::{
     health::Settings,
     ledger::{
         Ledger, RequestRecord,
+        bodies::BodyRules,
         journal::{self, Journal, Line},
     },
     orchestrator::{Drains, NativeBody, Orchestrator, Shared},
@@ -98,6 +99,15 @@ impl World {
 
     /// The same, and the model has other values.
     pub(super) fn with(actors: impl IntoIterator<Item = Actor>, change: impl FnOnce(&mut Model)) -> Self {
+        Self::with_caller(actors, change, samples::api_key("caller", "caller", "secret"))
+    }
+
+    /// With a caller's key of other values.
+    pub(super) fn with_caller(
+        actors: impl IntoIterator<Item = Actor>,
+        change: impl FnOnce(&mut Model),
+        caller: ApiKey,
+    ) -> Self {
         let mut model = samples::model("m", "m");
         change(&mut model);
         let mut rows = CatalogRows {
@@ -106,7 +116,7 @@ impl World {
             provider_keys: Vec::new(),
             models: vec![model],
             model_providers: Vec::new(),
-            api_keys: vec![samples::api_key("caller", "caller", "secret")],
+            api_keys: vec![caller],
         };
         let mut parts = HashMap::new();
         for (place, actor) in actors.into_iter().enumerate() {
@@ -143,7 +153,8 @@ impl World {
         conditions.health().set_settings(Settings { enabled: false, ..Settings::default() });
         let shared = Arc::new(Shared {
             catalog,
-            ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
+            ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
+                .keeping_bodies(BodyRules::new(&config::Bodies::default())),
             origins: Arc::new(LocalOrigins::default()),
             conditions,
             clock: clock.clone(),

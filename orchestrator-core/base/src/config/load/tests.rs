@@ -387,6 +387,10 @@ fn what_is_shown_says_everything_but_secrets() {
     segment_bytes = 16777216
     max_bytes = 17179869184
 
+    [bodies]
+    keep = false
+    max_bytes = 65536
+
     [runtime]
     threads = 2  # command line
     "#);
