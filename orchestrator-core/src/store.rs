@@ -23,12 +23,14 @@ mod models;
 mod provider_health;
 mod provider_keys;
 mod providers;
+mod rebuild;
 mod request_logs;
 mod revision;
 mod rollups;
 mod settings;
 
 pub use database::{Database, Migration};
+pub use rebuild::Rebuilt;
 
 use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;

@@ -27,7 +27,7 @@ use orchestrator_core::{
     origins::LocalOrigins,
     policy::breaker::BreakerRules,
     refresher::Reloader,
-    store::Database,
+    store::{Database, Rebuilt},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
@@ -296,6 +296,15 @@ fn adopt_journals(
 fn condition_rules(config: &Config) -> ConditionRules {
     let open = Duration::from_secs(config.breaker.timeout);
     ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
+}
+
+/// Adds statistics up anew from the logs; cores may run meanwhile. The database is one that a core has migrated.
+pub async fn rebuild_stats(config: &Config) -> Result<Rebuilt, StartError> {
+    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
+    let database = Database::connect(&target).await.map_err(StartError::at("connecting to the database"))?;
+    let rebuilt = database.rebuild_stats(Clock::system().now()).await;
+    database.close().await;
+    rebuilt.map_err(StartError::at("adding up the logs"))
 }
 
 /// Starts a core whose background work runs on `background`.

@@ -221,7 +221,7 @@ impl Rollups {
         }
     }
 
-    /// What a record's attempts add by day.
+    /// What a record's attempts add by day: the request's, so that a day's sums come from that day's records.
     pub fn add_attempts(&mut self, record: &RequestRecord) {
         if record.origin == Origin::Probe {
             return;
@@ -229,7 +229,7 @@ impl Rollups {
         let last = record.tried.len().saturating_sub(1);
         for (index, attempt) in record.tried.iter().enumerate() {
             let key = ProviderKey {
-                day: day_of(attempt.started_at),
+                day: day_of(record.started_at),
                 provider_id: attempt.provider_id.clone(),
                 upstream_model: attempt.upstream_model.clone(),
             };
@@ -330,4 +330,4 @@ impl TtftSums {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,6 +24,13 @@ async fn sqlite_keeps_the_contract() {
     contract(&Database::open(&folder.path().join("x.db")).await.unwrap()).await;
 }
 
+#[tokio::test]
+async fn sqlite_keeps_sums_that_can_be_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(&folder.path().join("x.db")).await.unwrap();
+    ledger::sums_that_are_made_anew_are_those_that_were_kept(&db).await;
+}
+
 async fn contract(db: &Database) {
     every_column_survives(db).await;
     a_change_is_all_or_nothing(db).await;

@@ -88,21 +88,26 @@ impl Db {
         }
     }
 
-    /// The end of an INSERT into `table` that brings its values together with those of an existing row with the same `keys`.
-    pub(super) fn or_merge(&self, table: &str, keys: &[&str], columns: &[(&str, Merge)]) -> String {
-        let set = |(column, merge): &(&str, Merge)| {
-            let (old, new) = (format!("{table}.{column}"), format!("excluded.{column}"));
-            match merge {
-                Merge::Add => format!("{column} = {old} + {new}"),
-                Merge::Latest => format!("{column} = {new}"),
-                Merge::Greatest => format!("{column} = CASE WHEN {old} > {new} THEN {old} ELSE {new} END"),
-            }
+    /// The end of an INSERT INTO `table` that, where a row with the same `keys` exists, changes that row's columns as `sets` say.
+    pub(super) fn upsert(&self, table: &str, keys: &[&str], sets: &[Set<'_>]) -> String {
+        let change = |set: &Set<'_>| match set {
+            Set::To(column) => format!("{column} = excluded.{column}"),
+            Set::Add(column) => format!("{column} = {table}.{column} + excluded.{column}"),
+            Set::Max(column) => format!("{column} = MAX({table}.{column}, excluded.{column})"),
         };
         match self {
             Self::Sqlite { .. } => {
-                let sets: Vec<String> = columns.iter().map(set).collect();
-                format!(" ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), sets.join(", "))
+                let changes: Vec<String> = sets.iter().map(change).collect();
+                format!(" ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), changes.join(", "))
             }
+        }
+    }
+
+    /// The end of a SELECT in a write transaction that keeps others from changing the rows found, until it ends. SQLite's writer is
+    /// alone anyway.
+    pub(super) fn for_update(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "",
         }
     }
 
@@ -117,15 +122,15 @@ impl Db {
     }
 }
 
-/// How a value is brought together with the one that a row holds already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Merge {
-    /// Their sum.
-    Add,
-    /// The new one.
-    Latest,
-    /// The greater one.
-    Greatest,
+/// What an upsert does to a column of a row that is there already.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Set<'a> {
+    /// Takes the new value.
+    To(&'a str),
+    /// Adds the new value to what is there.
+    Add(&'a str),
+    /// Keeps the larger of the two.
+    Max(&'a str),
 }
 
 /// A transaction; dropped without [`Tx::commit`], it is rolled back.

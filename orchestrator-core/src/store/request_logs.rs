@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{
     Database, JournalOffset, LogStore, StoreError,
-    db::{Tx, Value, stored},
+    db::{Db, Tx, Value, stored},
     entity::placeholders,
     rollups,
 };
@@ -100,7 +100,7 @@ const COLUMNS: [&str; 37] = [
 impl LogStore for Database {
     async fn offset(&self, journal: &str) -> Result<JournalOffset, StoreError> {
         let mut tx = self.db.read().await?;
-        Ok(stored_offset(&mut tx, journal).await?.unwrap_or_default())
+        Ok(stored_offset(&mut tx, journal, "").await?.unwrap_or_default())
     }
 
     async fn append(
@@ -109,18 +109,22 @@ impl LogStore for Database {
         records: &[RequestRecord],
         upto: JournalOffset,
     ) -> Result<(), StoreError> {
-        match self.append_new(journal, records, upto, Look::No).await {
+        let mut tx = self.db.write().await?;
+        match store(&self.db, &mut tx, journal, records, upto, Look::No).await {
             // Some are there already: they came by another journal, or the database is an older one. Those are left as they are.
             Err(StoreError::Exists { .. }) => {
-                let again = self.append_new(journal, records, upto, Look::First).await;
+                drop(tx);
+                tx = self.db.write().await?;
+                let again = store(&self.db, &mut tx, journal, records, upto, Look::First).await;
                 again.map_err(|error| match error {
                     // Its row is new and its attempts are not.
                     StoreError::Exists { name, .. } => StoreError::Refused(name),
                     error => error,
-                })
+                })?;
             }
-            done => done,
+            outcome => outcome?,
         }
+        tx.commit().await
     }
 }
 
@@ -131,33 +135,30 @@ enum Look {
     First,
 }
 
-impl Database {
-    async fn append_new(
-        &self,
-        journal: &str,
-        records: &[RequestRecord],
-        upto: JournalOffset,
-        look: Look,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.db.write().await?;
-        let known = stored_offset(&mut tx, journal).await?;
-        if known.is_some_and(|known| upto <= known) {
-            return Ok(());
-        }
-        let mut new: Vec<&RequestRecord> = records.iter().collect();
-        if look == Look::First {
-            let mut seen = ids_there(&mut tx, records).await?;
-            new.retain(|record| seen.insert(record.id.clone()));
-        }
-        let rows = new.iter().map(|record| row(record)).collect::<Result<_, _>>()?;
-        insert(&mut tx, &LOGS, rows).await?;
-        insert(&mut tx, &ATTEMPTS, new.iter().flat_map(|record| attempt_rows(record)).collect()).await?;
-        let bodies = new.iter().filter_map(|record| Some(body_row(&record.id, record.bodies.as_ref()?)));
-        insert(&mut tx, &BODIES, bodies.collect()).await?;
-        rollups::add(&self.db, &mut tx, &Rollups::of(new.iter().copied())).await?;
-        store_offset(&mut tx, journal, upto, known.is_some()).await?;
-        tx.commit().await
+async fn store(
+    db: &Db,
+    tx: &mut Tx,
+    journal: &str,
+    records: &[RequestRecord],
+    upto: JournalOffset,
+    look: Look,
+) -> Result<(), StoreError> {
+    let known = stored_offset(tx, journal, db.for_update()).await?;
+    if known.is_some_and(|known| upto <= known) {
+        return Ok(());
     }
+    let mut new: Vec<&RequestRecord> = records.iter().collect();
+    if look == Look::First {
+        let mut seen = ids_there(tx, records).await?;
+        new.retain(|record| seen.insert(record.id.clone()));
+    }
+    let rows = new.iter().map(|record| row(record)).collect::<Result<_, _>>()?;
+    insert(tx, &LOGS, rows).await?;
+    insert(tx, &ATTEMPTS, new.iter().flat_map(|record| attempt_rows(record)).collect()).await?;
+    let bodies = new.iter().filter_map(|record| Some(body_row(&record.id, record.bodies.as_ref()?)));
+    insert(tx, &BODIES, bodies.collect()).await?;
+    rollups::add(db, tx, &Rollups::of(new.iter().copied())).await?;
+    store_offset(tx, journal, upto, known.is_some()).await
 }
 
 /// A table that rows are only added to.
@@ -197,8 +198,13 @@ async fn ids_there(tx: &mut Tx, records: &[RequestRecord]) -> Result<HashSet<Str
     Ok(there)
 }
 
-async fn stored_offset(tx: &mut Tx, journal: &str) -> Result<Option<JournalOffset>, StoreError> {
-    let sql = "SELECT segment, segment_position FROM ledger_offsets WHERE journal = ?".to_owned();
+/// `locking` ends the statement.
+async fn stored_offset(
+    tx: &mut Tx,
+    journal: &str,
+    locking: &str,
+) -> Result<Option<JournalOffset>, StoreError> {
+    let sql = format!("SELECT segment, segment_position FROM ledger_offsets WHERE journal = ?{locking}");
     let rows = tx.rows(sql, vec![journal.into()]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(JournalOffset { segment: row.count("segment")?, position: row.count("segment_position")? }))

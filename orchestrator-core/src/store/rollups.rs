@@ -2,7 +2,7 @@
 
 use super::{
     StoreError,
-    db::{Db, Merge, Tx, Value, stored},
+    db::{Db, Set, Tx, Value, stored},
     entity::placeholders,
 };
 use crate::ledger::rollup::{
@@ -13,71 +13,71 @@ use crate::ledger::rollup::{
 const ROWS_A_STATEMENT: usize = 32;
 
 /// A table of sums.
-pub(super) struct SumTable {
+struct SumTable {
     /// Its name.
-    pub(super) name: &'static str,
+    name: &'static str,
     /// Its primary key, which comes first.
     keys: &'static [&'static str],
     /// What else it holds, and how it is brought together with what is there.
-    columns: &'static [(&'static str, Merge)],
+    columns: &'static [Set<'static>],
 }
 
-use Merge::{Add, Greatest, Latest};
+use Set::{Add, Max, To};
 
-pub(super) const USAGE: SumTable = SumTable {
+const USAGE: SumTable = SumTable {
     name: "usage_hourly",
     keys: &["hour", "api_key_id", "model", "provider"],
     columns: &[
-        ("api_key_name", Latest),
-        ("team", Latest),
-        ("requests", Add),
-        ("successes", Add),
-        ("streams", Add),
-        ("attempts", Add),
-        ("prompt_tokens", Add),
-        ("completion_tokens", Add),
-        ("cached_read_tokens", Add),
-        ("cache_write_tokens", Add),
-        ("reasoning_tokens", Add),
-        ("estimated", Add),
-        ("cost_nanos", Add),
-        ("unpriced", Add),
-        ("latency_us", Add),
-        ("ttft_us", Add),
-        ("ttft_count", Add),
+        To("api_key_name"),
+        To("team"),
+        Add("requests"),
+        Add("successes"),
+        Add("streams"),
+        Add("attempts"),
+        Add("prompt_tokens"),
+        Add("completion_tokens"),
+        Add("cached_read_tokens"),
+        Add("cache_write_tokens"),
+        Add("reasoning_tokens"),
+        Add("estimated"),
+        Add("cost_nanos"),
+        Add("unpriced"),
+        Add("latency_us"),
+        Add("ttft_us"),
+        Add("ttft_count"),
     ],
 };
 
-pub(super) const TAGS: SumTable = SumTable {
+const TAGS: SumTable = SumTable {
     name: "usage_tags_hourly",
     keys: &["hour", "tag", "tag_value"],
     columns: &[
-        ("requests", Add),
-        ("successes", Add),
-        ("prompt_tokens", Add),
-        ("completion_tokens", Add),
-        ("cost_nanos", Add),
-        ("unpriced", Add),
+        Add("requests"),
+        Add("successes"),
+        Add("prompt_tokens"),
+        Add("completion_tokens"),
+        Add("cost_nanos"),
+        Add("unpriced"),
     ],
 };
 
-pub(super) const PROVIDERS: SumTable = SumTable {
+const PROVIDERS: SumTable = SumTable {
     name: "provider_stats",
     keys: &["day", "provider_id", "upstream_model"],
     columns: &[
-        ("provider", Latest),
-        ("attempts", Add),
-        ("successes", Add),
-        ("prompt_tokens", Add),
-        ("completion_tokens", Add),
-        ("cached_read_tokens", Add),
-        ("cache_write_tokens", Add),
-        ("reasoning_tokens", Add),
-        ("cost_nanos", Add),
-        ("latency_us", Add),
-        ("ttft_us", Add),
-        ("ttft_count", Add),
-        ("last_used_at", Greatest),
+        To("provider"),
+        Add("attempts"),
+        Add("successes"),
+        Add("prompt_tokens"),
+        Add("completion_tokens"),
+        Add("cached_read_tokens"),
+        Add("cache_write_tokens"),
+        Add("reasoning_tokens"),
+        Add("cost_nanos"),
+        Add("latency_us"),
+        Add("ttft_us"),
+        Add("ttft_count"),
+        Max("last_used_at"),
     ],
 };
 
@@ -88,7 +88,7 @@ pub(super) async fn add(db: &Db, tx: &mut Tx, sums: &Rollups) -> Result<(), Stor
 }
 
 /// The half that is summed up by hour.
-pub(super) async fn add_usage(db: &Db, tx: &mut Tx, sums: &Rollups) -> Result<(), StoreError> {
+async fn add_usage(db: &Db, tx: &mut Tx, sums: &Rollups) -> Result<(), StoreError> {
     let buckets: Vec<String> = (0..LATENCY_BUCKETS).map(|bucket| format!("latency_{bucket:02}")).collect();
     let usage = sums.usage.iter().map(|(key, sums)| usage_row(key, sums)).collect();
     merge(db, tx, &USAGE, &buckets, usage).await?;
@@ -97,9 +97,25 @@ pub(super) async fn add_usage(db: &Db, tx: &mut Tx, sums: &Rollups) -> Result<()
 }
 
 /// The half that is summed up by day.
-pub(super) async fn add_providers(db: &Db, tx: &mut Tx, sums: &Rollups) -> Result<(), StoreError> {
+async fn add_providers(db: &Db, tx: &mut Tx, sums: &Rollups) -> Result<(), StoreError> {
     let providers = sums.providers.iter().map(|(key, sums)| provider_row(key, sums)).collect();
     merge(db, tx, &PROVIDERS, &[], providers).await
+}
+
+/// Puts an hour's sums in place of those that are there.
+pub(super) async fn replace_hour(db: &Db, tx: &mut Tx, hour: i64, sums: &Rollups) -> Result<(), StoreError> {
+    for table in [&USAGE, &TAGS] {
+        let delete = format!("DELETE FROM {} WHERE hour = ?", table.name);
+        tx.execute(delete, vec![hour.into()]).await.map_err(stored)?;
+    }
+    add_usage(db, tx, sums).await
+}
+
+/// Puts a day's sums in place of those that are there.
+pub(super) async fn replace_day(db: &Db, tx: &mut Tx, day: i64, sums: &Rollups) -> Result<(), StoreError> {
+    let delete = format!("DELETE FROM {} WHERE day = ?", PROVIDERS.name);
+    tx.execute(delete, vec![day.into()]).await.map_err(stored)?;
+    add_providers(db, tx, sums).await
 }
 
 /// `more`: further columns to add to.
@@ -113,11 +129,14 @@ async fn merge(
     if rows.is_empty() {
         return Ok(());
     }
-    let mut columns: Vec<(&str, Merge)> = table.columns.to_vec();
-    columns.extend(more.iter().map(|column| (&**column, Add)));
-    let names: Vec<&str> = table.keys.iter().copied().chain(columns.iter().map(|(name, _)| *name)).collect();
+    let mut sets: Vec<Set<'_>> = table.columns.to_vec();
+    sets.extend(more.iter().map(|column| Add(column)));
+    let columns = sets.iter().map(|set| match set {
+        To(column) | Add(column) | Max(column) => *column,
+    });
+    let names: Vec<&str> = table.keys.iter().copied().chain(columns).collect();
     let head = format!("INSERT INTO {} ({}) VALUES ", table.name, names.join(", "));
-    let tail = db.or_merge(table.name, table.keys, &columns);
+    let tail = db.upsert(table.name, table.keys, &sets);
     let mut rows = rows.into_iter();
     while let Some(power) = rows.len().checked_ilog2() {
         let count = (1 << power).min(ROWS_A_STATEMENT);
