@@ -17,10 +17,11 @@ pub mod writer;
 use std::{sync::Arc, time::Duration};
 
 use orchestrator_base::{clock::Clock, random::Random};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use entry::{Entry, Outcome};
-pub use record::RequestRecord;
+pub use record::{Origin, RequestRecord};
 
 use crate::{
     call::{Call, Facts},
@@ -82,6 +83,22 @@ impl Ledger {
             ..RequestRecord::default()
         };
         Entry::new(record, Arc::clone(&self.journal), call.received, facts.body_bytes, self.bodies)
+    }
+
+    /// Opens the account of a probe. It has no caller, and its records count in no statistics.
+    pub fn begin_probe(&self, request_id: &str, operation: Operation, facts: &Facts) -> Entry {
+        let started_at = self.clock.now();
+        let record = RequestRecord {
+            id: self.random.uuid(started_at).to_string(),
+            request_id: request_id.to_owned(),
+            started_at,
+            dialect: "typed".to_owned(),
+            operation: operation.name().to_owned(),
+            model: facts.model.clone(),
+            origin: Origin::Probe,
+            ..RequestRecord::default()
+        };
+        Entry::new(record, Arc::clone(&self.journal), Instant::now(), facts.body_bytes, self.bodies)
     }
 }
 

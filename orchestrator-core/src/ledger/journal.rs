@@ -145,7 +145,7 @@ impl Journal {
             return Ok(());
         }
         // Handles of its own, so that requests can append meanwhile.
-        let result = locked(&self.current).to_sync().and_then(|pending| pending.sync(&self.folder));
+        let result = locked(&self.current).take_unsynced().and_then(|pending| pending.sync(&self.folder));
         if result.is_err() {
             self.unsynced.store(true, Ordering::Release);
         }
@@ -191,8 +191,8 @@ impl Journal {
         let length = fs::metadata(&path)?.len();
         fs::remove_file(path)?;
         // Half a line that could not be taken back was never counted.
-        let less = |bytes: u64| bytes.saturating_sub(length);
-        self.bytes.update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let less = |bytes: u64| Some(bytes.saturating_sub(length));
+        let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         Ok(())
     }
 
@@ -270,7 +270,7 @@ impl Journal {
             tracing::error!(error = %error, "the ledger's journal cannot begin a new segment; it goes on with the old one");
         }
         if self.sync_each
-            && let Err(error) = segment.to_sync().and_then(|pending| pending.sync(&self.folder))
+            && let Err(error) = segment.take_unsynced().and_then(|pending| pending.sync(&self.folder))
         {
             tracing::error!(error = %error, "the ledger's journal cannot be forced to the disk");
         }

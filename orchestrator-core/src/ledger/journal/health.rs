@@ -74,7 +74,7 @@ impl Journal {
         // A folder that cannot be read is a matter for whoever writes.
         let numbers = segment::numbers(&self.folder).unwrap_or_default();
         let length = |number: u64| {
-            let whole = std::fs::metadata(self.segment_path(number)).map(|about| about.len()).unwrap_or(0);
+            let whole = std::fs::metadata(self.segment_path(number)).map_or(0, |about| about.len());
             if number == stored.segment { whole.saturating_sub(stored.position) } else { whole }
         };
         numbers.into_iter().filter(|number| *number >= stored.segment).map(length).sum()

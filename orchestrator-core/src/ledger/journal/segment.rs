@@ -80,7 +80,7 @@ impl Segment {
     }
 
     /// What is not on the disk for sure.
-    pub(super) fn to_sync(&mut self) -> io::Result<Unsynced> {
+    pub(super) fn take_unsynced(&mut self) -> io::Result<Unsynced> {
         let current = self.file.try_clone()?;
         let mut files = std::mem::take(&mut self.full);
         files.push(current);

@@ -54,7 +54,7 @@ proptest! {
         let asked = |record: &&&RequestRecord| !record.tried.is_empty();
         let tokens: u64 = callers.iter().filter(asked).map(|record| record.usage.completion).sum();
         prop_assert_eq!(providers(|row| row.tokens.completion), tokens);
-        for (key, _) in &sums.usage {
+        for key in sums.usage.keys() {
             prop_assert_eq!(key.hour % HOUR_MICROS, 0);
         }
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     catalog::{ApiKey, samples},
     dialect::Dialect,
-    ledger::RequestRecord,
+    ledger::{Origin, RequestRecord, rollup::Rollups},
 };
 
 /// Of each attempt: the provider, its status, the outcome, and whether there is an error, in order.
@@ -121,4 +121,20 @@ async fn of_a_stream_that_is_cut_the_body_is_what_the_caller_got() {
     let world = World::with_caller([provider("a", [broken])], |_| {}, caller);
     let seen = world.ask(stream()).await;
     assert_eq!(last(&world).bodies.unwrap().response.text, seen.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_is_written_down_and_counts_in_no_sum() {
+    let world = World::of([provider("a", [says("x").after(30), status(500)])]);
+    for (outcome, http, latency_us) in [("ok", 200, 30_000), ("provider_failed", 500, 0)] {
+        world.probe("a").await;
+        let record = last(&world);
+        assert_eq!(
+            (record.origin, &*record.outcome, record.api_key_id.as_str()),
+            (Origin::Probe, outcome, "")
+        );
+        assert_eq!((record.tried[0].status, record.tried[0].latency_us), (http, latency_us));
+    }
+    assert!(world.records()[0].usage.completion > 0);
+    assert_eq!(Rollups::of(&world.records()), Rollups::default());
 }

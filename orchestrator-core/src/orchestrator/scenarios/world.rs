@@ -34,6 +34,7 @@ use crate::{
     },
     orchestrator::{Drains, NativeBody, Orchestrator, Shared},
     origins::LocalOrigins,
+    prober::{self, Ask as _, LiveAsk},
 };
 
 /// What the wall clock says when the world begins: Sunday, 13 September 2020, 12:26:40 GMT.
@@ -191,6 +192,13 @@ impl World {
         seen.end_at = self.stage.now();
         self.stage.under_way.fetch_sub(1, Ordering::Relaxed);
         seen
+    }
+
+    /// Its provider is probed, and the probe written down.
+    pub(super) async fn probe(&self, provider: &str) {
+        let target = self.core.shared.catalog.load().catalog.served_by(provider).unwrap().clone();
+        let ask = LiveAsk::new(self.core.asker.clone()).recorded_in(self.core.shared.ledger.clone());
+        ask.ask(&prober::Question::Chat(Box::new(target))).await;
     }
 
     /// Somebody sets the machine's clock.
