@@ -159,7 +159,9 @@ fn store_error(error: StoreError) -> Error {
             let param = if noun == "model-provider" { "provider_model" } else { "name" };
             Error::new(ErrorKind::Conflict, error.to_string()).with_param(param).with_code("already_exists")
         }
-        StoreError::Conflict(message) => Error::new(ErrorKind::Conflict, message),
+        StoreError::Conflict(message) | StoreError::Refused(message) => {
+            Error::new(ErrorKind::Conflict, message)
+        }
         StoreError::Unavailable(why) => {
             tracing::warn!(error = why, "the database did not do what Admin asked of it");
             Error::new(ErrorKind::Unavailable, "the database is unavailable")

@@ -70,9 +70,13 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
         let is_last = || entry.attempts() >= max_attempts || !queue.others(asker).free;
         let last = job.facts.stream && is_last();
         let error = match one::try_one(asker, job, &current, last).await {
-            Ok(committed) => return Ok(committed.leased(lease)),
+            Ok(committed) => {
+                entry.answering(committed.status.as_u16(), job.facts.stream);
+                return Ok(committed.leased(lease));
+            }
             Err(error) => error,
         };
+        entry.attempt_failed(&error);
         lease.failed(&error);
         drop(lease);
         log_failure(job, &current, &error);

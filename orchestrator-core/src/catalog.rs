@@ -234,6 +234,8 @@ pub struct ApiKey {
     pub expires_at: Option<UnixMicros>,
     /// What becomes of a provider's answer when the caller leaves.
     pub on_disconnect: OnDisconnect,
+    /// Whether bodies are kept with the log of its requests.
+    pub log_bodies: bool,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.

@@ -23,11 +23,14 @@ mod models;
 mod provider_health;
 mod provider_keys;
 mod providers;
+mod rebuild;
 mod request_logs;
 mod revision;
+mod rollups;
 mod settings;
 
 pub use database::{Database, Migration};
+pub use rebuild::Rebuilt;
 
 use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
@@ -56,7 +59,10 @@ pub enum StoreError {
     /// A row is still used by another, or names one that is not there.
     #[error("{0}")]
     Conflict(String),
-    /// The database did not answer, or refused: the caller may try again later.
+    /// The database does not take these values, and never will.
+    #[error("the database refuses it: {0}")]
+    Refused(String),
+    /// The database did not answer, or cannot work at present: the caller may try again later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
 }
@@ -198,8 +204,11 @@ pub trait LogStore: Send + Sync {
     /// How far the journal of this name has been stored.
     async fn offset(&self, journal: &str) -> Result<JournalOffset, StoreError>;
 
-    /// Stores the records and the new offset in one transaction. A batch at or below the stored offset is skipped, so that
+    /// Stores the records, their attempts and bodies, what they add to the sums, and the new offset in one transaction. A batch at
+    /// or below the stored offset is skipped, and a record that is there already is left as it is and not counted again, so that
     /// the same records are never stored twice.
+    ///
+    /// Errors: [`StoreError::Refused`] where one of the records can never be stored; nothing was.
     async fn append(
         &self,
         journal: &str,

@@ -21,13 +21,13 @@ use orchestrator_core::{
     admission::gate::Gate,
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
-    ledger::{self, Ledger, journal::Journal, writer::Writer},
+    ledger::{self, Ledger, bodies::BodyRules, journal::Journal, replay, writer::Writer},
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
     policy::breaker::BreakerRules,
     refresher::Reloader,
-    store::Database,
+    store::{Database, Rebuilt},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
@@ -104,9 +104,11 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     log_catalog(&catalog);
 
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
-    let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone());
+    let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
+        .keeping_bodies(BodyRules::new(&config.bodies));
     let stop = CancellationToken::new();
     let mut background = start_background(config, &database, journal, reloader, &stop).await?;
+    background.push(adopt_journals(config, &data_dir, &database, &stop));
     let shared = Arc::new(Shared {
         catalog,
         ledger,
@@ -277,9 +279,32 @@ async fn start_background(
     Ok(tasks)
 }
 
+/// Stores what lies in the journals of cores that are gone.
+fn adopt_journals(
+    config: &Config,
+    data_dir: &Path,
+    database: &Database,
+    stop: &CancellationToken,
+) -> JoinHandle<Option<()>> {
+    let (folder, settings) = (data_dir.join("journal"), config.journal.clone());
+    let (store, stop) = (Arc::new(database.clone()), stop.clone());
+    task::spawn("journal adoption", async move {
+        replay::adopt(&folder, CORE_NAME, &settings, store, &stop).await;
+    })
+}
+
 fn condition_rules(config: &Config) -> ConditionRules {
     let open = Duration::from_secs(config.breaker.timeout);
     ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
+}
+
+/// Adds statistics up anew from the logs; cores may run meanwhile. The database is one that a core has migrated.
+pub async fn rebuild_stats(config: &Config) -> Result<Rebuilt, StartError> {
+    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
+    let database = Database::connect(&target).await.map_err(StartError::at("connecting to the database"))?;
+    let rebuilt = database.rebuild_stats(Clock::system().now()).await;
+    database.close().await;
+    rebuilt.map_err(StartError::at("adding up the logs"))
 }
 
 /// Starts a core whose background work runs on `background`.

@@ -4,12 +4,13 @@ use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser as _;
 use orchestrator_base::{
-    config::{CoreArgs, CoreCommand, Loaded, Role, init_env},
+    config::{CoreArgs, CoreCommand, Loaded, Role, StatsCommand, init_env},
     process,
     runtime::{self, Background, Workers},
     signals::Shutdown,
     telemetry, tls,
 };
+use orchestrator_core::store::Rebuilt;
 use orchestrator_grpc::{boot, descriptor, health, server};
 
 #[global_allocator]
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     match args.command() {
         CoreCommand::InitEnv { .. } => return process::print(init_env::generate()),
         CoreCommand::Descriptor { out } => return write_descriptor(out.as_deref()),
-        CoreCommand::Serve | CoreCommand::CheckConfig | CoreCommand::Health => {}
+        CoreCommand::Serve | CoreCommand::CheckConfig | CoreCommand::Health | CoreCommand::Stats { .. } => {}
     }
     let loaded = match process::load(args.sources(), Role::Core) {
         Ok(loaded) => loaded,
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     match args.command() {
         CoreCommand::CheckConfig => process::check_config(&loaded),
         CoreCommand::Health => health::ask(&loaded.config.grpc),
+        CoreCommand::Stats { what: StatsCommand::Rebuild } => rebuild_stats(&loaded),
         _ => serve(&loaded),
     }
 }
@@ -42,6 +44,23 @@ fn write_descriptor(out: Option<&Path>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             process::complain(&format!("{}: {error}", path.display()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn rebuild_stats(loaded: &Loaded) -> ExitCode {
+    telemetry::install(&loaded.config.log, loaded.config.app.debug);
+    tls::install_crypto();
+    let rebuilt = Background::start().map_err(Failure::Io).and_then(|background| {
+        let rebuilt = background.block_on(boot::rebuild_stats(&loaded.config));
+        background.stop();
+        Ok(rebuilt?)
+    });
+    match rebuilt {
+        Ok(Rebuilt { hours, days }) => process::print(format!("added up anew: {hours} hours, {days} days\n")),
+        Err(error) => {
+            process::complain(&format!("stats rebuild: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -22,7 +22,7 @@ mod sources;
 mod strength;
 mod value;
 
-pub use cli::{CommonArgs, CoreArgs, CoreCommand, EdgeArgs, EdgeCommand};
+pub use cli::{CommonArgs, CoreArgs, CoreCommand, EdgeArgs, EdgeCommand, StatsCommand};
 pub use database::DatabaseTarget;
 pub use load::{Loaded, Role, load};
 pub use problem::Problem;

@@ -132,6 +132,7 @@ fn api_key(number: usize) -> ApiKey {
         enabled: true,
         expires_at: None,
         on_disconnect: OnDisconnect::Cancel,
+        log_bodies: false,
         created_at: THEN,
         updated_at: THEN,
     }

@@ -38,6 +38,8 @@ pub struct ApiKeyChange {
     pub expires_at: Option<Option<UnixMicros>>,
     /// [`ApiKey::on_disconnect`].
     pub on_disconnect: Option<OnDisconnect>,
+    /// [`ApiKey::log_bodies`].
+    pub log_bodies: Option<bool>,
 }
 
 impl ApiKeyChange {
@@ -51,6 +53,7 @@ impl ApiKeyChange {
         set(&mut row.enabled, self.enabled);
         set(&mut row.expires_at, self.expires_at);
         set(&mut row.on_disconnect, self.on_disconnect);
+        set(&mut row.log_bodies, self.log_bodies);
     }
 }
 
@@ -116,6 +119,7 @@ impl Admin {
             enabled: true,
             expires_at: None,
             on_disconnect: OnDisconnect::Cancel,
+            log_bodies: false,
             created_at: now,
             updated_at: now,
         };

@@ -95,6 +95,7 @@ pub(crate) fn api_key(id: &str, name: &str, secret: &str) -> ApiKey {
         enabled: true,
         expires_at: None,
         on_disconnect: OnDisconnect::Cancel,
+        log_bodies: false,
         created_at: UnixMicros(1),
         updated_at: UnixMicros(2),
     }

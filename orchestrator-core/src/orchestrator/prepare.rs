@@ -69,6 +69,7 @@ impl Orchestrator {
         let mut entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
         if let Ok(caller) = &caller {
             entry.caller(caller);
+            entry.asked(caller, &call.input);
         }
         let planned = facts.and_then(|facts| {
             let caller = caller?;

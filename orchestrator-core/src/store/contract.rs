@@ -1,6 +1,7 @@
 //! What every database must do alike: one suite, run on each.
 
 mod health;
+mod ledger;
 
 use orchestrator_base::clock::UnixMicros;
 
@@ -23,6 +24,13 @@ async fn sqlite_keeps_the_contract() {
     contract(&Database::open(&folder.path().join("x.db")).await.unwrap()).await;
 }
 
+#[tokio::test]
+async fn sqlite_keeps_sums_that_can_be_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(&folder.path().join("x.db")).await.unwrap();
+    ledger::sums_that_are_made_anew_are_those_that_were_kept(&db).await;
+}
+
 async fn contract(db: &Database) {
     every_column_survives(db).await;
     a_change_is_all_or_nothing(db).await;
@@ -33,6 +41,10 @@ async fn contract(db: &Database) {
     the_first_value_of_a_setting_stands(db).await;
     records_are_stored_once(db).await;
     a_large_batch_is_stored_whole(db).await;
+    ledger::rows_attempts_bodies_and_sums_are_stored_together(db).await;
+    ledger::a_record_that_is_there_already_is_not_counted_again(db).await;
+    ledger::what_is_within_bounds_is_stored_whatever_it_holds(db).await;
+    ledger::what_can_never_be_stored_is_refused_and_nothing_of_its_batch_stays(db).await;
     health::settings_and_the_lease(db).await;
     health::what_cores_tell_each_other(db).await;
 }
@@ -79,6 +91,7 @@ fn api_key() -> ApiKey {
         models: vec!["gpt-*".into()],
         operations: vec!["chat".into()],
         on_disconnect: OnDisconnect::Drain,
+        log_bodies: true,
         expires_at: Some(UnixMicros(9)),
         ..samples::api_key("c1", "caller", "secret")
     }

@@ -88,6 +88,29 @@ impl Db {
         }
     }
 
+    /// The end of an INSERT INTO `table` that, where a row with the same `keys` exists, changes that row's columns as `sets` say.
+    pub(super) fn upsert(&self, table: &str, keys: &[&str], sets: &[Set<'_>]) -> String {
+        let change = |set: &Set<'_>| match set {
+            Set::To(column) => format!("{column} = excluded.{column}"),
+            Set::Add(column) => format!("{column} = {table}.{column} + excluded.{column}"),
+            Set::Max(column) => format!("{column} = MAX({table}.{column}, excluded.{column})"),
+        };
+        match self {
+            Self::Sqlite { .. } => {
+                let changes: Vec<String> = sets.iter().map(change).collect();
+                format!(" ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), changes.join(", "))
+            }
+        }
+    }
+
+    /// The end of a SELECT in a write transaction that keeps others from changing the rows found, until it ends. SQLite's writer is
+    /// alone anyway.
+    pub(super) fn for_update(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "",
+        }
+    }
+
     /// Closes every connection; SQLite folds its write-ahead log into the file.
     pub(super) async fn close(&self) {
         match self {
@@ -97,6 +120,17 @@ impl Db {
             }
         }
     }
+}
+
+/// What an upsert does to a column of a row that is there already.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Set<'a> {
+    /// Takes the new value.
+    To(&'a str),
+    /// Adds the new value to what is there.
+    Add(&'a str),
+    /// Keeps the larger of the two.
+    Max(&'a str),
 }
 
 /// A transaction; dropped without [`Tx::commit`], it is rolled back.
@@ -290,4 +324,31 @@ pub(super) fn damaged(column: &str, why: &str) -> StoreError {
 /// Any failure that is not about the values given.
 pub(super) fn unavailable(error: sqlx::Error) -> StoreError {
     StoreError::Unavailable(error.to_string())
+}
+
+/// A failure to add rows: whether they are there, whether the database will never take them, or whether it is worth trying again.
+pub(super) fn stored(error: sqlx::Error) -> StoreError {
+    let Some(said) = error.as_database_error() else {
+        return match error {
+            sqlx::Error::Encode(why) => StoreError::Refused(why.to_string()),
+            error => unavailable(error),
+        };
+    };
+    if said.is_unique_violation() {
+        return StoreError::Exists { noun: "record", name: said.message().to_owned() };
+    }
+    if is_about_values(said.code().as_deref().unwrap_or_default()) {
+        return StoreError::Refused(said.message().to_owned());
+    }
+    unavailable(error)
+}
+
+/// Whether a code says that the values cannot be stored: not now and not later. All else may pass: a disk that is full, a lock.
+fn is_about_values(code: &str) -> bool {
+    match code.len() {
+        // SQLSTATE, on MySQL and PostgreSQL: data exceptions, integrity constraints, limits of the program.
+        5 => ["22", "23", "54"].iter().any(|class| code.starts_with(class)),
+        // SQLite's result code, the extended one in the upper bytes: too big, constraint, mismatch.
+        _ => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 18..=20)),
+    }
 }

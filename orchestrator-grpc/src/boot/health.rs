@@ -37,7 +37,7 @@ pub(super) async fn start(
     let core_id = shared.random.uuid(shared.clock.now()).to_string();
     let sync = HealthSync::start(Arc::clone(&settings), core_id, shared.clock.clone()).await;
     let sync = sync.map_err(StartError::at("reading providers' health"))?;
-    let ask = Arc::new(LiveAsk::new(shared.asker()));
+    let ask = Arc::new(LiveAsk::new(shared.asker()).recorded_in(shared.ledger.clone()));
     let catalog = Arc::clone(&shared.catalog);
     let (prober, desk) = Prober::new(catalog, Arc::clone(&board), ask, shared.random.clone(), sync.leads());
     let tasks =

@@ -60,6 +60,19 @@ pub enum CoreCommand {
     },
     /// Ask the running core whether it is healthy; exit code 0 if so
     Health,
+    /// Statistics
+    Stats {
+        /// What to do with them.
+        #[command(subcommand)]
+        what: StatsCommand,
+    },
+}
+
+/// What can be done with statistics.
+#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatsCommand {
+    /// Add up anew what the logs cover, while cores run
+    Rebuild,
 }
 
 /// `orchestrator-edge`.
@@ -159,6 +172,9 @@ mod tests {
         let out = Some("api.protoset".into());
         assert_eq!(command("core descriptor --out api.protoset").unwrap(), CoreCommand::Descriptor { out });
         assert_eq!(command("core health").unwrap(), CoreCommand::Health);
+        let rebuild = CoreCommand::Stats { what: StatsCommand::Rebuild };
+        assert_eq!(command("core stats rebuild").unwrap(), rebuild);
+        assert!(command("core stats").is_err());
         assert!(command("core --set edge.port").is_err());
     }
 

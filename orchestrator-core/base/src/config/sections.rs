@@ -45,6 +45,8 @@ pub struct Config {
     pub providers: ProviderRules,
     /// The ledger's journal.
     pub journal: Journal,
+    /// Bodies in the log of requests.
+    pub bodies: Bodies,
     /// Threads.
     pub runtime: Runtime,
 }
@@ -352,11 +354,30 @@ pub struct Journal {
     pub fsync_ms: u64,
     /// At which size a segment is closed and the next begun, default 16 MiB.
     pub segment_bytes: u64,
+    /// The most bytes of all segments, default 16 GiB. Records that come while as many wait for the database are lost, and
+    /// counted.
+    pub max_bytes: u64,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { fsync_ms: 50, segment_bytes: 16 << 20 }
+        Self { fsync_ms: 50, segment_bytes: 16 << 20, max_bytes: 16 << 30 }
+    }
+}
+
+/// Section `bodies`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bodies {
+    /// Keep every request's body and answer with its log, default `false`: only those of keys with `log_bodies`.
+    pub keep: bool,
+    /// The most bytes of each that are kept, default 64 KiB.
+    pub max_bytes: usize,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self { keep: false, max_bytes: 64 << 10 }
     }
 }
 

@@ -143,6 +143,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("providers.deny_private_networks", Shape::Switch),
     other("journal.fsync_ms", Shape::Number(0, 60_000)),
     other("journal.segment_bytes", SIZE),
+    other("journal.max_bytes", SIZE),
+    other("bodies.keep", Shape::Switch),
+    // A statement holds several, and databases bound what they take at once.
+    other("bodies.max_bytes", Shape::Number(1, 1 << 20)),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 

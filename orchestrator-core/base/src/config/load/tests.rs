@@ -385,6 +385,11 @@ fn what_is_shown_says_everything_but_secrets() {
     [journal]
     fsync_ms = 0  # orchestrator.toml
     segment_bytes = 16777216
+    max_bytes = 17179869184
+
+    [bodies]
+    keep = false
+    max_bytes = 65536
 
     [runtime]
     threads = 2  # command line
