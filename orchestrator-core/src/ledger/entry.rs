@@ -17,6 +17,7 @@ use crate::{
     chat::Usage,
     dialect::Operation,
     error::{Error, ErrorKind},
+    policy::price::Price,
 };
 
 /// One request's account. Closed when dropped.
@@ -31,6 +32,8 @@ pub struct Entry {
     /// Whether any of the answer belongs to the caller, so that usage is owed.
     committed: bool,
     closed: bool,
+    /// What the model costs at the provider that was asked last.
+    price: Option<Arc<Price>>,
 }
 
 /// How a request ended.
@@ -59,6 +62,7 @@ impl Entry {
             signals: Signals::default(),
             committed: false,
             closed: false,
+            price: None,
         }
     }
 
@@ -80,10 +84,12 @@ impl Entry {
         target.provider_name.as_ref().clone_into(&mut self.record.provider);
         self.record.upstream_model.clone_from(&target.upstream_model);
         self.record.provider_key = key.map(|key| key.label.clone()).unwrap_or_default();
+        self.price.clone_from(&target.price);
     }
 
     /// The answer is our own: none of the providers that were asked, if any, has given it.
     pub fn answered_here(&mut self) {
+        self.price = None;
         for field in [
             &mut self.record.provider_id,
             &mut self.record.provider,
@@ -140,6 +146,7 @@ impl Entry {
             self.record.ttft_us = Some(micros_since(self.received));
             self.record.status = 200;
             self.record.usage = usage::settle(None, self.request_bytes, 0);
+            usage::charge(&mut self.record, self.price.as_deref(), &self.signals);
             self.journal.open_record(&self.record);
         }
     }
@@ -187,6 +194,7 @@ impl Entry {
         }
         if self.committed {
             record.usage = usage::settle(self.signals.usage, self.request_bytes, self.signals.output_bytes);
+            usage::charge(record, self.price.as_deref(), &self.signals);
         }
         self.journal.close_record(record);
     }

@@ -1,6 +1,7 @@
 //! What every database must do alike: one suite, run on each.
 
 mod health;
+mod prices;
 
 use orchestrator_base::clock::UnixMicros;
 
@@ -33,6 +34,8 @@ async fn contract(db: &Database) {
     the_first_value_of_a_setting_stands(db).await;
     records_are_stored_once(db).await;
     a_large_batch_is_stored_whole(db).await;
+    prices::the_latest_row_is_in_force_and_none_is_lost(db).await;
+    prices::a_cost_and_its_absence_survive(db).await;
     health::settings_and_the_lease(db).await;
     health::what_cores_tell_each_other(db).await;
 }

@@ -13,7 +13,7 @@ use crate::{call::UsageSource, ledger::RequestRecord};
 /// costs more than running it.
 const ROWS_A_STATEMENT: usize = 64;
 
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 34] = [
     "id",
     "request_id",
     "session_id",
@@ -46,6 +46,8 @@ const COLUMNS: [&str; 32] = [
     "user_agent",
     "end_user",
     "tags",
+    "cost_nanos",
+    "price_version",
 ];
 
 #[async_trait]
@@ -144,6 +146,8 @@ fn row(record: &RequestRecord) -> Result<[Value; COLUMNS.len()], StoreError> {
         (&record.user_agent).into(),
         (&record.end_user).into(),
         Value::json(&record.tags)?,
+        record.cost_nanos.map_or(Value::Int(None), Value::count),
+        (&record.price_version).into(),
     ])
 }
 
