@@ -3,6 +3,8 @@
 //! A price has no id of its own: it is known by the kind and the model that it is for, however often it changes. What a request cost was
 //! written down with it, and no change of a price touches that.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use super::{Admin, Listed, Page, providers::set, store_error, validate};
 use crate::{
     catalog::OwnPrice,
@@ -46,14 +48,15 @@ impl Admin {
     pub async fn list_prices(&self, kind: Option<&str>, page: &Page) -> Result<Listed<Listing>> {
         let after = match page.token.as_str() {
             "" => None,
-            token => Some(token.split_once(SEPARATOR).ok_or_else(|| {
+            token => Some(last_of(token).ok_or_else(|| {
                 Error::invalid("page_token".to_owned(), "page_token is not one that was given out")
             })?),
         };
         let mut lines = self.prices_in_force().await?;
         lines.retain(|line| {
-            let name = (line.kind.as_str(), line.upstream_model.as_str());
-            kind.is_none_or(|kind| kind == line.kind) && after.is_none_or(|after| name > after)
+            let is_after =
+                |(kind, model): &(String, String)| (&line.kind, &line.upstream_model) > (kind, model);
+            kind.is_none_or(|kind| kind == line.kind) && after.as_ref().is_none_or(is_after)
         });
         lines.truncate(page.limit() as usize + 1);
         let named = lines.into_iter().map(|line| (token(&line), line)).collect();
@@ -150,8 +153,16 @@ fn is_for(line: &Listing, kind: &str, upstream_model: &str) -> bool {
     line.kind == kind && line.upstream_model == upstream_model
 }
 
+/// Names a line in a header, which takes ASCII alone.
 fn token(line: &Listing) -> String {
-    format!("{}{SEPARATOR}{}", line.kind, line.upstream_model)
+    URL_SAFE_NO_PAD.encode(format!("{}{SEPARATOR}{}", line.kind, line.upstream_model))
+}
+
+/// The kind and the model that [`token`] was made of.
+fn last_of(token: &str) -> Option<(String, String)> {
+    let name = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let (kind, model) = name.split_once(SEPARATOR)?;
+    Some((kind.to_owned(), model.to_owned()))
 }
 
 fn missing(kind: &str, upstream_model: &str) -> Error {

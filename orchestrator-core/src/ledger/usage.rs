@@ -40,3 +40,37 @@ pub fn charge(record: &mut RequestRecord, price: Option<&Price>, signals: &Signa
         _ => String::new(),
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::price::Rates;
+
+    fn charged(price: Option<&Price>, signals: &Signals) -> (Option<u64>, String) {
+        let usage = settle(signals.usage, 400, 0);
+        let mut record = RequestRecord { usage, ..RequestRecord::default() };
+        charge(&mut record, price, signals);
+        (record.cost_nanos, record.price_version)
+    }
+
+    #[test]
+    fn a_cost_names_its_price_and_an_unknown_one_names_none() {
+        let rates = Rates { input: Some(2_000_000), output: Some(0), ..Rates::default() };
+        let price = Price { version: "own-3".into(), rates, long: None };
+        let of = |usage: Usage, tier: Option<&str>| {
+            let signals =
+                Signals { usage: Some(usage), service_tier: tier.map(str::to_owned), ..Signals::default() };
+            charged(Some(&price), &signals)
+        };
+        let usage = Usage { prompt: 5, completion: 1, ..Usage::default() };
+        let unknown = (None, String::new());
+        assert_eq!(of(usage, None), (Some(10), "own-3".into()));
+        assert_eq!(of(usage, Some("default")), (Some(10), "own-3".into()));
+        assert_eq!(of(Usage::default(), None), (Some(0), "own-3".into()));
+        assert_eq!(of(usage, Some("flex")), unknown);
+        assert_eq!(of(Usage { prompt_audio: 1, ..usage }, None), unknown);
+        assert_eq!(charged(None, &Signals::default()), unknown);
+        let estimated = charged(Some(&price), &Signals::default());
+        assert_eq!(estimated, (Some(2 * Usage::estimated(400, 0).prompt), "own-3".into()));
+    }
+}
