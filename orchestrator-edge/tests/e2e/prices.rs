@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The price of the model `m` at its provider.
-const PRICE: &str = "/admin/prices/openai_compatible/m-upstream";
+const PRICE: &str = "/admin/prices/openai/m-upstream";
 
 async fn stage(channel: Channel) -> Stage {
     let stage = Stage::of_one(channel, |_| {}, json!({"max_retries": 0})).await;
@@ -27,7 +27,7 @@ async fn send(stage: &Stage, method: Method, path: &str, body: &Value) -> Answer
 
 /// Sets what a million tokens cost.
 async fn set_price(stage: &Stage, input: &str, output: &str) {
-    let price = json!({"kind": "openai_compatible", "upstream_model": "m-upstream", "input": input, "output": output});
+    let price = json!({"kind": "openai", "upstream_model": "m-upstream", "input": input, "output": output});
     let answer = send(stage, Method::POST, "/admin/prices", &price).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
 }
