@@ -186,7 +186,7 @@ mod tests {
 
     fn any_usage(most: u64) -> impl Strategy<Value = Usage> {
         (0..=most, 0..=most, 0..=most, 0..=most).prop_map(|(prompt, cached_read, cache_write, completion)| {
-            Usage { prompt, cached_read, cache_write, completion, ..Usage::default() }
+            Usage { prompt, completion, cached_read, cache_write, ..Usage::default() }
         })
     }
 
