@@ -12,6 +12,7 @@ pub mod seed;
 mod api_keys;
 mod model_providers;
 mod models;
+mod prices;
 mod provider_keys;
 mod providers;
 mod validate;
@@ -33,6 +34,7 @@ pub use self::{
     auth::AdminAuth,
     model_providers::ModelProviderChange,
     models::ModelChange,
+    prices::PriceChange,
     provider_keys::ProviderKeyChange,
     providers::ProviderChange,
 };

@@ -14,10 +14,15 @@ mod build;
 #[cfg(test)]
 pub(crate) mod samples;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use orchestrator_base::clock::UnixMicros;
 use serde::{Deserialize, Serialize};
+
+use crate::policy::price::{
+    Price, Rates,
+    book::{Listing, Source},
+};
 
 /// A place that serves models.
 #[derive(Clone, Debug, PartialEq)]
@@ -267,6 +272,38 @@ impl OnDisconnect {
     }
 }
 
+/// A price that an operator has set. A change of it is another row with the next version.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OwnPrice {
+    /// UUID v7.
+    pub id: String,
+    /// Counts all changes of prices. The store gives it; what is not stored yet has 0.
+    pub version: i64,
+    /// The kind of the providers that it is for, or a preset of theirs.
+    pub kind: String,
+    /// The model's name there; may be a glob.
+    pub upstream_model: String,
+    /// What the tokens cost.
+    pub rates: Rates,
+    /// From here on the price is as shipped again.
+    pub deleted: bool,
+    /// When it was set.
+    pub created_at: UnixMicros,
+}
+
+impl OwnPrice {
+    /// As a line of the price list.
+    pub fn listing(&self) -> Listing {
+        let version = format!("own-{}", self.version).into();
+        Listing {
+            kind: self.kind.clone(),
+            upstream_model: self.upstream_model.clone(),
+            price: Arc::new(Price { version, rates: self.rates, long: None }),
+            source: Source::Own,
+        }
+    }
+}
+
 /// Every row of the catalog, as one consistent read of the store gives it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CatalogRows {
@@ -282,6 +319,8 @@ pub struct CatalogRows {
     pub model_providers: Vec<ModelProvider>,
     /// All of them.
     pub api_keys: Vec<ApiKey>,
+    /// Those in force.
+    pub prices: Vec<OwnPrice>,
 }
 
 /// What holds where a row is made without saying.

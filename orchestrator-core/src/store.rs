@@ -20,6 +20,7 @@ mod lists;
 mod migrate;
 mod model_providers;
 mod models;
+mod prices;
 mod provider_health;
 mod provider_keys;
 mod providers;
@@ -36,7 +37,7 @@ use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
 
 use crate::{
-    catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey},
+    catalog::{ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey},
     health::Settings,
     health_board::StoredHealth,
     ledger::RequestRecord,
@@ -110,6 +111,8 @@ pub enum CatalogChange {
     UpdateApiKey(Box<ApiKey>),
     /// A caller's key.
     DeleteApiKey(String),
+    /// A price in place of the one for the same kind and model, whose row stays. The store gives it the next version.
+    SetPrice(Box<OwnPrice>),
 }
 
 /// Changes the catalog.
@@ -172,6 +175,9 @@ pub trait CatalogLists: Send + Sync {
 
     /// Callers' keys.
     async fn api_keys(&self, slice: &Slice) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Every price in force that an operator has set, by kind and model.
+    async fn prices(&self) -> Result<Vec<OwnPrice>, StoreError>;
 }
 
 /// All that Admin needs of a store.

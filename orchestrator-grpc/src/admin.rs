@@ -5,6 +5,7 @@ mod auth;
 mod health;
 mod model_providers;
 mod models;
+mod prices;
 mod provider_keys;
 mod providers;
 mod queue;
@@ -271,6 +272,31 @@ impl admin_server::Admin for AdminService {
     async fn get_queue(&self, request: Request<v1::GetQueueRequest>) -> Answer<v1::Queue> {
         let (trace, _) = self.admit(request)?;
         trace.answer(Ok(queue::show(&self.gate)))
+    }
+
+    async fn list_prices(&self, request: Request<v1::ListPricesRequest>) -> Answer<v1::ListPricesResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(prices::list(&self.admin, request).await)
+    }
+
+    async fn get_price(&self, request: Request<v1::GetPriceRequest>) -> Answer<v1::Price> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(prices::get(&self.admin, request).await)
+    }
+
+    async fn create_price(&self, request: Request<v1::CreatePriceRequest>) -> Answer<v1::Price> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(prices::create(&self.admin, request).await)
+    }
+
+    async fn update_price(&self, request: Request<v1::UpdatePriceRequest>) -> Answer<v1::Price> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(prices::update(&self.admin, request).await)
+    }
+
+    async fn delete_price(&self, request: Request<v1::DeletePriceRequest>) -> Answer<()> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(prices::delete(&self.admin, request).await)
     }
 }
 

@@ -122,4 +122,9 @@ do_nothing! {
     list_breakers(ListBreakersRequest) -> v1::ListBreakersResponse;
     reset_breakers(ResetBreakersRequest) -> ();
     get_queue(GetQueueRequest) -> v1::Queue;
+    list_prices(ListPricesRequest) -> v1::ListPricesResponse;
+    get_price(GetPriceRequest) -> v1::Price;
+    create_price(CreatePriceRequest) -> v1::Price;
+    update_price(UpdatePriceRequest) -> v1::Price;
+    delete_price(DeletePriceRequest) -> ();
 }

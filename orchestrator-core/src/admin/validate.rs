@@ -11,11 +11,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     admission::CHOOSE_PROVIDERS,
-    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts, defaults, strategy::Strategy},
+    catalog::{
+        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Timeouts, defaults, strategy::Strategy,
+    },
     dialect::Operation,
     error::{Error, Result},
-    policy::glob,
-    provider::KINDS,
+    policy::{
+        glob,
+        price::{HIGHEST, Rates},
+    },
+    provider::{
+        KINDS,
+        preset::{PRESETS, preset},
+    },
 };
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -81,6 +89,27 @@ pub(super) fn model_provider(association: &ModelProvider) -> Result<()> {
     }
     in_range("weight", association.weight, 1, 10_000)?;
     timeouts(&association.timeouts)
+}
+
+/// A price.
+pub(super) fn price(price: &OwnPrice) -> Result<()> {
+    if !KINDS.contains(&price.kind.as_str()) && preset(&price.kind).is_none() {
+        let known: Vec<&str> = KINDS.into_iter().chain(PRESETS.iter().map(|preset| preset.name)).collect();
+        return refuse("kind", &format!("must be one of {}", known.join(", ")));
+    }
+    text("upstream_model", &price.upstream_model, 1, 256)?;
+    let Rates { input, cached_read, cache_write, output } = price.rates;
+    let rates =
+        [("input", input), ("cached_read", cached_read), ("cache_write", cache_write), ("output", output)];
+    for (param, rate) in rates {
+        if rate.is_some_and(|rate| rate > HIGHEST) {
+            return refuse(param, "must be at most 1000000 dollars per million tokens");
+        }
+    }
+    if input.is_none() && output.is_none() {
+        return refuse("input", "or output is required: a price says something");
+    }
+    Ok(())
 }
 
 /// A caller's key.

@@ -25,6 +25,7 @@ use crate::{
     chat::Usage,
     dialect::Operation,
     error::{Error, ErrorKind},
+    policy::price::Price,
 };
 
 /// One request's account. Closed when dropped.
@@ -47,6 +48,8 @@ pub struct Entry {
     /// Whether any of the answer belongs to the caller, so that usage is owed.
     committed: bool,
     closed: bool,
+    /// What the model costs at the provider that was asked last.
+    price: Option<Arc<Price>>,
 }
 
 /// How a request ended.
@@ -80,6 +83,7 @@ impl Entry {
             signals: Signals::default(),
             committed: false,
             closed: false,
+            price: None,
         }
     }
 
@@ -123,6 +127,7 @@ impl Entry {
         target.provider_name.as_ref().clone_into(&mut record.provider);
         record.upstream_model.clone_from(&target.upstream_model);
         record.provider_key = key.map(|key| key.label.clone()).unwrap_or_default();
+        self.price.clone_from(&target.price);
         self.begin_attempt();
     }
 
@@ -184,6 +189,7 @@ impl Entry {
 
     /// The answer is our own: none of the providers that were asked, if any, has given it.
     pub fn answered_here(&mut self) {
+        self.price = None;
         let record = Arc::make_mut(&mut self.record);
         for field in [
             &mut record.provider_id,
@@ -242,6 +248,7 @@ impl Entry {
             record.ttft_us = Some(micros_since(self.received));
             record.status = 200;
             record.usage = usage::settle(None, self.request_bytes, 0);
+            usage::charge(record, self.price.as_deref(), &self.signals);
             bounds::bound(record);
             self.journal.open_record(&self.record);
         }
@@ -294,6 +301,7 @@ impl Entry {
         }
         if self.committed {
             record.usage = usage::settle(self.signals.usage, self.request_bytes, self.signals.output_bytes);
+            usage::charge(record, self.price.as_deref(), &self.signals);
         }
         record.bodies = self.bodies.take().map(|bodies| bodies.record());
         bounds::bound(record);

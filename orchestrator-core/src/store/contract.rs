@@ -2,6 +2,7 @@
 
 mod health;
 mod ledger;
+mod prices;
 
 use orchestrator_base::clock::UnixMicros;
 
@@ -45,6 +46,8 @@ async fn contract(db: &Database) {
     ledger::a_record_that_is_there_already_is_not_counted_again(db).await;
     ledger::what_is_within_bounds_is_stored_whatever_it_holds(db).await;
     ledger::what_can_never_be_stored_is_refused_and_nothing_of_its_batch_stays(db).await;
+    prices::the_latest_row_is_in_force_and_none_is_lost(db).await;
+    prices::a_cost_and_its_absence_survive(db).await;
     health::settings_and_the_lease(db).await;
     health::what_cores_tell_each_other(db).await;
 }

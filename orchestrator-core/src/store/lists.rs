@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use super::{
     CatalogLists, Database, Slice, StoreError,
     entity::{Entity, find, list},
+    prices,
 };
-use crate::catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey};
+use crate::catalog::{ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey};
 
 #[async_trait]
 impl CatalogLists for Database {
@@ -57,6 +58,11 @@ impl CatalogLists for Database {
 
     async fn api_keys(&self, slice: &Slice) -> Result<Vec<ApiKey>, StoreError> {
         self.slice(&[], slice).await
+    }
+
+    async fn prices(&self) -> Result<Vec<OwnPrice>, StoreError> {
+        let mut tx = self.db.read().await?;
+        prices::in_force(&mut tx).await
     }
 }
 

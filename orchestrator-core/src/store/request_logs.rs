@@ -56,7 +56,7 @@ const BODIES: LogTable = LogTable {
     rows_a_statement: 16,
 };
 
-const COLUMNS: [&str; 37] = [
+const COLUMNS: [&str; 39] = [
     "id",
     "request_id",
     "session_id",
@@ -94,6 +94,8 @@ const COLUMNS: [&str; 37] = [
     "team",
     "origin",
     "error_kind",
+    "cost_nanos",
+    "price_version",
 ];
 
 #[async_trait]
@@ -267,6 +269,8 @@ fn row(record: &RequestRecord) -> Result<Vec<Value>, StoreError> {
         (&record.team).into(),
         record.origin.name().into(),
         (&record.error_kind).into(),
+        record.cost_nanos.map_or(Value::Int(None), Value::count),
+        (&record.price_version).into(),
     ])
 }
 

@@ -6,6 +6,7 @@ use super::{
     CatalogChange, CatalogReader, CatalogWriter, Database, StoreError,
     db::{Tx, damaged, unavailable},
     entity::{all, delete, insert, update},
+    prices,
 };
 use crate::catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey};
 
@@ -25,6 +26,7 @@ impl CatalogReader for Database {
             models: all(&mut tx).await?,
             model_providers: all(&mut tx).await?,
             api_keys: all(&mut tx).await?,
+            prices: prices::in_force(&mut tx).await?,
         })
     }
 }
@@ -33,11 +35,12 @@ impl CatalogReader for Database {
 impl CatalogWriter for Database {
     async fn apply(&self, changes: Vec<CatalogChange>) -> Result<(), StoreError> {
         let mut tx = self.db.write().await?;
+        // First, so that where several may write at once the next one waits here, and reads what this one has changed.
+        let count = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1".to_owned();
+        tx.execute(count, Vec::new()).await.map_err(unavailable)?;
         for change in &changes {
             make(&mut tx, change).await?;
         }
-        let count = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1".to_owned();
-        tx.execute(count, Vec::new()).await.map_err(unavailable)?;
         tx.commit().await
     }
 }
@@ -73,5 +76,6 @@ async fn make(tx: &mut Tx, change: &CatalogChange) -> Result<(), StoreError> {
         CatalogChange::InsertApiKey(key) => insert(tx, &**key).await,
         CatalogChange::UpdateApiKey(key) => update(tx, &**key).await,
         CatalogChange::DeleteApiKey(id) => delete::<ApiKey>(tx, id).await,
+        CatalogChange::SetPrice(price) => prices::set(tx, price).await,
     }
 }

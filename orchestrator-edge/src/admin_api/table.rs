@@ -55,7 +55,7 @@ const fn only(
 
 /// Every row. `verify` alone is no row: it is not a method.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 35] = [
+pub(super) const ROWS: [Row; 40] = [
     row(Method::GET,    "/providers",                    "ListProviders",       Shape::List),
     row(Method::POST,   "/providers",                    "CreateProvider",      Shape::Create),
     row(Method::GET,    "/providers/{id}",               "GetProvider",         Shape::Get),
@@ -91,4 +91,9 @@ pub(super) const ROWS: [Row; 35] = [
     row(Method::GET,    "/breakers",                     "ListBreakers",        Shape::List),
     row(Method::POST,   "/breakers/reset",               "ResetBreakers",       Shape::Do),
     row(Method::GET,    "/queue",                        "GetQueue",            Shape::Get),
+    row(Method::GET,    "/prices",                       "ListPrices",          Shape::List),
+    row(Method::POST,   "/prices",                       "CreatePrice",         Shape::Create),
+    row(Method::GET,    "/prices/{kind}/{upstream_model}", "GetPrice",          Shape::Get),
+    row(Method::PATCH,  "/prices/{kind}/{upstream_model}", "UpdatePrice",       Shape::Update),
+    row(Method::DELETE, "/prices/{kind}/{upstream_model}", "DeletePrice",       Shape::Delete),
 ];

@@ -23,6 +23,7 @@ mod health;
 mod leaving;
 mod model_lists;
 mod outage;
+mod prices;
 mod process;
 mod recordings;
 mod responses;

@@ -4,6 +4,7 @@ pub(crate) mod api_keys;
 pub(crate) mod health;
 pub(crate) mod model_providers;
 pub(crate) mod models;
+pub(crate) mod prices;
 pub(crate) mod provider_keys;
 pub(crate) mod providers;
 

@@ -113,6 +113,19 @@ def test_queue():
     assert int(calls("GetQueue")["maxConcurrentSessions"]) > 0
 
 
+def test_prices():
+    named = {"kind": "vllm", "upstreamModel": "buf/model"}
+    made = calls("CreatePrice", price={**named, "input": "2.50", "output": "0.000000001"})
+    assert (made["input"], made["output"], made["source"]) == ("2.5", "0.000000001", "own")
+    assert calls("GetPrice", **named) == made
+    assert made in calls("ListPrices", kind="vllm")["prices"]
+    changed = calls("UpdatePrice", price={**named, "cachedRead": "1"}, updateMask="cachedRead")
+    assert changed == {**made, "cachedRead": "1", "version": changed["version"]} and changed["version"] != made["version"]
+    assert calls("DeletePrice", **named) == {}
+    _, failure = call("GetPrice", **named)
+    assert "not_found" in failure
+
+
 @pytest.mark.parametrize("key", [None, "wrong", os.environ["GATEWAY_KEY"]])
 def test_without_the_admin_key_nothing_is_shown(key):
     _, failure = call("ListProviders", key=key)
@@ -130,5 +143,5 @@ def test_every_method_that_reflection_lists_was_called():
     listed = buf("--list-methods", f"http://{GRPC}")
     assert listed.returncode == 0, listed.stderr
     methods = {line.rpartition("/")[2] for line in listed.stdout.split() if line.startswith(f"{ADMIN}/")}
-    assert len(methods) >= 33
+    assert len(methods) >= 38
     assert methods - CALLED == set()

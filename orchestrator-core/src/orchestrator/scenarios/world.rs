@@ -118,6 +118,7 @@ impl World {
             models: vec![model],
             model_providers: Vec::new(),
             api_keys: vec![caller],
+            prices: Vec::new(),
         };
         let mut parts = HashMap::new();
         for (place, actor) in actors.into_iter().enumerate() {
