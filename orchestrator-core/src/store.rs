@@ -17,17 +17,23 @@ mod db;
 mod entity;
 mod health_checks;
 mod lists;
+mod log_keeping;
+mod log_query;
+mod log_reads;
 mod migrate;
 mod model_providers;
 mod models;
 mod provider_health;
 mod provider_keys;
 mod providers;
+pub mod reads;
 mod request_logs;
 mod revision;
 mod settings;
+mod stats;
 
 pub use database::{Database, Migration};
+pub use reads::{LogKeeper, LogReader, StatsReader};
 
 use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
@@ -169,9 +175,15 @@ pub trait CatalogLists: Send + Sync {
 }
 
 /// All that Admin needs of a store.
-pub trait AdminStore: CatalogReader + CatalogWriter + CatalogLists + SettingStore {}
+pub trait AdminStore:
+    CatalogReader + CatalogWriter + CatalogLists + SettingStore + LogReader + StatsReader + LogKeeper
+{
+}
 
-impl<T: CatalogReader + CatalogWriter + CatalogLists + SettingStore> AdminStore for T {}
+impl<T> AdminStore for T where
+    T: CatalogReader + CatalogWriter + CatalogLists + SettingStore + LogReader + StatsReader + LogKeeper
+{
+}
 
 /// Small facts about the installation, by name: the master key's fingerprint.
 #[async_trait]

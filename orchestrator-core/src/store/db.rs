@@ -88,6 +88,13 @@ impl Db {
         }
     }
 
+    /// The sum of a column, as BIGINT: `expression AS name`. Of no rows it is NULL.
+    pub(super) fn sum(&self, expression: &str, name: &str) -> String {
+        match self {
+            Self::Sqlite { .. } => format!("SUM({expression}) AS {name}"),
+        }
+    }
+
     /// Closes every connection; SQLite folds its write-ahead log into the file.
     pub(super) async fn close(&self) {
         match self {
