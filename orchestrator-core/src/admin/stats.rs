@@ -127,7 +127,10 @@ impl Admin {
         };
         let rows = self.store.usage(&query).await.map_err(store_error)?;
         if rows.len() > MOST_GROUPS as usize {
-            return validate::refuse("hours", "must be fewer: there are too many keys and models in that time");
+            return validate::refuse(
+                "hours",
+                "must be fewer: there are too many keys and models in that time",
+            );
         }
         let mut total = UsageSums::default();
         for row in &rows {
@@ -161,7 +164,10 @@ impl Admin {
             return validate::refuse("from", "must be earlier than to");
         }
         if to.0 - from.0 > most_days * DAY {
-            return validate::refuse("from", &format!("must be at most {most_days} days before to at this interval"));
+            return validate::refuse(
+                "from",
+                &format!("must be at most {most_days} days before to at this interval"),
+            );
         }
         let groups = Groups::of(&report.group_by)?;
         let mut rows = Vec::new();
@@ -221,7 +227,11 @@ impl Admin {
 
     /// The last calls of an association, newest first, each with the id of its request's log: what status bars show. A `count` of 0
     /// means 100.
-    pub async fn model_provider_outcomes(&self, id: &str, count: u32) -> Result<Vec<(String, AttemptRecord)>> {
+    pub async fn model_provider_outcomes(
+        &self,
+        id: &str,
+        count: u32,
+    ) -> Result<Vec<(String, AttemptRecord)>> {
         let count = if count == 0 { OUTCOMES } else { count };
         validate::in_range("count", count, 1, MOST_OUTCOMES)?;
         let association = found(self.store.model_provider(id).await, "model-provider", id)?;

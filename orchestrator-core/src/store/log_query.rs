@@ -49,8 +49,7 @@ pub(super) struct Plan {
 }
 
 /// The columns that have an index, the most telling first.
-const LEADS: [&str; 7] =
-    ["request_id", "session_id", "api_key_id", "model", "provider", "status", "outcome"];
+const LEADS: [&str; 7] = ["request_id", "session_id", "api_key_id", "model", "provider", "status", "outcome"];
 
 impl Plan {
     /// `statuses`: those in use that the filter's range has. They lead where nothing more telling does.

@@ -225,6 +225,9 @@ mod tests {
         assert_eq!((cell("cost_usd").as_str(), cell("ttft_ms").as_str()), ("1.5", ""));
         assert_eq!(cell("tags"), "\"{\"\"a\"\":\"\"b\"\"}\"");
         let json: Value = serde_json::from_str(&json).unwrap();
-        assert_eq!((&json["cost_usd"], &json["tags"], &json["ttft_ms"]), (&json!(1.5), &json!({"a": "b"}), &Value::Null));
+        assert_eq!(
+            (&json["cost_usd"], &json["tags"], &json["ttft_ms"]),
+            (&json!(1.5), &json!({"a": "b"}), &Value::Null)
+        );
     }
 }
