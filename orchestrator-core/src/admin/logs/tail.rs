@@ -62,7 +62,7 @@ impl LogTail {
         self.look().await
     }
 
-    async fn look(&mut self) -> Result<Vec<RequestRecord>> {
+    pub(super) async fn look(&mut self) -> Result<Vec<RequestRecord>> {
         let now = self.clock.now().0;
         let far = self.looks % FAR_EACH == FAR_EACH - 1;
         self.looks = self.looks.wrapping_add(1);
