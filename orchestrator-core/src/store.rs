@@ -20,6 +20,8 @@ mod lists;
 mod log_keeping;
 mod log_query;
 mod log_reads;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod migrate;
 mod model_providers;
 mod models;

@@ -7,7 +7,7 @@ use orchestrator_base::clock::UnixMicros;
 
 use super::{Admin, Listed, Page, found, store_error, validate};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     ledger::RequestRecord,
     store::reads::{LogFilter, LogScan, Retention, is_id},
 };
@@ -186,13 +186,10 @@ fn status_range(status: &str) -> Result<Option<(u16, u16)>> {
     if let Some(class @ 1..=5) = class {
         return Ok(Some((class * 100, class * 100 + 99)));
     }
-    match status.parse() {
-        Ok(exact @ 100..=599) => Ok(Some((exact, exact))),
-        _ => {
-            let message = "status must be an HTTP status, or a class of them: 4xx, 5xx";
-            Err(Error::invalid("status".to_owned(), message))
-        }
+    if let Ok(exact @ 100..=599) = status.parse() {
+        return Ok(Some((exact, exact)));
     }
+    validate::refuse("status", "must be an HTTP status, or a class of them: 4xx, 5xx")
 }
 
 #[cfg(test)]

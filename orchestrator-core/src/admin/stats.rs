@@ -158,12 +158,12 @@ impl Admin {
             _ => return validate::refuse("interval", "must be hour, day or month"),
         };
         let to = after(report.to.unwrap_or_else(|| self.clock.now()));
-        let from = report.from.unwrap_or(UnixMicros(to.0 - usual_days * DAY));
+        let from = report.from.unwrap_or(UnixMicros(to.0.saturating_sub(usual_days * DAY)));
         let from = floor(from.0, HOUR);
         if from >= to {
             return validate::refuse("from", "must be earlier than to");
         }
-        if to.0 - from.0 > most_days * DAY {
+        if to.0.saturating_sub(from.0) > most_days * DAY {
             return validate::refuse(
                 "from",
                 &format!("must be at most {most_days} days before to at this interval"),
@@ -207,7 +207,7 @@ impl Admin {
         provider: &str,
     ) -> Result<Vec<ProviderDay>> {
         let to = to.unwrap_or_else(|| self.clock.now());
-        let from = floor(from.map_or(to.0 - 30 * DAY, |from| from.0), DAY);
+        let from = floor(from.map_or(to.0.saturating_sub(30 * DAY), |from| from.0), DAY);
         if from >= to {
             return validate::refuse("from", "must be earlier than to");
         }
@@ -249,7 +249,7 @@ impl Admin {
         for name in &names {
             outcomes.extend(self.store.last_attempts(provider, name, count).await.map_err(store_error)?);
         }
-        outcomes.sort_by(|(_, one), (_, other)| other.started_at.cmp(&one.started_at));
+        outcomes.sort_by_key(|(_, attempt)| std::cmp::Reverse(attempt.started_at));
         outcomes.truncate(count as usize);
         Ok(outcomes)
     }
@@ -322,7 +322,7 @@ fn most_used(rows: &[UsageRow], from: UnixMicros, dimension: Dimension) -> Vec<U
 }
 
 fn floor(micros: i64, step: i64) -> UnixMicros {
-    UnixMicros(micros - micros.rem_euclid(step))
+    UnixMicros(micros.saturating_sub(micros.rem_euclid(step)))
 }
 
 /// The first hour that begins then or later: what is asked for up to a moment has that moment's hour.

@@ -89,13 +89,18 @@ impl LogReader for Database {
         limit: u32,
     ) -> Result<Vec<(String, AttemptRecord)>, StoreError> {
         let mut tx = self.db.read().await?;
-        let sql = format!(
-            "SELECT {ATTEMPT} FROM request_attempts WHERE provider_id = ? AND upstream_model = ? \
-             ORDER BY log_id DESC LIMIT ?"
-        );
-        let rows = tx.rows(sql, vec![provider_id.into(), upstream_model.into(), limit.into()]).await?;
+        let rows = tx
+            .rows(last_attempts_query(), vec![provider_id.into(), upstream_model.into(), limit.into()])
+            .await?;
         rows.iter().map(|row| Ok((row.text("log_id")?, attempt(row)?))).collect()
     }
+}
+
+pub(super) fn last_attempts_query() -> String {
+    format!(
+        "SELECT {ATTEMPT} FROM request_attempts WHERE provider_id = ? AND upstream_model = ? \
+         ORDER BY log_id DESC LIMIT ?"
+    )
 }
 
 /// The statuses from the first to the second that there are, each found by one look into the index.

@@ -253,7 +253,8 @@ pub trait LogKeeper: Send + Sync {
 
 /// The first id of that millisecond: whatever arrived earlier has a smaller one.
 pub fn first_id_at(moment: UnixMicros) -> String {
-    let millis = u64::try_from(moment.0.div_euclid(1000)).unwrap_or(0);
+    // An id has 48 bits for its time; what is later than that comes after every id.
+    let millis = u64::try_from(moment.0.div_euclid(1000)).unwrap_or(0).min((1 << 48) - 1);
     uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid().to_string()
 }
 

@@ -87,7 +87,7 @@ impl StatsReader for Database {
 
 impl Database {
     /// The query of [`StatsReader::usage`].
-    fn usage_query(&self, query: &UsageQuery) -> (String, Vec<Value>) {
+    pub(super) fn usage_query(&self, query: &UsageQuery) -> (String, Vec<Value>) {
         let mut columns = vec![format!("{} AS start_at", start_of(query.step))];
         let by: Vec<&str> = query.by.iter().map(|dimension| column_of(*dimension)).collect();
         columns.extend(by.iter().map(ToString::to_string));
