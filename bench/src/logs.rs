@@ -58,9 +58,9 @@ async fn measure(url: &str, rows: u64, runs: usize) -> Result<(), AnyError> {
         row(&mut report, name, &times)?;
         plan(&mut plans, name, &database.plan_of_usage(&query).await?)?;
     }
-    let bar = async || Ok(database.last_attempts("provider-id-1", "upstream-0", 100).await?.len());
+    let bar = async || Ok(database.last_attempts("provider-id-1", "upstream-1", 100).await?.len());
     row(&mut report, "status bar", &timed(runs, bar).await?)?;
-    plan(&mut plans, "status bar", &database.plan_of_attempts("provider-id-1", "upstream-0").await?)?;
+    plan(&mut plans, "status bar", &database.plan_of_attempts("provider-id-1", "upstream-1").await?)?;
     process::print(report);
     process::print(plans);
 
@@ -91,7 +91,7 @@ fn scans(now: UnixMicros) -> Vec<(&'static str, LogScan, Vec<u16>)> {
             "rare: key, model, 5xx",
             scan(LogFilter {
                 api_key_id: some("key-id-30"),
-                model: some("model-15"),
+                model: some("model-11"),
                 status: Some((500, 599)),
                 ..none()
             }),

@@ -16,11 +16,9 @@ use crate::policy::percentile::{BUCKETS, longest_us};
 const DAYS: u64 = 30;
 const DAY_MICROS: u64 = 86_400_000_000;
 /// How many there are of each.
-pub const KEYS: u64 = 40;
-/// Models.
-pub const MODELS: u64 = 20;
-/// Providers.
-pub const PROVIDERS: u64 = 6;
+const KEYS: u64 = 40;
+const MODELS: u64 = 20;
+const PROVIDERS: u64 = 6;
 /// Requests of one session.
 const SESSION: u64 = 12;
 /// Rows a statement, and statements a transaction.
@@ -158,10 +156,13 @@ impl Database {
     }
 }
 
-/// One request and its attempt: four of a hundred fail, some keys and models are used far more than others.
+/// One request and its attempt: four of a hundred fail, some keys are used far more than others.
 fn sample(number: u64, at: UnixMicros, random: &Random, logs: &mut Vec<Value>, attempts: &mut Vec<Value>) {
     let skewed = |most: u64| (random.unit() * random.unit() * most as f64) as u64;
-    let (key, model, provider) = (skewed(KEYS), skewed(MODELS), random.bits() % PROVIDERS);
+    // A caller uses few models, and a model has one provider that answers nearly always and another that stands in.
+    let key = skewed(KEYS);
+    let model = (key + random.bits() % 3) % MODELS;
+    let provider = (model + u64::from(random.bits().is_multiple_of(20))) % PROVIDERS;
     let (status, outcome, kind) = match random.bits() % 1000 {
         0..20 => (503, "provider_failed", "provider_failed"),
         20..30 => (504, "timeout", "timeout"),
