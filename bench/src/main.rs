@@ -8,6 +8,7 @@ mod pair;
 mod upstream;
 
 mod load;
+mod logs;
 mod target;
 mod usage;
 
@@ -93,6 +94,17 @@ enum Command {
         #[command(flatten)]
         gateway: GatewayArguments,
     },
+    /// Fill a database with request logs, and print what its lists and statistics cost and how they are planned.
+    Logs {
+        /// Its URL; what lies there is added to.
+        url: String,
+        /// How many rows there are to be.
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+        /// How often each query is run.
+        #[arg(long, default_value_t = 50)]
+        runs: usize,
+    },
     /// Print the table of a file of raw results.
     Table {
         /// A file below `target/bench`.
@@ -176,6 +188,7 @@ fn perform(command: Command) -> Result<(), AnyError> {
             let options = profile::Options { kind: target, time, streams, request_bytes, settings };
             until_stopped(move |stop| profile::run(&options, stop))
         }
+        Command::Logs { url, rows, runs } => logs::run(&url, rows, runs),
         Command::Table { file } => {
             process::print(table::render(&results::Run::read(&file)?));
             Ok(())

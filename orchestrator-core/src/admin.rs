@@ -6,8 +6,11 @@
 
 pub mod auth;
 pub mod health;
+pub mod logs;
+pub mod retention;
 pub mod secrets;
 pub mod seed;
+pub mod stats;
 
 mod api_keys;
 mod model_providers;

@@ -17,6 +17,11 @@ mod db;
 mod entity;
 mod health_checks;
 mod lists;
+mod log_keeping;
+mod log_query;
+mod log_reads;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod migrate;
 mod model_providers;
 mod models;
@@ -24,13 +29,16 @@ mod prices;
 mod provider_health;
 mod provider_keys;
 mod providers;
+pub mod reads;
 mod rebuild;
 mod request_logs;
 mod revision;
 mod rollups;
 mod settings;
+mod stats;
 
 pub use database::{Database, Migration};
+pub use reads::{LogKeeper, LogReader, StatsReader};
 pub use rebuild::Rebuilt;
 
 use async_trait::async_trait;
@@ -181,9 +189,15 @@ pub trait CatalogLists: Send + Sync {
 }
 
 /// All that Admin needs of a store.
-pub trait AdminStore: CatalogReader + CatalogWriter + CatalogLists + SettingStore {}
+pub trait AdminStore:
+    CatalogReader + CatalogWriter + CatalogLists + SettingStore + LogReader + StatsReader + LogKeeper
+{
+}
 
-impl<T: CatalogReader + CatalogWriter + CatalogLists + SettingStore> AdminStore for T {}
+impl<T> AdminStore for T where
+    T: CatalogReader + CatalogWriter + CatalogLists + SettingStore + LogReader + StatsReader + LogKeeper
+{
+}
 
 /// Small facts about the installation, by name: the master key's fingerprint.
 #[async_trait]

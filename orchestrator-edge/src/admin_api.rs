@@ -9,6 +9,7 @@
 
 mod failure;
 mod llmio;
+mod logs;
 mod read;
 mod show;
 mod table;
@@ -60,7 +61,7 @@ pub(crate) fn routes(mut router: Router<Edge>, prefix: &str) -> Router<Edge> {
         };
         router = router.route(&format!("{prefix}{}", row.path), on(filter, handler));
     }
-    router.route(&format!("{prefix}/verify"), get(verify))
+    logs::routes(router, prefix).route(&format!("{prefix}/verify"), get(verify))
 }
 
 /// A method of the service, as the transcoder needs it.
@@ -71,15 +72,29 @@ struct Rpc {
     output: MessageDescriptor,
 }
 
-/// The table, bound to the contract. A row that names no method is a mistake of this crate, found by any test.
+/// The table, bound to the contract.
+static BOUND_ROWS: LazyLock<Vec<(Row, Rpc)>> =
+    LazyLock::new(|| ROWS.iter().map(|row| (row.clone(), bound(row.rpc))).collect());
+
+/// The methods that answer with a stream, bound likewise.
+static BOUND_RPCS: LazyLock<Streams> =
+    LazyLock::new(|| Streams { export: bound("ExportRequestLogs"), tail: bound("TailRequestLogs") });
+
+struct Streams {
+    export: Rpc,
+    tail: Rpc,
+}
+
+/// A method by its name. One that is not there is a mistake of this crate, found by any test.
 #[expect(clippy::expect_used, reason = "the descriptors and the table are both part of the build")]
-static BOUND_ROWS: LazyLock<Vec<(Row, Rpc)>> = LazyLock::new(|| {
-    let pool = DescriptorPool::decode(orchestrator_proto::DESCRIPTORS)
-        .expect("the contract's own descriptors decode");
-    let service = pool.get_service_by_name(SERVICE).expect("the contract has the service Admin");
-    let bind = |name: &str| bind_rpc(&service, name).expect("every row names a method of Admin");
-    ROWS.iter().map(|row| (row.clone(), bind(row.rpc))).collect()
-});
+fn bound(name: &str) -> Rpc {
+    static ADMIN: LazyLock<ServiceDescriptor> = LazyLock::new(|| {
+        let pool = DescriptorPool::decode(orchestrator_proto::DESCRIPTORS)
+            .expect("the contract's own descriptors decode");
+        pool.get_service_by_name(SERVICE).expect("the contract has the service Admin")
+    });
+    bind_rpc(&ADMIN, name).expect("every row names a method of Admin")
+}
 
 fn bind_rpc(service: &ServiceDescriptor, name: &str) -> Option<Rpc> {
     let method = service.methods().find(|method| method.name() == name)?;
@@ -124,7 +139,7 @@ async fn answer(
     let (head, body) = request.into_parts();
     let metadata = metadata(&head.headers)?;
     let message = match row.shape {
-        Shape::List => list_message(rpc, &names, &head)?,
+        Shape::List | Shape::Find => list_message(rpc, &names, &head)?,
         Shape::Get | Shape::Delete => name_message(rpc, &names)?,
         Shape::Create | Shape::Update => {
             let body = edge.bodies.read(&head.headers, body).await?;
@@ -178,7 +193,7 @@ fn list_message(rpc: &Rpc, names: &[(String, String)], head: &Parts) -> Result<D
     let mut message = DynamicMessage::new(rpc.input.clone());
     let query = head.uri.query().unwrap_or_default();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        read::fill(&mut message, &json!({ name: value }))?;
+        read::fill_query(&mut message, &name, &value)?;
     }
     fill_names(&mut message, names)?;
     Ok(message)
@@ -293,7 +308,9 @@ fn render(shape: Shape, answer: &DynamicMessage) -> Result<Response, AdminError>
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     match shape {
         Shape::Do if answer.descriptor().full_name() == EMPTY => Ok(StatusCode::NO_CONTENT.into_response()),
-        Shape::Get | Shape::Update | Shape::Do => Ok((json, show::message(answer, false)).into_response()),
+        Shape::Get | Shape::Find | Shape::Update | Shape::Do => {
+            Ok((json, show::message(answer, false)).into_response())
+        }
         Shape::Create => Ok((StatusCode::CREATED, json, show::message(answer, true)).into_response()),
         Shape::Delete => Ok(StatusCode::NO_CONTENT.into_response()),
         Shape::List => {

@@ -3,12 +3,14 @@
 mod api_keys;
 mod auth;
 mod health;
+mod logs;
 mod model_providers;
 mod models;
 mod prices;
 mod provider_keys;
 mod providers;
 mod queue;
+mod stats;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use orchestrator_core::{
     error::Result,
 };
 use orchestrator_proto::v1::{self, admin_server};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::status::to_status;
@@ -29,6 +32,7 @@ pub struct AdminService {
     health: HealthDesk,
     auth: AdminAuth,
     gate: Arc<Gate>,
+    draining: CancellationToken,
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
@@ -36,7 +40,13 @@ type Answer<T> = std::result::Result<Response<T>, Status>;
 impl AdminService {
     /// Serves `admin` to whoever `auth` lets in, and shows how `gate` stands.
     pub fn new(admin: Arc<Admin>, health: HealthDesk, auth: AdminAuth, gate: Arc<Gate>) -> Self {
-        Self { admin, health, auth, gate }
+        Self { admin, health, auth, gate, draining: CancellationToken::new() }
+    }
+
+    /// Ends its streams when `draining` begins.
+    #[must_use]
+    pub fn until(self, draining: CancellationToken) -> Self {
+        Self { draining, ..self }
     }
 
     /// Every method begins here: without an admin key nothing is even decoded further.
@@ -50,6 +60,7 @@ impl AdminService {
 }
 
 /// What connects an answer with its request.
+#[derive(Clone)]
 struct Trace {
     request_id: String,
 }
@@ -297,6 +308,83 @@ impl admin_server::Admin for AdminService {
     async fn delete_price(&self, request: Request<v1::DeletePriceRequest>) -> Answer<()> {
         let (trace, request) = self.admit(request)?;
         trace.answer(prices::delete(&self.admin, request).await)
+    }
+
+    async fn list_request_logs(
+        &self,
+        request: Request<v1::ListRequestLogsRequest>,
+    ) -> Answer<v1::ListRequestLogsResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(logs::list(&self.admin, request).await)
+    }
+
+    async fn get_request_log(&self, request: Request<v1::GetRequestLogRequest>) -> Answer<v1::RequestLog> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(logs::get(&self.admin, request).await)
+    }
+
+    type ExportRequestLogsStream = logs::Messages<v1::ExportRequestLogsResponse>;
+
+    async fn export_request_logs(
+        &self,
+        request: Request<v1::ExportRequestLogsRequest>,
+    ) -> Answer<Self::ExportRequestLogsStream> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(logs::export(&self.admin, request, trace.clone(), self.draining.clone()).await)
+    }
+
+    type TailRequestLogsStream = logs::Messages<v1::TailRequestLogsResponse>;
+
+    async fn tail_request_logs(
+        &self,
+        request: Request<v1::TailRequestLogsRequest>,
+    ) -> Answer<Self::TailRequestLogsStream> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(logs::tail(&self.admin, request, self.draining.clone()).await)
+    }
+
+    async fn purge_request_logs(
+        &self,
+        request: Request<v1::PurgeRequestLogsRequest>,
+    ) -> Answer<v1::PurgeRequestLogsResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(logs::purge(&self.admin, request).await)
+    }
+
+    async fn get_retention(&self, request: Request<v1::GetRetentionRequest>) -> Answer<v1::Retention> {
+        let (trace, _) = self.admit(request)?;
+        trace.answer(logs::retention(&self.admin).await)
+    }
+
+    async fn update_retention(&self, request: Request<v1::UpdateRetentionRequest>) -> Answer<v1::Retention> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(logs::change_retention(&self.admin, request).await)
+    }
+
+    async fn get_stats(&self, request: Request<v1::GetStatsRequest>) -> Answer<v1::Stats> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(stats::get(&self.admin, request).await)
+    }
+
+    async fn list_usage(&self, request: Request<v1::ListUsageRequest>) -> Answer<v1::ListUsageResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(stats::usage(&self.admin, request).await)
+    }
+
+    async fn list_provider_stats(
+        &self,
+        request: Request<v1::ListProviderStatsRequest>,
+    ) -> Answer<v1::ListProviderStatsResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(stats::providers(&self.admin, request).await)
+    }
+
+    async fn list_model_provider_outcomes(
+        &self,
+        request: Request<v1::ListModelProviderOutcomesRequest>,
+    ) -> Answer<v1::ListModelProviderOutcomesResponse> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(stats::outcomes(&self.admin, request).await)
     }
 }
 

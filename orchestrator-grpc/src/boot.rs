@@ -2,6 +2,7 @@
 
 mod health;
 mod keys;
+mod retention;
 
 use std::{
     path::{Path, PathBuf},
@@ -124,6 +125,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     });
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
     background.extend(watching.tasks);
+    background.push(retention::start(config, &database, &shared.clock, &stop).await?);
     let health = Health::starting().await;
     tracing::info!("Health check service started");
     let auth = AdminAuth::new([&keys.admin]);
@@ -142,7 +144,8 @@ impl Core {
                 self.desk.clone(),
                 self.auth.clone(),
                 Arc::clone(&self.shared.gate),
-            ),
+            )
+            .until(self.health.draining()),
             health: self.health.clone(),
             reflection: self.reflection(),
             clock: self.shared.clock.clone(),

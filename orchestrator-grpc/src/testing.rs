@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::Pending;
 use http::HeaderName;
 use orchestrator_base::{
     clock::Clock,
@@ -81,6 +82,9 @@ macro_rules! do_nothing {
     ($($method:ident($request:ident) -> $response:ty;)*) => {
         #[tonic::async_trait]
         impl Admin for NoAdmin {
+            type ExportRequestLogsStream = Pending<Result<v1::ExportRequestLogsResponse, Status>>;
+            type TailRequestLogsStream = Pending<Result<v1::TailRequestLogsResponse, Status>>;
+
             $(async fn $method(&self, _: Request<v1::$request>) -> Result<Response<$response>, Status> {
                 Err(Status::unimplemented(stringify!($method)))
             })*
@@ -127,4 +131,15 @@ do_nothing! {
     create_price(CreatePriceRequest) -> v1::Price;
     update_price(UpdatePriceRequest) -> v1::Price;
     delete_price(DeletePriceRequest) -> ();
+    list_request_logs(ListRequestLogsRequest) -> v1::ListRequestLogsResponse;
+    get_request_log(GetRequestLogRequest) -> v1::RequestLog;
+    export_request_logs(ExportRequestLogsRequest) -> Self::ExportRequestLogsStream;
+    tail_request_logs(TailRequestLogsRequest) -> Self::TailRequestLogsStream;
+    purge_request_logs(PurgeRequestLogsRequest) -> v1::PurgeRequestLogsResponse;
+    get_retention(GetRetentionRequest) -> v1::Retention;
+    update_retention(UpdateRetentionRequest) -> v1::Retention;
+    get_stats(GetStatsRequest) -> v1::Stats;
+    list_usage(ListUsageRequest) -> v1::ListUsageResponse;
+    list_provider_stats(ListProviderStatsRequest) -> v1::ListProviderStatsResponse;
+    list_model_provider_outcomes(ListModelProviderOutcomesRequest) -> v1::ListModelProviderOutcomesResponse;
 }

@@ -18,15 +18,15 @@ use crate::{
     store::{CatalogReader as _, CatalogWriter as _, Database},
 };
 
-struct House {
-    admin: Admin,
+pub(super) struct House {
+    pub(super) admin: Admin,
     shared: Arc<SharedCatalog>,
-    database: Database,
-    clock: Clock,
+    pub(super) database: Database,
+    pub(super) clock: Clock,
     _folder: tempfile::TempDir,
 }
 
-async fn house() -> House {
+pub(super) async fn house() -> House {
     house_with(ProviderRules::default()).await
 }
 

@@ -198,7 +198,7 @@ fn timeouts(timeouts: &Timeouts) -> Result<()> {
     Ok(())
 }
 
-fn in_range(param: &str, value: u32, least: u32, most: u32) -> Result<()> {
+pub(super) fn in_range(param: &str, value: u32, least: u32, most: u32) -> Result<()> {
     if (least..=most).contains(&value) {
         Ok(())
     } else {
@@ -210,7 +210,7 @@ fn at_most(param: &str, count: usize, most: usize) -> Result<()> {
     if count <= most { Ok(()) } else { refuse(param, &format!("must have at most {most} entries")) }
 }
 
-fn text(param: &str, value: &str, least: usize, most: usize) -> Result<()> {
+pub(super) fn text(param: &str, value: &str, least: usize, most: usize) -> Result<()> {
     let length = value.chars().count();
     if !(least..=most).contains(&length) {
         return refuse(param, &format!("must be {least} to {most} characters"));
@@ -222,6 +222,6 @@ fn text(param: &str, value: &str, least: usize, most: usize) -> Result<()> {
 }
 
 /// A 400: `param` and what it must be.
-fn refuse<T>(param: &str, what: &str) -> Result<T> {
+pub(super) fn refuse<T>(param: &str, what: &str) -> Result<T> {
     Err(Error::invalid(param.to_owned(), format!("{param} {what}")))
 }

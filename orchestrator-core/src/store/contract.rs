@@ -3,6 +3,7 @@
 mod health;
 mod ledger;
 mod prices;
+mod reads;
 
 use orchestrator_base::clock::UnixMicros;
 
@@ -50,6 +51,14 @@ async fn contract(db: &Database) {
     prices::a_cost_and_its_absence_survive(db).await;
     health::settings_and_the_lease(db).await;
     health::what_cores_tell_each_other(db).await;
+    reads::each_filter_finds_its_own(db).await;
+    reads::pages_follow_each_other(db).await;
+    reads::a_rare_combination_is_found_in_bounded_steps(db).await;
+    reads::a_request_has_its_attempts_and_bodies(db).await;
+    reads::outcomes_come_newest_first(db).await;
+    reads::usage_is_summed_by_time_and_group(db).await;
+    reads::what_is_old_is_forgotten_in_batches(db).await;
+    reads::the_first_retention_stands_until_it_is_changed(db).await;
 }
 
 fn provider() -> Provider {

@@ -111,6 +111,29 @@ impl Db {
         }
     }
 
+    /// The sum of a column, as BIGINT: `expression AS name`. Of no rows it is NULL.
+    pub(super) fn sum(&self, expression: &str, name: &str) -> String {
+        match self {
+            Self::Sqlite { .. } => format!("SUM({expression}) AS {name}"),
+        }
+    }
+
+    /// Has the database look at its tables, so that it knows which index picks most.
+    #[cfg(feature = "measure")]
+    pub(super) fn analyze(&self, table: &str) -> String {
+        match self {
+            Self::Sqlite { .. } => format!("ANALYZE {table}"),
+        }
+    }
+
+    /// Asks how a query would be answered, and the column that says it.
+    #[cfg(feature = "measure")]
+    pub(super) fn explain(&self, sql: &str) -> (String, &'static str) {
+        match self {
+            Self::Sqlite { .. } => (format!("EXPLAIN QUERY PLAN {sql}"), "detail"),
+        }
+    }
+
     /// Closes every connection; SQLite folds its write-ahead log into the file.
     pub(super) async fn close(&self) {
         match self {

@@ -91,12 +91,19 @@ impl From<EdgeError> for AdminError {
     }
 }
 
+impl AdminError {
+    /// The envelope.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let mut error = json!({ "code": self.code, "message": self.message });
+        if let Some(field) = &self.field {
+            error["field"] = field.as_str().into();
+        }
+        json!({ "error": error })
+    }
+}
+
 impl IntoResponse for AdminError {
     fn into_response(self) -> Response {
-        let mut error = json!({ "code": self.code, "message": self.message });
-        if let Some(field) = self.field {
-            error["field"] = field.into();
-        }
-        (self.status, Json(json!({ "error": error }))).into_response()
+        (self.status, Json(self.json())).into_response()
     }
 }

@@ -15,6 +15,24 @@ pub(super) fn fill(message: &mut DynamicMessage, json: &Json) -> Result<(), Admi
     fill_under(message, object(json)?, "")
 }
 
+/// Sets the field that a parameter of the query names: one of the request's own, or of its `filter`.
+pub(super) fn fill_query(message: &mut DynamicMessage, name: &str, value: &str) -> Result<(), AdminError> {
+    let descriptor = message.descriptor();
+    if descriptor.get_field_by_name(name).is_none()
+        && let Some(field) = descriptor.get_field_by_name("filter")
+        && let Some(filter) = message.get_field_mut(&field).as_message_mut()
+    {
+        return fill_query(filter, name, value);
+    }
+    let is_bool = descriptor.get_field_by_name(name).is_some_and(|field| field.kind() == Kind::Bool);
+    let json = match value {
+        "true" if is_bool => Json::Bool(true),
+        "false" if is_bool => Json::Bool(false),
+        _ => Json::from(value),
+    };
+    fill(message, &Json::Object(Map::from_iter([(name.to_owned(), json)])))
+}
+
 /// The object that a body must be.
 pub(super) fn object(json: &Json) -> Result<&Map<String, Json>, AdminError> {
     json.as_object().ok_or_else(|| AdminError::invalid("The body must be a JSON object.".to_owned()))

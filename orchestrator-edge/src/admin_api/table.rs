@@ -9,6 +9,8 @@ pub(super) enum Shape {
     List,
     /// The path fills the request; the answer is the resource.
     Get,
+    /// Path and query fill the request; the answer is the resource.
+    Find,
     /// The body is the resource; 201.
     Create,
     /// The body's keys are the mask; the path fills the resource.
@@ -55,7 +57,7 @@ const fn only(
 
 /// Every row. `verify` alone is no row: it is not a method.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 40] = [
+pub(super) const ROWS: &[Row] = &[
     row(Method::GET,    "/providers",                    "ListProviders",       Shape::List),
     row(Method::POST,   "/providers",                    "CreateProvider",      Shape::Create),
     row(Method::GET,    "/providers/{id}",               "GetProvider",         Shape::Get),
@@ -96,4 +98,14 @@ pub(super) const ROWS: [Row; 40] = [
     row(Method::GET,    "/prices/{kind}/{upstream_model}", "GetPrice",          Shape::Get),
     row(Method::PATCH,  "/prices/{kind}/{upstream_model}", "UpdatePrice",       Shape::Update),
     row(Method::DELETE, "/prices/{kind}/{upstream_model}", "DeletePrice",       Shape::Delete),
+    row(Method::GET,    "/logs",                         "ListRequestLogs",     Shape::List),
+    row(Method::DELETE, "/logs",                         "PurgeRequestLogs",    Shape::Find),
+    row(Method::GET,    "/logs/{id}",                    "GetRequestLog",       Shape::Find),
+    row(Method::GET,    "/retention",                    "GetRetention",        Shape::Get),
+    row(Method::PUT,    "/retention",                    "UpdateRetention",     Shape::Update),
+    row(Method::PATCH,  "/retention",                    "UpdateRetention",     Shape::Update),
+    row(Method::GET,    "/stats",                        "GetStats",            Shape::Find),
+    row(Method::GET,    "/usage",                        "ListUsage",           Shape::List),
+    row(Method::GET,    "/provider-stats",               "ListProviderStats",   Shape::List),
+    row(Method::GET,    "/model-providers/{id}/status",  "ListModelProviderOutcomes", Shape::List),
 ];

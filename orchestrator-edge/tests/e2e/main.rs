@@ -8,6 +8,7 @@ mod client;
 mod gateway;
 mod stage;
 
+mod account;
 mod admin;
 mod admission;
 mod anthropic;

@@ -2,11 +2,13 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod health;
+pub(crate) mod logs;
 pub(crate) mod model_providers;
 pub(crate) mod models;
 pub(crate) mod prices;
 pub(crate) mod provider_keys;
 pub(crate) mod providers;
+pub(crate) mod stats;
 
 #[cfg(test)]
 mod tests;

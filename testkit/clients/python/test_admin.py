@@ -1,11 +1,14 @@
 """`buf curl` knows no contract but what the gateway's reflection tells it: every method of Admin is called that way."""
 
+import base64
 import json
 import os
 import subprocess
+import urllib.error
+import urllib.request
 
 import pytest
-from conftest import ADMIN_KEY, GRPC
+from conftest import ADMIN_KEY, GRPC, KEY, REST, Trace, until
 
 ADMIN = "orchestrator.v1.Admin"
 CALLED = set()
@@ -31,6 +34,23 @@ def calls(method, **request):
     assert failure is None, f"{method}: {failure}"
     CALLED.add(method)
     return answer
+
+
+def streamed(method, **request):
+    """Calls a method that answers with a stream, which must end, and counts it as called."""
+    done = buf("-d", json.dumps(request), f"http://{GRPC}/{ADMIN}/{method}")
+    assert done.returncode == 0, f"{method}: {done.stderr}"
+    CALLED.add(method)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def ask_for_a_model(trace):
+    """A request for a model that nobody has: it is logged all the same."""
+    headers = {**trace.headers, "authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    body = json.dumps({"model": "nobody's", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    request = urllib.request.Request(f"{REST}/v1/chat/completions", body, headers)
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(request)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +144,49 @@ def test_prices():
     assert calls("DeletePrice", **named) == {}
     _, failure = call("GetPrice", **named)
     assert "not_found" in failure
+
+
+def test_request_logs():
+    trace = Trace()
+    ask_for_a_model(trace)
+    until(lambda: calls("ListRequestLogs", filter={"requestId": trace.id}).get("requestLogs"), 5.0, "no log")
+    (row,) = calls("ListRequestLogs", pageSize=1, filter={"requestId": trace.id})["requestLogs"]
+    shown = calls("GetRequestLog", id=row["id"], includeBodies=True)
+    assert (shown["requestId"], shown["status"]) == (trace.id, row["status"])
+    (piece,) = streamed("ExportRequestLogs", format="jsonl", filter={"requestId": trace.id})
+    assert json.loads(base64.b64decode(piece["data"]))["id"] == row["id"]
+    _, failure = call("ListRequestLogs", filter={"status": "6xx"})
+    assert "invalid_argument" in failure
+    calls("PurgeRequestLogs", retentionDays=3650)
+
+
+def test_request_logs_as_they_come():
+    # It never ends by itself; its first message says that it has begun.
+    arguments = [os.environ["BUF"], "curl", "--protocol", "grpc", "--http2-prior-knowledge"]
+    arguments += ["-H", f"authorization: Bearer {ADMIN_KEY}", "-d", "{}", f"http://{GRPC}/{ADMIN}/TailRequestLogs"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as tail:
+        assert tail.stdout.readline().strip() == "{}"
+        CALLED.add("TailRequestLogs")
+        tail.terminate()
+
+
+def test_retention():
+    kept = calls("GetRetention")
+    changed = calls("UpdateRetention", retention={"logsDays": 31}, updateMask="logsDays")
+    assert changed == {**kept, "logsDays": 31}
+    assert calls("UpdateRetention", retention=kept, updateMask="*") == kept
+
+
+def test_statistics(provider):
+    assert "total" in calls("GetStats", hours=1)
+    calls("ListUsage", interval="month", groupBy="provider,model,key,team")
+    calls("ListProviderStats", provider="buf")
+
+
+def test_the_last_calls_of_an_association(provider, model):
+    made = calls("CreateModelProvider", modelProvider={"modelId": model["id"], "providerId": provider["id"]})
+    assert calls("ListModelProviderOutcomes", id=made["id"]) == {}
+    assert calls("DeleteModelProvider", id=made["id"]) == {}
 
 
 @pytest.mark.parametrize("key", [None, "wrong", os.environ["GATEWAY_KEY"]])

@@ -205,11 +205,15 @@ pub struct Log {
     pub level: String,
     /// `LOG_FORMAT`, default `json` when not a terminal, else `pretty`.
     pub format: Option<LogFormat>,
+    /// `LOG_RETENTION_DAYS`, default 30: how long request logs are kept, at first; 0 is for ever. Afterwards the database holds it.
+    pub retention_days: u32,
+    /// How long what was said is kept, at first, default 0: as long as its request's log.
+    pub bodies_retention_days: u32,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".into(), format: None }
+        Self { level: "info".into(), format: None, retention_days: 30, bodies_retention_days: 0 }
     }
 }
 
