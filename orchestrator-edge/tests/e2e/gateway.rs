@@ -153,6 +153,11 @@ impl Gateway {
         panic!("the ledger did not get {count} records");
     }
 
+    /// The rows that a query finds now.
+    pub(crate) async fn rows(&self, query: &str) -> Vec<Value> {
+        orchestrator_testkit::sqlite::rows(&self.database, query).await
+    }
+
     /// The row of the one record with that request id, once it is there.
     pub(crate) async fn record(&self, request_id: &str) -> Value {
         for _ in 0..500 {

@@ -8,6 +8,7 @@ mod client;
 mod gateway;
 mod stage;
 
+mod accounts;
 mod admin;
 mod admission;
 mod anthropic;
