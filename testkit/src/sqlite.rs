@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Map, Value};
 use sqlx::{
-    Column as _, ConnectOptions as _, Row as _, TypeInfo as _, ValueRef as _,
+    AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, TypeInfo as _, ValueRef as _,
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
 
@@ -15,10 +15,13 @@ use sqlx::{
 ///
 /// # Panics
 /// The file cannot be opened, or the query is wrong: a test's own mistake.
-pub async fn rows(database: &Path, query: &'static str) -> Vec<Value> {
+pub async fn rows(database: &Path, query: &str) -> Vec<Value> {
     let options = SqliteConnectOptions::new().filename(database).read_only(true);
     let mut connection = options.connect().await.expect("the database opens");
-    let rows = sqlx::query(query).fetch_all(&mut connection).await.expect("the query runs");
+    let rows = sqlx::query(AssertSqlSafe(query.to_owned()))
+        .fetch_all(&mut connection)
+        .await
+        .expect("the query runs");
     rows.iter().map(object).collect()
 }
 

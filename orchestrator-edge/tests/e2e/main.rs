@@ -9,6 +9,7 @@ mod gateway;
 mod stage;
 
 mod account;
+mod accounts;
 mod admin;
 mod admission;
 mod anthropic;

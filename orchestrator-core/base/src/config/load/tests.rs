@@ -293,16 +293,20 @@ fn a_generated_env_file_is_good_for_production() {
     assert_eq!(loaded.config.timeouts.total_ms, Config::default().timeouts.total_ms);
 }
 
-#[test]
-fn what_is_shown_says_everything_but_secrets() {
-    let home = Home::new()
+/// A home whose configuration comes from every kind of place and holds secrets.
+fn home_of_secrets() -> Home {
+    Home::new()
         .file("orchestrator.toml", "[journal]\nfsync_ms = 0\n")
         .file(".env", "CORS_ORIGINS=https://a.example.com,*\n")
         .variable("ADMIN_KEY", "s3cret-admin-key")
         .variable("OPENAI_API_KEY", "s3cret-openai-key")
         .variable("DATABASE_URL", "sqlite://s3cret@x.db")
-        .set("runtime.threads", "2");
-    let loaded = home.load();
+        .set("runtime.threads", "2")
+}
+
+#[test]
+fn what_is_shown_says_everything_but_secrets() {
+    let loaded = home_of_secrets().load();
     insta::assert_snapshot!(show(&loaded), @r#"
     [app]
     env = "development"
