@@ -27,7 +27,7 @@ mod request_logs;
 mod revision;
 mod settings;
 
-pub use database::{Database, Migration};
+pub use database::{Database, Migration, MigrationState, MigrationStatus};
 
 use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;

@@ -1,8 +1,13 @@
 //! What every database must do alike: one suite, run on each.
 
+mod crowd;
+mod fragments;
 mod health;
+mod outage;
+mod text;
 
-use orchestrator_base::clock::UnixMicros;
+use orchestrator_base::{clock::UnixMicros, config::DatabaseTarget};
+use orchestrator_testkit::databases::{self, Kind};
 
 use super::{
     CatalogChange, CatalogLists as _, CatalogReader as _, CatalogWriter as _, Database, JournalOffset,
@@ -23,6 +28,28 @@ async fn sqlite_keeps_the_contract() {
     contract(&Database::open(&folder.path().join("x.db")).await.unwrap()).await;
 }
 
+#[tokio::test]
+async fn mariadb_keeps_the_contract() {
+    contract(&fresh(Kind::MariaDb).await).await;
+}
+
+#[tokio::test]
+async fn postgresql_keeps_the_contract() {
+    contract(&fresh(Kind::Postgres).await).await;
+}
+
+/// The database at this URL, migrated.
+async fn migrated(url: &str) -> Database {
+    let database = Database::connect(&DatabaseTarget::parse(url).unwrap()).await.unwrap();
+    database.migrate().await.unwrap();
+    database
+}
+
+/// An empty database of the shared server, migrated.
+async fn fresh(kind: Kind) -> Database {
+    migrated(&databases::shared(kind).database().await).await
+}
+
 async fn contract(db: &Database) {
     every_column_survives(db).await;
     a_change_is_all_or_nothing(db).await;
@@ -35,6 +62,14 @@ async fn contract(db: &Database) {
     a_large_batch_is_stored_whole(db).await;
     health::settings_and_the_lease(db).await;
     health::what_cores_tell_each_other(db).await;
+    fragments::an_upsert_sets_adds_and_keeps_the_larger(db).await;
+    fragments::sums_are_whole_numbers(db).await;
+    fragments::a_read_sees_one_state(db).await;
+    text::names_compare_byte_for_byte(db).await;
+    text::any_text_is_stored(db).await;
+    crowd::two_cores_change_the_catalog_at_once(db).await;
+    crowd::two_cores_store_their_records_at_once(db).await;
+    fragments::the_views_of_llmio(db).await;
 }
 
 fn provider() -> Provider {
@@ -160,7 +195,10 @@ async fn an_updated_row_is_what_was_given(db: &Database) {
         updated_at: UnixMicros(77),
         ..provider()
     };
-    db.apply(vec![CatalogChange::UpdateProvider(Box::new(changed.clone()))]).await.unwrap();
+    let change = vec![CatalogChange::UpdateProvider(Box::new(changed.clone()))];
+    db.apply(change.clone()).await.unwrap();
+    // A row that is as it should be already is there all the same.
+    db.apply(change).await.unwrap();
     assert_eq!(db.provider("uno").await.unwrap(), Some(changed));
     let key = ApiKey { expires_at: None, ..api_key() };
     db.apply(vec![CatalogChange::UpdateApiKey(Box::new(key.clone()))]).await.unwrap();

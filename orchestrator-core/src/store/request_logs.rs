@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     Database, JournalOffset, LogStore, StoreError,
-    db::{Tx, Value, unavailable},
+    db::{Db, Tries, Tx, Value, unavailable},
     entity::placeholders,
 };
 use crate::{call::UsageSource, ledger::RequestRecord};
@@ -52,7 +52,7 @@ const COLUMNS: [&str; 32] = [
 impl LogStore for Database {
     async fn offset(&self, journal: &str) -> Result<JournalOffset, StoreError> {
         let mut tx = self.db.read().await?;
-        Ok(stored_offset(&mut tx, journal).await?.unwrap_or_default())
+        Ok(stored_offset(&mut tx, journal, "").await?.unwrap_or_default())
     }
 
     async fn append(
@@ -61,32 +61,52 @@ impl LogStore for Database {
         records: &[RequestRecord],
         upto: JournalOffset,
     ) -> Result<(), StoreError> {
-        let mut tx = self.db.write().await?;
-        let stored = stored_offset(&mut tx, journal).await?;
-        if stored.is_some_and(|stored| upto <= stored) {
-            return Ok(());
-        }
-        let mut rest = records;
-        while let Some(power) = rest.len().checked_ilog2() {
-            let (chunk, later) = rest.split_at((1 << power).min(ROWS_A_STATEMENT));
-            rest = later;
-            let rows = vec![placeholders(COLUMNS.len()); chunk.len()].join(", ");
-            let columns = COLUMNS.join(", ");
-            let ending = self.db.unless_exists("id");
-            let sql = format!("INSERT INTO request_logs ({columns}) VALUES {rows}{ending}");
-            let mut values = Vec::with_capacity(chunk.len() * COLUMNS.len());
-            for record in chunk {
-                values.extend(row(record)?);
+        let mut tries = Tries::default();
+        loop {
+            let mut tx = self.db.write().await?;
+            let outcome = store(&self.db, &mut tx, journal, records, upto).await;
+            if let Some(()) = tx.settle(outcome, &mut tries).await? {
+                return Ok(());
             }
-            tx.execute(sql, values).await.map_err(unavailable)?;
         }
-        store_offset(&mut tx, journal, upto, stored.is_some()).await?;
-        tx.commit().await
     }
 }
 
-async fn stored_offset(tx: &mut Tx, journal: &str) -> Result<Option<JournalOffset>, StoreError> {
-    let sql = "SELECT segment, segment_position FROM ledger_offsets WHERE journal = ?".to_owned();
+async fn store(
+    db: &Db,
+    tx: &mut Tx,
+    journal: &str,
+    records: &[RequestRecord],
+    upto: JournalOffset,
+) -> Result<(), StoreError> {
+    let stored = stored_offset(tx, journal, db.for_update()).await?;
+    if stored.is_some_and(|stored| upto <= stored) {
+        return Ok(());
+    }
+    let mut rest = records;
+    while let Some(power) = rest.len().checked_ilog2() {
+        let (chunk, later) = rest.split_at((1 << power).min(ROWS_A_STATEMENT));
+        rest = later;
+        let rows = vec![placeholders(COLUMNS.len()); chunk.len()].join(", ");
+        let columns = COLUMNS.join(", ");
+        let ending = db.unless_exists("id");
+        let sql = format!("INSERT INTO request_logs ({columns}) VALUES {rows}{ending}");
+        let mut values = Vec::with_capacity(chunk.len() * COLUMNS.len());
+        for record in chunk {
+            values.extend(row(record)?);
+        }
+        tx.execute(sql, values).await.map_err(unavailable)?;
+    }
+    store_offset(tx, journal, upto, stored.is_some()).await
+}
+
+/// `locking` ends the statement.
+async fn stored_offset(
+    tx: &mut Tx,
+    journal: &str,
+    locking: &str,
+) -> Result<Option<JournalOffset>, StoreError> {
+    let sql = format!("SELECT segment, segment_position FROM ledger_offsets WHERE journal = ?{locking}");
     let rows = tx.rows(sql, vec![journal.into()]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(JournalOffset { segment: row.count("segment")?, position: row.count("segment_position")? }))

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     CatalogChange, CatalogReader, CatalogWriter, Database, StoreError,
-    db::{Tx, damaged, unavailable},
+    db::{Tries, Tx, damaged, unavailable},
     entity::{all, delete, insert, update},
 };
 use crate::catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey};
@@ -32,14 +32,25 @@ impl CatalogReader for Database {
 #[async_trait]
 impl CatalogWriter for Database {
     async fn apply(&self, changes: Vec<CatalogChange>) -> Result<(), StoreError> {
-        let mut tx = self.db.write().await?;
-        for change in &changes {
-            make(&mut tx, change).await?;
+        let mut tries = Tries::default();
+        loop {
+            let mut tx = self.db.write().await?;
+            let outcome = make_all(&mut tx, &changes).await;
+            if let Some(()) = tx.settle(outcome, &mut tries).await? {
+                return Ok(());
+            }
         }
-        let count = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1".to_owned();
-        tx.execute(count, Vec::new()).await.map_err(unavailable)?;
-        tx.commit().await
     }
+}
+
+async fn make_all(tx: &mut Tx, changes: &[CatalogChange]) -> Result<(), StoreError> {
+    // The revision first: its one row lets only one core at a time change the catalog.
+    let count = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1".to_owned();
+    tx.execute(count, Vec::new()).await.map_err(unavailable)?;
+    for change in changes {
+        make(tx, change).await?;
+    }
+    Ok(())
 }
 
 async fn revision(tx: &mut Tx) -> Result<i64, StoreError> {
