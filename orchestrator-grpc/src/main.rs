@@ -23,7 +23,8 @@ fn main() -> ExitCode {
     match args.command() {
         CoreCommand::InitEnv { .. } => return process::print(init_env::generate()),
         CoreCommand::Descriptor { out } => return write_descriptor(out.as_deref()),
-        CoreCommand::Serve | CoreCommand::CheckConfig | CoreCommand::Health => {}
+        CoreCommand::Serve | CoreCommand::CheckConfig | CoreCommand::Migrate { .. } | CoreCommand::Health => {
+        }
     }
     let loaded = match process::load(args.sources(), Role::Core) {
         Ok(loaded) => loaded,
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     match args.command() {
         CoreCommand::CheckConfig => process::check_config(&loaded),
         CoreCommand::Health => health::ask(&loaded.config.grpc),
+        CoreCommand::Migrate { status } => migrate(&loaded, status),
         _ => serve(&loaded),
     }
 }
@@ -42,6 +44,38 @@ fn write_descriptor(out: Option<&Path>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             process::complain(&format!("{}: {error}", path.display()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `migrate`: the start's log lines up to the tables. With `status` there is no log, but a list.
+fn migrate(loaded: &Loaded, status: bool) -> ExitCode {
+    let config = &loaded.config;
+    tls::install_crypto();
+    if !status {
+        telemetry::install(&config.log, config.app.debug);
+    }
+    let background = match Background::start() {
+        Ok(background) => background,
+        Err(error) => {
+            process::complain(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    if status {
+        return match background.block_on(boot::migration_status(config)) {
+            Ok(list) => process::print(list),
+            Err(error) => {
+                process::complain(&error.to_string());
+                ExitCode::FAILURE
+            }
+        };
+    }
+    match background.block_on(boot::migrate(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %error, "migrating failed");
             ExitCode::FAILURE
         }
     }

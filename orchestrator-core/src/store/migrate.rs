@@ -132,9 +132,29 @@ impl Plan {
         Ok(pending)
     }
 
-    /// Applies what is pending, and compares the checksums of all that is not.
-    async fn apply<C: Migrate>(&self, connection: &mut C) -> Result<(), StoreError> {
+    /// Applies what is pending, and compares the checksums of all that is not. Where nothing is pending nothing is written, so that a
+    /// user who may not change tables can serve.
+    async fn apply<C: Migrate>(&self, connection: &mut C, pending: &[Migration]) -> Result<(), StoreError> {
+        if pending.is_empty() {
+            return self.compare(connection).await.map_err(explain);
+        }
         self.migrator.run_direct(None, connection, false).await.map_err(explain)
+    }
+
+    async fn compare<C: Migrate>(&self, connection: &mut C) -> Result<(), MigrateError> {
+        if let Some(version) = connection.dirty_version(APPLIED).await? {
+            return Err(MigrateError::Dirty(version));
+        }
+        for applied in connection.list_applied_migrations(APPLIED).await? {
+            match self.migrator.iter().find(|step| step.version == applied.version) {
+                None => return Err(MigrateError::VersionMissing(applied.version)),
+                Some(step) if step.checksum != applied.checksum => {
+                    return Err(MigrateError::VersionMismatch(applied.version));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
     }
 
     async fn status<C: Migrate>(

@@ -30,7 +30,7 @@ pub(super) async fn run(
         forget_what_broke_off(plan, &mut connection, &mut tables).await?;
     }
     let pending = plan.pending(&mut connection, &tables).await?;
-    plan.apply(&mut connection).await?;
+    plan.apply(&mut connection, &pending).await?;
     let _ = connection.close().await;
     Ok(pending)
 }
@@ -47,7 +47,7 @@ pub(super) async fn status(
 }
 
 /// GET_LOCK answers 1, 0 after its time, or NULL when it cannot. A second at a time, so that no server's limit on it matters.
-async fn lock(connection: &mut MySqlConnection, wait: Duration) -> Result<(), StoreError> {
+pub(super) async fn lock(connection: &mut MySqlConnection, wait: Duration) -> Result<(), StoreError> {
     let give_up = Instant::now() + wait;
     loop {
         let answer: Option<i64> =

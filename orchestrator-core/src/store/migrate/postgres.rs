@@ -24,7 +24,7 @@ pub(super) async fn run(
     lock(&mut connection, wait).await?;
     let tables = tables(&mut connection).await?;
     let pending = plan.pending(&mut connection, &tables).await?;
-    plan.apply(&mut connection).await?;
+    plan.apply(&mut connection, &pending).await?;
     let _ = connection.close().await;
     Ok(pending)
 }
@@ -40,7 +40,7 @@ pub(super) async fn status(
     Ok(status)
 }
 
-async fn lock(connection: &mut PgConnection, wait: Duration) -> Result<(), StoreError> {
+pub(super) async fn lock(connection: &mut PgConnection, wait: Duration) -> Result<(), StoreError> {
     let give_up = Instant::now() + wait;
     loop {
         let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")

@@ -34,7 +34,7 @@ pub(super) async fn run(
     {
         back_up(&mut connection, path, first.version).await?;
     }
-    plan.apply(&mut *connection).await?;
+    plan.apply(&mut *connection, &pending).await?;
     Ok(pending)
 }
 

@@ -1,5 +1,7 @@
 //! Migrating a file, and everything that can stand in its way.
 
+mod servers;
+
 use std::path::Path;
 
 use sqlx::{SqlSafeStr as _, migrate::MigrationType, sqlite::SqlitePool};
