@@ -1,5 +1,7 @@
 //! `migrate`, as operators and orchestrators of containers run it: several programs at once, on each database.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
 use std::{
     path::Path,
     process::{Command, Output, Stdio},

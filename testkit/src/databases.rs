@@ -34,7 +34,7 @@ const PASSWORD_IN_URL: &str = "p%40ss%2Fw%3Ard";
 const USER: &str = "orchestrator";
 
 /// How long a server may take to answer.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +73,7 @@ impl Server {
     /// # Panics
     /// It is not installed, or does not start.
     pub fn start(kind: Kind) -> Self {
-        match Self::try_start(kind) {
-            Ok(server) => server,
-            Err(error) => panic!("{kind:?} cannot be started: {error}"),
-        }
+        Self::try_start(kind).expect("the database server starts")
     }
 
     fn try_start(kind: Kind) -> Result<Self, String> {
@@ -160,9 +157,7 @@ impl Server {
     /// It does not start.
     pub fn resume(&self) {
         self.guard.order("start");
-        if let Err(error) = self.wait_until_it_answers() {
-            panic!("{error}");
-        }
+        self.wait_until_it_answers().expect("the database server starts again");
     }
 
     /// Makes it hang: its connections stay open, and nothing answers.

@@ -1,5 +1,7 @@
 //! The servers that tests begin: they run, stop, begin again, and end with whoever began them.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
 use std::{
     net::TcpStream,
     path::PathBuf,

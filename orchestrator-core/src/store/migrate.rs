@@ -248,7 +248,9 @@ fn explain(error: MigrateError) -> StoreError {
 /// The user may not do what migrating needs: MySQL's 1044, 1142 and 1227, PostgreSQL's 42501, SQLite's SQLITE_READONLY (8).
 fn refused(error: &sqlx::Error) -> Option<StoreError> {
     let said = error.as_database_error()?;
-    let mysql = said.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(|said| said.number());
+    let mysql = said
+        .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+        .map(sqlx::mysql::MySqlDatabaseError::number);
     let code = said.code();
     if !matches!(mysql, Some(1044 | 1142 | 1227)) && !matches!(code.as_deref(), Some("42501" | "8")) {
         return None;

@@ -82,9 +82,7 @@ impl Guard {
     /// # Panics
     /// The guard is gone.
     pub(super) fn order(&self, order: &str) {
-        if let Err(error) = self.ask(order) {
-            panic!("the server's guard does not {order}: {error}");
-        }
+        self.ask(order).expect("the server's guard does as it is told");
     }
 
     /// Whether the server has not ended by itself.

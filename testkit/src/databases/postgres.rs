@@ -55,15 +55,13 @@ pub(super) fn command(program: &Path, folder: &Path, port: u16) -> String {
 async fn connect(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().expect("the test's own URL");
     // It listens before it is ready.
-    let mut tries = 500;
-    loop {
-        match options.connect().await {
-            Ok(connection) => return connection,
-            Err(error) if tries == 0 => panic!("the server does not answer: {error}"),
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+    for _ in 0..500 {
+        if let Ok(connection) = options.connect().await {
+            return connection;
         }
-        tries -= 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    options.connect().await.expect("the server answers")
 }
 
 pub(super) async fn create(server: &str, name: &str) {

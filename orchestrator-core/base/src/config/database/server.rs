@@ -97,11 +97,9 @@ fn read(scheme: &str, rest: &str, parameters: Parameters, modes: &[&str]) -> Res
 /// `Required` and `VERIFY-CA` are understood whatever the case and the dash.
 fn mode(name: &str, value: &str, modes: &[&str]) -> Result<String, String> {
     let plain = |text: &str| text.to_ascii_lowercase().replace('_', "-");
-    match modes.iter().find(|mode| plain(mode) == plain(value)) {
-        Some(mode) => Ok((*mode).to_owned()),
-        None => {
-            let (last, others) = modes.split_last().unwrap_or((&"", &[]));
-            Err(format!("has a {name} that is not understood: use {} or {last}", others.join(", ")))
-        }
+    if let Some(mode) = modes.iter().find(|mode| plain(mode) == plain(value)) {
+        return Ok((*mode).to_owned());
     }
+    let (last, others) = modes.split_last().unwrap_or((&"", &[]));
+    Err(format!("has a {name} that is not understood: use {} or {last}", others.join(", ")))
 }
