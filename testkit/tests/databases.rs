@@ -47,7 +47,7 @@ async fn begins_servers_and_waits() {
         println!("url {}", server.database().await);
     }
     println!("ready");
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
 }
 
 #[test]

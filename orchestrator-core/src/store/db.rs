@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 use orchestrator_base::config::DatabaseTarget;
 use sqlx::{MySql, Postgres, Sqlite};
 
-use self::tx::On;
+use self::tx::{On, in_time};
 pub(super) use self::{
     connect::{Pools, mysql_options, postgres_options},
     fault::{damaged, unavailable},
@@ -69,8 +69,8 @@ impl Db {
     pub(super) async fn write(&self) -> Result<Tx, StoreError> {
         let on = match self {
             Self::Sqlite(pools) => pools.writers.begin_with("BEGIN IMMEDIATE").await.map(On::Sqlite),
-            Self::MySql(pools) => pools.writers.begin().await.map(On::MySql),
-            Self::Postgres(pools) => pools.writers.begin().await.map(On::Postgres),
+            Self::MySql(pools) => in_time(pools.writers.begin()).await.map(On::MySql),
+            Self::Postgres(pools) => in_time(pools.writers.begin()).await.map(On::Postgres),
         };
         on.map(Tx::new).map_err(unavailable)
     }
@@ -81,11 +81,11 @@ impl Db {
             Self::Sqlite(pools) => pools.readers.begin().await.map(On::Sqlite),
             Self::MySql(pools) => {
                 let begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
-                pools.readers.begin_with(begin).await.map(On::MySql)
+                in_time(pools.readers.begin_with(begin)).await.map(On::MySql)
             }
             Self::Postgres(pools) => {
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                pools.readers.begin_with(begin).await.map(On::Postgres)
+                in_time(pools.readers.begin_with(begin)).await.map(On::Postgres)
             }
         };
         on.map(Tx::new).map_err(unavailable)

@@ -152,7 +152,10 @@ impl Tx {
     }
 }
 
-async fn in_time<T>(running: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+/// What a server does, or that it took too long.
+pub(super) async fn in_time<T>(
+    running: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
     let done = tokio::time::timeout(STATEMENT_TIMEOUT, running).await;
     done.unwrap_or_else(|_| Err(too_slow(STATEMENT_TIMEOUT)))
 }
