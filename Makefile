@@ -12,7 +12,8 @@ help: ## list the targets
 run: ## build and start the gateway on embedded defaults: REST on 127.0.0.1:8000, gRPC on 127.0.0.1:50051
 	$(CARGO) run --release --locked --bin orchestrator-edge
 
-test: ## run all tests; recorded traffic beside the project is used when it is there
+test: ## run all tests (as root, what they need of MariaDB, PostgreSQL and Redis is installed first)
+	@sh testkit/packages.sh
 	$(CARGO) test --workspace --locked
 
 test-clients: ## drive the gateway with clients from PyPI, npm and Go, and gRPC tools (needs python3; npm and go where they are)

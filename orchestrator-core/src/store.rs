@@ -37,7 +37,7 @@ mod rollups;
 mod settings;
 mod stats;
 
-pub use database::{Database, Migration};
+pub use database::{Database, Migration, MigrationState, MigrationStatus};
 pub use reads::{LogKeeper, LogReader, StatsReader};
 pub use rebuild::Rebuilt;
 

@@ -1,8 +1,11 @@
 //! From a configuration to a running core, step by step, each step one log line. A step that fails says which it is and why.
 
+mod database;
 mod health;
 mod keys;
 mod retention;
+
+pub use database::{migrate, migration_status};
 
 use std::{
     path::{Path, PathBuf},
@@ -83,7 +86,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     tracing::info!("Configuration checked");
     let data_dir = data_dir(&config.data.dir)?;
     let keys = keys::resolve(config, &data_dir)?;
-    let database = open_database(config).await?;
+    let database = database::open(config).await?;
     let vault = Arc::new(Vault::new(&keys.master));
     check_master_key(&vault, &database).await?;
 
@@ -190,23 +193,6 @@ const FLUSH: Duration = Duration::from_secs(10);
 
 fn data_dir(dir: &Path) -> Result<PathBuf, StartError> {
     std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize()).map_err(StartError::at("making DATA_DIR"))
-}
-
-async fn open_database(config: &Config) -> Result<Database, StartError> {
-    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
-    let wait = Duration::from_secs(config.database.wait_interval);
-    let tries = config.database.wait_retries.max(1);
-    tracing::info!(tries, interval_s = wait.as_secs(), "Waiting for database");
-    let database = Database::connect_with_retries(&target, tries, wait, |attempt, error| {
-        tracing::warn!(attempt, error = %error, "the database does not answer yet");
-    });
-    let database = database.await.map_err(StartError::at("connecting to the database"))?;
-    tracing::info!("Database is ready");
-    tracing::info!("Running database migrations");
-    for migration in database.migrate().await.map_err(StartError::at("migrating the database"))? {
-        tracing::info!(migration.version = migration.version, "Applied migration: {}", migration.description);
-    }
-    Ok(database)
 }
 
 /// Another master key than the database's would make every stored secret unreadable: better not to start.

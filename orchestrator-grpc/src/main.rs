@@ -24,7 +24,11 @@ fn main() -> ExitCode {
     match args.command() {
         CoreCommand::InitEnv { .. } => return process::print(init_env::generate()),
         CoreCommand::Descriptor { out } => return write_descriptor(out.as_deref()),
-        CoreCommand::Serve | CoreCommand::CheckConfig | CoreCommand::Health | CoreCommand::Stats { .. } => {}
+        CoreCommand::Serve
+        | CoreCommand::CheckConfig
+        | CoreCommand::Migrate { .. }
+        | CoreCommand::Health
+        | CoreCommand::Stats { .. } => {}
     }
     let loaded = match process::load(args.sources(), Role::Core) {
         Ok(loaded) => loaded,
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         CoreCommand::CheckConfig => process::check_config(&loaded),
         CoreCommand::Health => health::ask(&loaded.config.grpc),
         CoreCommand::Stats { what: StatsCommand::Rebuild } => rebuild_stats(&loaded),
+        CoreCommand::Migrate { status } => migrate(&loaded, status),
         _ => serve(&loaded),
     }
 }
@@ -61,6 +66,38 @@ fn rebuild_stats(loaded: &Loaded) -> ExitCode {
         Ok(Rebuilt { hours, days }) => process::print(format!("added up anew: {hours} hours, {days} days\n")),
         Err(error) => {
             process::complain(&format!("stats rebuild: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `migrate`: the start's log lines up to the tables. With `status` there is no log, but a list.
+fn migrate(loaded: &Loaded, status: bool) -> ExitCode {
+    let config = &loaded.config;
+    tls::install_crypto();
+    if !status {
+        telemetry::install(&config.log, config.app.debug);
+    }
+    let background = match Background::start() {
+        Ok(background) => background,
+        Err(error) => {
+            process::complain(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    if status {
+        return match background.block_on(boot::migration_status(config)) {
+            Ok(list) => process::print(list),
+            Err(error) => {
+                process::complain(&error.to_string());
+                ExitCode::FAILURE
+            }
+        };
+    }
+    match background.block_on(boot::migrate(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %error, "migrating failed");
             ExitCode::FAILURE
         }
     }

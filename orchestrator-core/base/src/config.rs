@@ -23,7 +23,7 @@ mod strength;
 mod value;
 
 pub use cli::{CommonArgs, CoreArgs, CoreCommand, EdgeArgs, EdgeCommand, StatsCommand};
-pub use database::DatabaseTarget;
+pub use database::{DatabaseTarget, ServerUrl};
 pub use load::{Loaded, Role, load};
 pub use problem::Problem;
 pub use sections::*;

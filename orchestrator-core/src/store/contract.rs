@@ -1,11 +1,16 @@
 //! What every database must do alike: one suite, run on each.
 
+mod crowd;
+mod fragments;
 mod health;
 mod ledger;
+mod outage;
 mod prices;
 mod reads;
+mod text;
 
-use orchestrator_base::clock::UnixMicros;
+use orchestrator_base::{clock::UnixMicros, config::DatabaseTarget};
+use orchestrator_testkit::databases::{self, Kind};
 
 use super::{
     CatalogChange, CatalogLists as _, CatalogReader as _, CatalogWriter as _, Database, JournalOffset,
@@ -31,6 +36,28 @@ async fn sqlite_keeps_sums_that_can_be_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let db = Database::open(&folder.path().join("x.db")).await.unwrap();
     ledger::sums_that_are_made_anew_are_those_that_were_kept(&db).await;
+}
+
+#[tokio::test]
+async fn mariadb_keeps_the_contract() {
+    contract(&fresh(Kind::MariaDb).await).await;
+}
+
+#[tokio::test]
+async fn postgresql_keeps_the_contract() {
+    contract(&fresh(Kind::Postgres).await).await;
+}
+
+/// The database at this URL, migrated.
+async fn migrated(url: &str) -> Database {
+    let database = Database::connect(&DatabaseTarget::parse(url).unwrap()).await.unwrap();
+    database.migrate().await.unwrap();
+    database
+}
+
+/// An empty database of the shared server, migrated.
+async fn fresh(kind: Kind) -> Database {
+    migrated(&databases::shared(kind).database().await).await
 }
 
 async fn contract(db: &Database) {
@@ -59,6 +86,14 @@ async fn contract(db: &Database) {
     reads::usage_is_summed_by_time_and_group(db).await;
     reads::what_is_old_is_forgotten_in_batches(db).await;
     reads::the_first_retention_stands_until_it_is_changed(db).await;
+    fragments::an_upsert_sets_adds_and_keeps_the_larger(db).await;
+    fragments::sums_are_whole_numbers(db).await;
+    fragments::a_read_sees_one_state(db).await;
+    text::names_compare_byte_for_byte(db).await;
+    text::any_text_is_stored(db).await;
+    crowd::two_cores_change_the_catalog_at_once(db).await;
+    crowd::two_cores_store_their_records_at_once(db).await;
+    fragments::the_views_of_llmio(db).await;
 }
 
 fn provider() -> Provider {
@@ -185,7 +220,10 @@ async fn an_updated_row_is_what_was_given(db: &Database) {
         updated_at: UnixMicros(77),
         ..provider()
     };
-    db.apply(vec![CatalogChange::UpdateProvider(Box::new(changed.clone()))]).await.unwrap();
+    let change = vec![CatalogChange::UpdateProvider(Box::new(changed.clone()))];
+    db.apply(change.clone()).await.unwrap();
+    // A row that is as it should be already is there all the same.
+    db.apply(change).await.unwrap();
     assert_eq!(db.provider("uno").await.unwrap(), Some(changed));
     let key = ApiKey { expires_at: None, ..api_key() };
     db.apply(vec![CatalogChange::UpdateApiKey(Box::new(key.clone()))]).await.unwrap();

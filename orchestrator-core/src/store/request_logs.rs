@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{
     Database, JournalOffset, LogStore, StoreError,
-    db::{Db, Tx, Value, stored},
+    db::{Db, Tries, Tx, Value, stored},
     entity::placeholders,
     rollups,
 };
@@ -111,22 +111,25 @@ impl LogStore for Database {
         records: &[RequestRecord],
         upto: JournalOffset,
     ) -> Result<(), StoreError> {
-        let mut tx = self.db.write().await?;
-        match store(&self.db, &mut tx, journal, records, upto, Look::No).await {
+        let mut tries = Tries::default();
+        let mut look = Look::No;
+        loop {
+            let mut tx = self.db.write().await?;
+            let outcome = store(&self.db, &mut tx, journal, records, upto, look).await;
             // Some are there already: they came by another journal, or the database is an older one. Those are left as they are.
-            Err(StoreError::Exists { .. }) => {
-                drop(tx);
-                tx = self.db.write().await?;
-                let again = store(&self.db, &mut tx, journal, records, upto, Look::First).await;
-                again.map_err(|error| match error {
-                    // Its row is new and its attempts are not.
-                    StoreError::Exists { name, .. } => StoreError::Refused(name),
-                    error => error,
-                })?;
+            if look == Look::No && matches!(outcome, Err(StoreError::Exists { .. })) {
+                look = Look::First;
+                continue;
             }
-            outcome => outcome?,
+            let outcome = outcome.map_err(|error| match error {
+                // Its row is new and its attempts are not.
+                StoreError::Exists { name, .. } => StoreError::Refused(name),
+                error => error,
+            });
+            if let Some(()) = tx.settle(outcome, &mut tries).await? {
+                return Ok(());
+            }
         }
-        tx.commit().await
     }
 }
 

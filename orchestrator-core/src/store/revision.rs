@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     CatalogChange, CatalogReader, CatalogWriter, Database, StoreError,
-    db::{Tx, damaged, unavailable},
+    db::{Tries, Tx, damaged, unavailable},
     entity::{all, delete, insert, update},
     prices,
 };
@@ -34,15 +34,25 @@ impl CatalogReader for Database {
 #[async_trait]
 impl CatalogWriter for Database {
     async fn apply(&self, changes: Vec<CatalogChange>) -> Result<(), StoreError> {
-        let mut tx = self.db.write().await?;
-        // First, so that where several may write at once the next one waits here, and reads what this one has changed.
-        let count = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1".to_owned();
-        tx.execute(count, Vec::new()).await.map_err(unavailable)?;
-        for change in &changes {
-            make(&mut tx, change).await?;
+        let mut tries = Tries::default();
+        loop {
+            let mut tx = self.db.write().await?;
+            let outcome = make_all(&mut tx, &changes).await;
+            if let Some(()) = tx.settle(outcome, &mut tries).await? {
+                return Ok(());
+            }
         }
-        tx.commit().await
     }
+}
+
+async fn make_all(tx: &mut Tx, changes: &[CatalogChange]) -> Result<(), StoreError> {
+    // The revision first: its one row lets only one core at a time change the catalog.
+    let count = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1".to_owned();
+    tx.execute(count, Vec::new()).await.map_err(unavailable)?;
+    for change in changes {
+        make(tx, change).await?;
+    }
+    Ok(())
 }
 
 async fn revision(tx: &mut Tx) -> Result<i64, StoreError> {

@@ -58,6 +58,12 @@ pub enum CoreCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Bring the database's tables up to date, as every start does, and say what was done
+    Migrate {
+        /// Change nothing: list each migration, and whether it is applied
+        #[arg(long)]
+        status: bool,
+    },
     /// Ask the running core whether it is healthy; exit code 0 if so
     Health,
     /// Statistics
@@ -175,6 +181,8 @@ mod tests {
         let rebuild = CoreCommand::Stats { what: StatsCommand::Rebuild };
         assert_eq!(command("core stats rebuild").unwrap(), rebuild);
         assert!(command("core stats").is_err());
+        assert_eq!(command("core migrate").unwrap(), CoreCommand::Migrate { status: false });
+        assert_eq!(command("core migrate --status").unwrap(), CoreCommand::Migrate { status: true });
         assert!(command("core --set edge.port").is_err());
     }
 

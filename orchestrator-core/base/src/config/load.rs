@@ -66,6 +66,11 @@ pub fn load(sources: &Sources, role: Role) -> Result<Loaded, Vec<Problem>> {
         }
     };
     check_production(&config, role, &layers, &refused, &mut problems);
+    if !refused.contains("database.url")
+        && let Err(problem) = config.database_target()
+    {
+        problems.push(problem);
+    }
     if !problems.is_empty() {
         return Err(problems);
     }

@@ -2,7 +2,7 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
@@ -185,6 +185,9 @@ pub struct Database {
     /// `DATABASE_URL`, default `sqlite://DATA_DIR/llm_orchestrator.db`. Forms such as `sqlite+aiosqlite:///./data/x.db` are understood.
     #[serde(serialize_with = "masked_url")]
     pub url: Option<SecretString>,
+    /// `DATABASE_TYPE`, default the URL's: where both are given, they must agree.
+    #[serde(rename = "type")]
+    pub kind: Option<DatabaseType>,
     /// `DATABASE_WAIT_RETRIES`, default 30.
     pub wait_retries: u32,
     /// `DATABASE_WAIT_INTERVAL` (seconds), default 2.
@@ -193,7 +196,31 @@ pub struct Database {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, wait_retries: 30, wait_interval: 2 }
+        Self { url: None, kind: None, wait_retries: 30, wait_interval: 2 }
+    }
+}
+
+/// What kind of database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseType {
+    /// A file.
+    Sqlite,
+    /// A MySQL server, or a MariaDB server.
+    #[serde(alias = "mariadb")]
+    MySql,
+    /// A PostgreSQL server.
+    #[serde(alias = "postgresql")]
+    Postgres,
+}
+
+impl fmt::Display for DatabaseType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "sqlite",
+            Self::MySql => "mysql",
+            Self::Postgres => "postgres",
+        })
     }
 }
 

@@ -82,6 +82,9 @@ pub(super) fn nearest(given: &str, known: impl Iterator<Item = String>) -> Strin
 /// The levels of a log. `value.rs` knows a few synonyms.
 pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
 
+/// Kinds of databases, by the names that people have for them.
+const DATABASES: &[&str] = &["mysql", "mariadb", "postgres", "postgresql", "sqlite"];
+
 /// A time-out above a day is a mistake in the unit.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// A size above a tebibyte is a mistake too.
@@ -116,6 +119,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("vendors.gemini_api_key", "GEMINI_API_KEY", Shape::Secret),
     known("vendors.gemini_base_url", "GEMINI_BASE_URL", Shape::BaseUrl),
     known("database.url", "DATABASE_URL", Shape::DatabaseUrl),
+    known("database.type", "DATABASE_TYPE", Shape::Word(DATABASES)),
     known("database.wait_retries", "DATABASE_WAIT_RETRIES", Shape::Number(0, 100_000)),
     known("database.wait_interval", "DATABASE_WAIT_INTERVAL", Shape::Number(0, 3600)),
     known("log.level", "LOG_LEVEL", Shape::Word(LEVELS)),

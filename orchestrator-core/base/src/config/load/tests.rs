@@ -206,7 +206,7 @@ fn all_problems_are_reported_at_once() {
         .variable("MASTER_KEY", "env:NOT_SET")
         .variable("CLIENT_KEY", "file:missing")
         .variable("OPENAI_BASE_URL", "https://user:s3cret@api.example.com/v1?key=s3cret")
-        .variable("DATABASE_URL", "mysql://user:s3cret@db/llm")
+        .variable("DATABASE_URL", "mysql://user:s3cret@db/llm?tls=s3cret")
         .variable("LOG_LEVEL", "loud")
         .variable("MAX_BODY_BYTES", "32MiB")
         .variable("ORCHESTRATOR__LIMITS__MAX_BODY_BYTES", "1")
@@ -237,7 +237,7 @@ fn all_problems_are_reported_at_once() {
     keys.client (CLIENT_KEY): names the file "missing", which cannot be read: No such file or directory (os error 2)
     keys.master (MASTER_KEY): names the variable "NOT_SET", which is not set
     vendors.openai_base_url (OPENAI_BASE_URL): "https://****@api.example.com/v1?key=****" is not an http or https URL without user, query and fragment
-    database.url (DATABASE_URL): mysql is not supported by this build yet: use sqlite
+    database.url (DATABASE_URL): has a parameter that is not understood: tls
     log.level (LOG_LEVEL): "loud" is not one of error, warn, info, debug, trace, off
     limits.max_body_bytes (MAX_BODY_BYTES): "32MiB" is not a whole number
     timeouts.total_ms (ORCHESTRATOR__TIMEOUTS__TOTAL_MS): 99999999999 is above 86400000, the most that makes sense
@@ -345,6 +345,7 @@ fn what_is_shown_says_everything_but_secrets() {
 
     [database]
     url = "sqlite://****@x.db"  # DATABASE_URL
+    # type =
     wait_retries = 30
     wait_interval = 2
 
