@@ -352,6 +352,8 @@ fn what_is_shown_says_everything_but_secrets() {
     [log]
     level = "info"
     # format =
+    retention_days = 30
+    bodies_retention_days = 0
 
     [limits]
     max_body_bytes = 33554432
