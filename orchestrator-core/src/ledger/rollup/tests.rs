@@ -1,3 +1,5 @@
+//! Sums of records, and percentiles from buckets.
+
 use proptest::prelude::*;
 
 use super::*;

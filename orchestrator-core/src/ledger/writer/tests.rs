@@ -1,3 +1,5 @@
+//! The writer, its journal, and a database that keeps what it is given.
+
 use std::sync::Mutex;
 
 use async_trait::async_trait;
