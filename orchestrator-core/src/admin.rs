@@ -38,6 +38,7 @@ pub use self::{
 };
 use crate::{
     admin::secrets::Vault,
+    catalog::ManagedBy,
     error::{Error, ErrorKind, Result},
     refresher::Reloader,
     store::{AdminStore, CatalogChange, Slice, StoreError},
@@ -148,6 +149,17 @@ fn found<T>(row: Result<Option<T>, StoreError>, noun: &str, id: &str) -> Result<
     match row.map_err(store_error)? {
         Some(row) => Ok(row),
         None => Err(Error::new(ErrorKind::NotFound, format!("{noun} {id} does not exist")).with_param("id")),
+    }
+}
+
+/// Refuses a change of what a file owns: the next time the file is applied it would be undone.
+fn editable(owner: ManagedBy, noun: &str, name: &str) -> Result<()> {
+    match owner {
+        ManagedBy::Admin => Ok(()),
+        ManagedBy::File => {
+            let message = format!("{noun} {name} is managed by a file; change it there");
+            Err(Error::new(ErrorKind::Conflict, message).with_param("managed_by"))
+        }
     }
 }
 

@@ -170,6 +170,8 @@ pub struct Model {
     pub timeouts: Timeouts,
     /// A disabled model is as if it were not there, and no provider's list brings its name back.
     pub enabled: bool,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
@@ -201,6 +203,8 @@ pub struct ModelProvider {
     pub image: bool,
     /// Not used when false.
     pub enabled: bool,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
@@ -234,6 +238,8 @@ pub struct ApiKey {
     pub expires_at: Option<UnixMicros>,
     /// What becomes of a provider's answer when the caller leaves.
     pub on_disconnect: OnDisconnect,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.

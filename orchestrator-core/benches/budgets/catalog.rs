@@ -95,6 +95,7 @@ fn model(number: usize) -> Model {
         timeout: None,
         timeouts: Timeouts::default(),
         enabled: true,
+        managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,
     }
@@ -113,6 +114,7 @@ fn association(model: usize, provider: &str) -> ModelProvider {
         structured_output: true,
         image: true,
         enabled: true,
+        managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,
     }
@@ -132,6 +134,7 @@ fn api_key(number: usize) -> ApiKey {
         enabled: true,
         expires_at: None,
         on_disconnect: OnDisconnect::Cancel,
+        managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,
     }
