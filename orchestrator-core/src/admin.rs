@@ -5,9 +5,13 @@
 //! to a row that could not have been created.
 
 pub mod auth;
+pub mod backup;
+pub mod declared;
 pub mod health;
+pub mod rotate;
 pub mod secrets;
 pub mod seed;
+pub mod transfer;
 
 mod api_keys;
 mod model_providers;
@@ -93,7 +97,9 @@ impl Admin {
     }
 
     /// Makes the changes and loads them. When it returns, requests see them here, and within a second in every core.
-    async fn commit(&self, changes: Vec<CatalogChange>) -> Result<()> {
+    async fn commit(&self, mut changes: Vec<CatalogChange>) -> Result<()> {
+        // Where the master key was changed meanwhile, nothing may be sealed with the old one any more.
+        changes.insert(0, CatalogChange::SealedWith(self.vault.fingerprint().to_owned()));
         self.store.apply(changes).await.map_err(store_error)?;
         if let Err(error) = self.reloader.reload().await {
             tracing::warn!(%error, "a change of the catalog was stored but not loaded");

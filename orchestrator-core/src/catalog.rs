@@ -286,6 +286,8 @@ pub struct CatalogRows {
     pub model_providers: Vec<ModelProvider>,
     /// All of them.
     pub api_keys: Vec<ApiKey>,
+    /// The fingerprint of the master key that secrets are sealed with; `None`: none was ever used.
+    pub sealed_with: Option<String>,
 }
 
 /// What holds where a row is made without saying.

@@ -11,6 +11,7 @@ pub mod sections;
 
 pub mod cli;
 mod database;
+pub mod declared;
 mod env_file;
 pub mod init_env;
 mod layers;
@@ -24,8 +25,10 @@ mod value;
 
 pub use cli::{CommonArgs, CoreArgs, CoreCommand, EdgeArgs, EdgeCommand};
 pub use database::DatabaseTarget;
+pub use declared::Declared;
 pub use load::{Loaded, Role, load};
 pub use problem::Problem;
 pub use sections::*;
 pub use show::show;
 pub use sources::Sources;
+pub use strength::weakness;

@@ -37,6 +37,7 @@ pub(crate) fn model_name(number: usize) -> String {
 /// So many models, each served by the same two providers of one rank, and so many callers' keys.
 pub(crate) fn snapshot(count: usize) -> Snapshot {
     let rows = CatalogRows {
+        sealed_with: None,
         revision: 1,
         providers: PROVIDERS.into_iter().map(provider).collect(),
         provider_keys: PROVIDERS.into_iter().map(provider_key).collect(),

@@ -102,6 +102,18 @@ impl Admin {
 
     /// Stores a caller's key that has this secret.
     pub(super) async fn insert_api_key(&self, change: ApiKeyChange, secret: &SecretString) -> Result<ApiKey> {
+        let row = self.new_api_key(change, prefix(secret), digest(secret.expose_secret()))?;
+        self.commit(vec![CatalogChange::InsertApiKey(Box::new(row.clone()))]).await?;
+        Ok(row)
+    }
+
+    /// A caller's key's row that is not stored yet.
+    pub(super) fn new_api_key(
+        &self,
+        change: ApiKeyChange,
+        prefix: String,
+        digest: [u8; 32],
+    ) -> Result<ApiKey> {
         let now = self.clock.now();
         let mut row = ApiKey {
             id: self.new_id(now),
@@ -109,8 +121,8 @@ impl Admin {
             owner: String::new(),
             team: String::new(),
             tags: BTreeMap::new(),
-            prefix: prefix(secret),
-            digest: digest(secret.expose_secret()),
+            prefix,
+            digest,
             models: Vec::new(),
             operations: Vec::new(),
             enabled: true,
@@ -122,7 +134,6 @@ impl Admin {
         };
         change.make(&mut row);
         validate::api_key(&row)?;
-        self.commit(vec![CatalogChange::InsertApiKey(Box::new(row.clone()))]).await?;
         Ok(row)
     }
 

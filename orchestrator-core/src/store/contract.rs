@@ -72,7 +72,12 @@ fn model() -> Model {
 
 fn association() -> ModelProvider {
     let managed_by = ManagedBy::File;
-    ModelProvider { priority: Some(0), tool_call: false, managed_by, ..samples::model_provider("a1", "m1", "p1") }
+    ModelProvider {
+        priority: Some(0),
+        tool_call: false,
+        managed_by,
+        ..samples::model_provider("a1", "m1", "p1")
+    }
 }
 
 fn api_key() -> ApiKey {

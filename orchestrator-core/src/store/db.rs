@@ -88,6 +88,16 @@ impl Db {
         }
     }
 
+    /// Writes one consistent state into another file.
+    pub(super) async fn copy_into(&self, path: &Path) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite { readers, .. } => {
+                let into = sqlx::query("VACUUM INTO ?").bind(path.to_string_lossy().into_owned());
+                into.execute(readers).await.map_err(unavailable).map(|_| ())
+            }
+        }
+    }
+
     /// Closes every connection; SQLite folds its write-ahead log into the file.
     pub(super) async fn close(&self) {
         match self {

@@ -6,6 +6,7 @@ use super::{
     CatalogChange, CatalogReader, CatalogWriter, Database, StoreError,
     db::{Tx, damaged, unavailable},
     entity::{all, delete, insert, update},
+    transfer,
 };
 use crate::catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey};
 
@@ -25,6 +26,7 @@ impl CatalogReader for Database {
             models: all(&mut tx).await?,
             model_providers: all(&mut tx).await?,
             api_keys: all(&mut tx).await?,
+            sealed_with: transfer::fingerprint(&mut tx).await?,
         })
     }
 }
@@ -73,5 +75,10 @@ async fn make(tx: &mut Tx, change: &CatalogChange) -> Result<(), StoreError> {
         CatalogChange::InsertApiKey(key) => insert(tx, &**key).await,
         CatalogChange::UpdateApiKey(key) => update(tx, &**key).await,
         CatalogChange::DeleteApiKey(id) => delete::<ApiKey>(tx, id).await,
+        CatalogChange::SetHealthChecks(settings, now) => {
+            transfer::set_health_settings(tx, settings, *now).await
+        }
+        CatalogChange::OnlyAt(revision) => transfer::only_at(tx, *revision).await,
+        CatalogChange::SealedWith(fingerprint) => transfer::sealed_with(tx, fingerprint).await,
     }
 }

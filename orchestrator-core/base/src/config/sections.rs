@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::Declared;
 use crate::mask;
 
 /// The whole configuration. One file serves both binaries; each uses its own sections.
@@ -47,6 +48,9 @@ pub struct Config {
     pub journal: Journal,
     /// Threads.
     pub runtime: Runtime,
+    /// The catalog that the file declares; no setting.
+    #[serde(skip)]
+    pub declared: Declared,
 }
 
 /// Section `app`.
