@@ -8,6 +8,7 @@ mod models;
 mod provider_keys;
 mod providers;
 mod queue;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -271,6 +272,21 @@ impl admin_server::Admin for AdminService {
     async fn get_queue(&self, request: Request<v1::GetQueueRequest>) -> Answer<v1::Queue> {
         let (trace, _) = self.admit(request)?;
         trace.answer(Ok(queue::show(&self.gate)))
+    }
+
+    async fn export_config(&self, request: Request<v1::ExportConfigRequest>) -> Answer<v1::ConfigDocument> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(transfer::export(&self.admin, request).await)
+    }
+
+    async fn import_config(&self, request: Request<v1::ImportConfigRequest>) -> Answer<v1::ConfigReport> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(transfer::import(&self.admin, request).await)
+    }
+
+    async fn apply_config(&self, request: Request<v1::ApplyConfigRequest>) -> Answer<v1::ConfigReport> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(transfer::apply(&self.admin, request).await)
     }
 }
 

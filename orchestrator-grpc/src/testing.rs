@@ -122,4 +122,7 @@ do_nothing! {
     list_breakers(ListBreakersRequest) -> v1::ListBreakersResponse;
     reset_breakers(ResetBreakersRequest) -> ();
     get_queue(GetQueueRequest) -> v1::Queue;
+    export_config(ExportConfigRequest) -> v1::ConfigDocument;
+    import_config(ImportConfigRequest) -> v1::ConfigReport;
+    apply_config(ApplyConfigRequest) -> v1::ConfigReport;
 }

@@ -23,7 +23,9 @@ mod sources;
 mod strength;
 mod value;
 
-pub use cli::{CommonArgs, CoreArgs, CoreCommand, EdgeArgs, EdgeCommand};
+pub use cli::{
+    ApplyArgs, CommonArgs, CoreArgs, CoreCommand, EdgeArgs, EdgeCommand, ExportArgs, ImportArgs, KeysCommand,
+};
 pub use database::DatabaseTarget;
 pub use declared::Declared;
 pub use load::{Loaded, Role, load};

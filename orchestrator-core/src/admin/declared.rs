@@ -10,10 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     Admin,
-    transfer::{
-        Document, Kind, Problems, Report,
-        merge::{self, Current, Policy},
-    },
+    transfer::{Document, Kind, Problems, Report, merge::Policy},
 };
 use crate::error::Result;
 
@@ -37,14 +34,13 @@ impl Admin {
         let policy = Policy::Declare { prune: options.prune, adopt: options.adopt };
         self.carry_out(declared.expose_secret(), Kind::Declaration, None, policy, options.dry_run).await
     }
+}
 
-    /// Finds what is wrong with a declaration by itself, as if the catalog were empty.
-    ///
-    /// Errors: every problem, a line each.
-    pub fn check_declared(&self, declared: &SecretString) -> Result<()> {
-        let mut problems = Problems::default();
-        let document = Document::read(declared.expose_secret(), Kind::Declaration, &mut problems);
-        let policy = Policy::Declare { prune: false, adopt: false };
-        merge::plan(self, &document, None, &Current::default(), policy, problems).map(|_| ())
-    }
+/// Finds fields that are not known and values of the wrong type. What they may hold is seen when they are applied, in a dry run too.
+///
+/// Errors: every problem, a line each.
+pub fn check(declared: &SecretString) -> Result<()> {
+    let mut problems = Problems::default();
+    Document::read(declared.expose_secret(), Kind::Declaration, &mut problems);
+    problems.refuse()
 }

@@ -17,6 +17,8 @@ pub(super) enum Shape {
     Delete,
     /// Path and body, which may be missing, fill the request; the answer is the resource, or 204 where there is none.
     Do,
+    /// As [`Shape::Do`]; the answer is the document that its only field holds.
+    Document,
 }
 
 /// A row of the table.
@@ -55,7 +57,7 @@ const fn only(
 
 /// Every row. `verify` alone is no row: it is not a method.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 35] = [
+pub(super) const ROWS: [Row; 39] = [
     row(Method::GET,    "/providers",                    "ListProviders",       Shape::List),
     row(Method::POST,   "/providers",                    "CreateProvider",      Shape::Create),
     row(Method::GET,    "/providers/{id}",               "GetProvider",         Shape::Get),
@@ -91,4 +93,8 @@ pub(super) const ROWS: [Row; 35] = [
     row(Method::GET,    "/breakers",                     "ListBreakers",        Shape::List),
     row(Method::POST,   "/breakers/reset",               "ResetBreakers",       Shape::Do),
     row(Method::GET,    "/queue",                        "GetQueue",            Shape::Get),
+    row(Method::GET,    "/config/export",                "ExportConfig",        Shape::Document),
+    row(Method::POST,   "/config/export",                "ExportConfig",        Shape::Document),
+    row(Method::POST,   "/config/import",                "ImportConfig",        Shape::Do),
+    row(Method::POST,   "/config/apply",                 "ApplyConfig",         Shape::Do),
 ];

@@ -6,6 +6,7 @@ pub(crate) mod model_providers;
 pub(crate) mod models;
 pub(crate) mod provider_keys;
 pub(crate) mod providers;
+pub(crate) mod transfer;
 
 #[cfg(test)]
 mod tests;

@@ -60,6 +60,81 @@ pub enum CoreCommand {
     },
     /// Ask the running core whether it is healthy; exit code 0 if so
     Health,
+    /// Write the configuration into a file (`-`: standard output), for `import`
+    Export(ExportArgs),
+    /// Take in a configuration that `export` wrote
+    Import(ImportArgs),
+    /// Make the catalog what a file declares in [[providers]], [[models]], [[model_providers]] and [[api_keys]]
+    Apply(ApplyArgs),
+    /// Copy the database into a new file, while it is in use
+    Backup {
+        /// Where to; it must not be there
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Work on the installation's own keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+/// `export`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ExportArgs {
+    /// Where to
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// With providers' keys and the digests of callers' keys, sealed under a passphrase: $CONFIG_PASSPHRASE, or --passphrase-file
+    #[arg(long)]
+    pub secrets: bool,
+    /// File whose first line is the passphrase
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// `import`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ImportArgs {
+    /// What `export` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What to do with rows that are there under the same name
+    #[arg(long, value_name = "WHAT", default_value = "skip", value_parser = ["skip", "replace"])]
+    pub on_conflict: String,
+    /// Change nothing, and say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// File whose first line is the passphrase [default: $CONFIG_PASSPHRASE]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// `apply`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ApplyArgs {
+    /// TOML; a whole orchestrator.toml will do
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Change nothing, and say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete what a file owned and this one does not have
+    #[arg(long)]
+    pub prune: bool,
+    /// Take over rows of the same names that Admin manages
+    #[arg(long)]
+    pub adopt: bool,
+}
+
+/// `keys`.
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
+pub enum KeysCommand {
+    /// Seal every stored secret anew, under another master key: $MASTER_KEY_NEW, or --new-master-key-file, or, where the old one was
+    /// generated, a generated one
+    Rotate {
+        /// File with the new master key
+        #[arg(long, value_name = "FILE")]
+        new_master_key_file: Option<PathBuf>,
+    },
 }
 
 /// `orchestrator-edge`.
@@ -160,6 +235,11 @@ mod tests {
         assert_eq!(command("core descriptor --out api.protoset").unwrap(), CoreCommand::Descriptor { out });
         assert_eq!(command("core health").unwrap(), CoreCommand::Health);
         assert!(command("core --set edge.port").is_err());
+        let apply = ApplyArgs { file: "x.toml".into(), dry_run: true, prune: true, adopt: false };
+        assert_eq!(command("core apply x.toml --dry-run --prune").unwrap(), CoreCommand::Apply(apply));
+        let rotate = CoreCommand::Keys(KeysCommand::Rotate { new_master_key_file: None });
+        assert_eq!(command("core keys rotate").unwrap(), rotate);
+        assert!(command("core import x.json --on-conflict merge").is_err());
     }
 
     #[test]

@@ -102,6 +102,13 @@ pub(crate) fn plan(
             merge.models.insert(row.name.clone(), row.id.clone());
         }
     }
+    // A row that is refused is refused once, not again by each that names it.
+    for name in document.providers.iter().filter_map(|row| row.row.change.name.clone()) {
+        merge.providers.entry(name).or_default();
+    }
+    for name in document.models.iter().filter_map(|row| row.row.name.clone()) {
+        merge.models.entry(name).or_default();
+    }
     merge.merge_providers(document);
     merge.merge_models(document);
     merge.merge_associations(document);

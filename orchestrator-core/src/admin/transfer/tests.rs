@@ -364,14 +364,13 @@ async fn cores_that_apply_at_the_same_moment_do_no_harm() {
 }
 
 #[tokio::test]
-async fn a_declaration_is_checked_without_a_database() {
+async fn what_a_declaration_lacks_is_told_by_its_own_fields() {
     let house = house("master").await;
-    house.admin.check_declared(&declared(&catalog())).unwrap();
     let wrong = serde_json::json!({
         "providers": [{"name": "a", "kind": "openai", "api_key": "with space", "keys": [{"label": "default"}]}],
         "api_keys": [{"name": "k"}],
     });
-    let refused = house.admin.check_declared(&declared(&wrong)).unwrap_err();
+    let refused = house.admin.apply_declared(&declared(&wrong), APPLY).await.unwrap_err();
     insta::assert_snapshot!(refused.message, @"
     3 problems:
     providers[0].api_key: must be 1 to 4096 visible ASCII characters
