@@ -9,9 +9,6 @@ pub mod export;
 pub mod import;
 pub mod keys;
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     io::{self, Read as _},
     path::{Path, PathBuf},
