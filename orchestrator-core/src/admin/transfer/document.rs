@@ -31,8 +31,8 @@ pub(crate) enum Kind {
     Declaration,
 }
 
-/// All rows of a document.
-#[derive(Debug, Default)]
+/// All rows of a document. No `Debug`: they hold secrets.
+#[derive(Default)]
 pub(crate) struct Document {
     pub(super) header: Option<Header>,
     pub(super) providers: Vec<Row<Provider>>,
@@ -43,7 +43,6 @@ pub(crate) struct Document {
 }
 
 /// A row and where it stands.
-#[derive(Debug)]
 pub(super) struct Row<T> {
     pub(super) path: String,
     /// As it was read, so that it can be read again without the fields that were refused.
@@ -51,13 +50,13 @@ pub(super) struct Row<T> {
     pub(super) row: T,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Provider {
     pub(super) change: ProviderChange,
     pub(super) keys: Vec<Key>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Key {
     pub(super) path: String,
     pub(super) label: String,
@@ -67,14 +66,14 @@ pub(super) struct Key {
     pub(super) secret: Option<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Association {
     pub(super) model: String,
     pub(super) provider: String,
     pub(super) change: ModelProviderChange,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Caller {
     pub(super) change: ApiKeyChange,
     /// Of an export.
