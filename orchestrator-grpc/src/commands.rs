@@ -10,6 +10,7 @@ pub mod import;
 pub mod keys;
 
 use std::{
+    fmt::Write as _,
     io::{self, Read as _},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -158,7 +159,7 @@ fn read(path: &Path) -> Result<String, Failed> {
 fn told(report: &Report) -> String {
     let mut text: String = report.differences.iter().map(ToString::to_string).collect();
     for note in &report.notes {
-        text.push_str(&format!("note: {note}\n"));
+        let _ = writeln!(text, "note: {note}");
     }
     text.push_str(&report.summary());
     text.push('\n');

@@ -28,13 +28,14 @@ pub(crate) const NEXT_MASTER_FILE: &str = "master.key.new";
 
 /// The admin key and the master key. The configuration's check has refused a production without them.
 pub(super) fn resolve(config: &Config, data_dir: &Path) -> Result<Keys, StartError> {
-    let admin = given_or_file(config, &config.keys.admin, &data_dir.join("admin.key"), "llmo_admin_")?;
+    let admin =
+        given_or_file(config, config.keys.admin.as_ref(), &data_dir.join("admin.key"), "llmo_admin_")?;
     Ok(Keys { admin, master: master(config, data_dir)? })
 }
 
 /// The master key: the configuration's or the file's.
 pub(crate) fn master(config: &Config, data_dir: &Path) -> Result<SecretString, StartError> {
-    given_or_file(config, &config.keys.master, &data_dir.join(MASTER_FILE), "")
+    given_or_file(config, config.keys.master.as_ref(), &data_dir.join(MASTER_FILE), "")
 }
 
 /// What opens the database's secrets. Another master key than the database's would make every one unreadable: better not to start.
@@ -64,7 +65,7 @@ pub(crate) async fn vault(
 
 fn given_or_file(
     config: &Config,
-    given: &Option<SecretString>,
+    given: Option<&SecretString>,
     file: &Path,
     prefix: &str,
 ) -> Result<SecretString, StartError> {

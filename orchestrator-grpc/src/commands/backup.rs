@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use orchestrator_base::config::{Config, DatabaseTarget};
 use orchestrator_core::{admin::backup, store::Database};
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 
 use super::{Failed, Outcome, run as run_command};
 
@@ -18,7 +18,7 @@ pub fn run(config: &Config, file: &Path) -> ExitCode {
 }
 
 pub(super) async fn copy(config: &Config, file: &Path) -> Outcome {
-    let url = config.database.url.as_ref().map(|url| url.expose_secret());
+    let url = config.database.url.as_ref().map(ExposeSecret::expose_secret);
     if let Some(command) = url.and_then(|url| backup::dump_command(url, file)) {
         let why = format!("this database is a server's, which copies it itself:\n  {command}\n{NOT_INSIDE}");
         return Err(Failed::because(why.trim_end()));

@@ -35,15 +35,15 @@ pub(crate) enum Kind {
 #[derive(Default)]
 pub(crate) struct Document {
     pub(super) header: Option<Header>,
-    pub(super) providers: Vec<Row<Provider>>,
-    pub(super) models: Vec<Row<ModelChange>>,
-    pub(super) model_providers: Vec<Row<Association>>,
-    pub(super) api_keys: Vec<Row<Caller>>,
+    pub(super) providers: Vec<Placed<Provider>>,
+    pub(super) models: Vec<Placed<ModelChange>>,
+    pub(super) model_providers: Vec<Placed<Association>>,
+    pub(super) api_keys: Vec<Placed<Caller>>,
     pub(super) health_check: Option<Settings>,
 }
 
 /// A row and where it stands.
-pub(super) struct Row<T> {
+pub(super) struct Placed<T> {
     pub(super) path: String,
     /// As it was read, so that it can be read again without the fields that were refused.
     pub(super) raw: Json,
@@ -139,11 +139,11 @@ fn envelope(fields: &mut Fields<'_>, document: &mut Document) {
     }
 }
 
-fn each<T>(rows: Vec<(String, Json)>, mut read: impl FnMut(Json, &str) -> Option<T>) -> Vec<Row<T>> {
+fn each<T>(rows: Vec<(String, Json)>, mut read: impl FnMut(Json, &str) -> Option<T>) -> Vec<Placed<T>> {
     let mut all = Vec::with_capacity(rows.len());
     for (path, raw) in rows {
         if let Some(row) = read(raw.clone(), &path) {
-            all.push(Row { path, raw, row });
+            all.push(Placed { path, raw, row });
         }
     }
     all

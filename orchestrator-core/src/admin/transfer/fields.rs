@@ -37,13 +37,11 @@ impl<'a> Fields<'a> {
 
     /// A secret: what it holds is quoted in no problem.
     pub(crate) fn secret(&mut self, name: &'static str) -> Option<String> {
-        match self.raw(name)? {
-            Json::String(text) => Some(text),
-            _ => {
-                self.problems.add(self.at(name), "must be text");
-                None
-            }
+        if let Json::String(text) = self.raw(name)? {
+            return Some(text);
         }
+        self.problems.add(self.at(name), "must be text");
+        None
     }
 
     /// The elements of a list, each with its path.

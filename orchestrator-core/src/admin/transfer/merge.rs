@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 pub(super) use self::keys::{place_of_caller, place_of_key};
 use super::{
-    document::{self, Document, Kind, Row},
+    document::{self, Document, Kind, Placed},
     owned::Owned,
     problem::Problems,
     report::{Action, Difference, FieldDifference, Report, fields},
@@ -137,7 +137,7 @@ struct Merge<'a> {
 impl<'a> Merge<'a> {
     fn merge_providers(&mut self, document: &Document) {
         let mut seen = HashMap::new();
-        for Row { path, raw, row } in &document.providers {
+        for Placed { path, raw, row } in &document.providers {
             let (kind, admin) = (self.kind, self.admin);
             let read = |raw, problems: &mut Problems| {
                 document::provider(raw, path, kind, problems).map(|row| row.change)
@@ -163,7 +163,7 @@ impl<'a> Merge<'a> {
 
     fn merge_models(&mut self, document: &Document) {
         let mut seen = HashMap::new();
-        for Row { path, raw, row } in &document.models {
+        for Placed { path, raw, row } in &document.models {
             let admin = self.admin;
             let read = |raw, problems: &mut Problems| document::model(raw, path, problems);
             let check = |change| admin.new_model(change);
@@ -181,7 +181,7 @@ impl<'a> Merge<'a> {
 
     fn merge_associations(&mut self, document: &Document) {
         let mut seen = HashMap::new();
-        for Row { path, raw, row } in &document.model_providers {
+        for Placed { path, raw, row } in &document.model_providers {
             let ends = [
                 ("model", &row.model, self.models.get(&row.model).cloned()),
                 ("provider", &row.provider, self.providers.get(&row.provider).cloned()),
@@ -233,7 +233,7 @@ impl<'a> Merge<'a> {
     /// A fallback that nobody knows is skipped when it is needed. That is no reason to refuse: a model that was deleted leaves its
     /// name behind in others, and their export must come in again.
     fn note_fallbacks(&mut self, document: &Document) {
-        for Row { path, row, .. } in &document.models {
+        for Placed { path, row, .. } in &document.models {
             for (index, name) in row.fallbacks.iter().flatten().enumerate() {
                 let of_provider =
                     name.split_once('/').is_some_and(|(name, _)| self.providers.contains_key(name));

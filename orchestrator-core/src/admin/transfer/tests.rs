@@ -353,7 +353,6 @@ async fn cores_that_apply_at_the_same_moment_do_no_harm() {
     for _ in 0..4 {
         let database = Database::open(&path).await.unwrap();
         let house = house_on("master", database, tempfile::tempdir().unwrap());
-        #[expect(clippy::disallowed_methods, reason = "a set that is joined at once")]
         cores.spawn(async move { house.admin.apply_declared(&declared(&catalog()), APPLY).await.unwrap() });
     }
     let reports = cores.join_all().await;

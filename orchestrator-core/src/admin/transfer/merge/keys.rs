@@ -10,7 +10,7 @@ use crate::{
     admin::{
         secrets::{mask, prefix},
         transfer::{
-            document::{self, Caller, Document, Key, Kind, Row},
+            document::{self, Caller, Document, Key, Kind, Placed},
             problem::Problems,
             report::{Action, FieldDifference, fields},
             show,
@@ -121,7 +121,7 @@ impl Merge<'_> {
         let mut holders: HashMap<[u8; 32], String> =
             standing.map(|row| (row.digest, row.name.clone())).collect();
         let mut seen = HashMap::new();
-        for Row { path, raw, row } in &document.api_keys {
+        for Placed { path, raw, row } in &document.api_keys {
             let name = row.change.name.clone().unwrap_or_default();
             let old = self.standing(&current.rows.api_keys, |row| row.name == name);
             let given = self.credential(path, &name, row);
