@@ -1,5 +1,7 @@
 //! The core's program as an operator uses it beside a running one: copies, exports, declared catalogs, other master keys.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by ending")]
+
 mod home;
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
