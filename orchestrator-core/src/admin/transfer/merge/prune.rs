@@ -54,6 +54,7 @@ impl<'a> Merge<'a> {
                 association_name(&row.row.model, &row.row.provider, upstream)
             })
             .collect();
+        let mut gone = Vec::new();
         for row in &rows.model_providers {
             let ends = (models.get(row.model_id.as_str()), providers.get(row.provider_id.as_str()));
             let (Some(model), Some(provider)) = ends else { continue };
@@ -61,9 +62,12 @@ impl<'a> Merge<'a> {
             let end_goes = (model.managed_by == ManagedBy::File && !has_model(&model.name))
                 || (provider.managed_by == ManagedBy::File && !has_provider(&provider.name));
             if end_goes || (row.managed_by == ManagedBy::File && !declared.contains(&name)) {
-                let change = CatalogChange::DeleteModelProvider(row.id.clone());
-                self.goes(&row.id, "model-provider", &name, change);
+                gone.push((name, row.id.as_str()));
             }
+        }
+        gone.sort();
+        for (name, id) in gone {
+            self.goes(id, "model-provider", &name, CatalogChange::DeleteModelProvider(id.to_owned()));
         }
     }
 
