@@ -5,12 +5,16 @@
 //! to a row that could not have been created.
 
 pub mod auth;
+pub mod backup;
+pub mod declared;
 pub mod health;
 pub mod logs;
 pub mod retention;
+pub mod rotate;
 pub mod secrets;
 pub mod seed;
 pub mod stats;
+pub mod transfer;
 
 mod api_keys;
 mod model_providers;
@@ -43,6 +47,7 @@ pub use self::{
 };
 use crate::{
     admin::secrets::Vault,
+    catalog::ManagedBy,
     error::{Error, ErrorKind, Result},
     refresher::Reloader,
     store::{AdminStore, CatalogChange, Slice, StoreError},
@@ -97,7 +102,9 @@ impl Admin {
     }
 
     /// Makes the changes and loads them. When it returns, requests see them here, and within a second in every core.
-    async fn commit(&self, changes: Vec<CatalogChange>) -> Result<()> {
+    async fn commit(&self, mut changes: Vec<CatalogChange>) -> Result<()> {
+        // Where the master key was changed meanwhile, nothing may be sealed with the old one any more.
+        changes.insert(0, CatalogChange::SealedWith(self.vault.fingerprint().to_owned()));
         self.store.apply(changes).await.map_err(store_error)?;
         if let Err(error) = self.reloader.reload().await {
             tracing::warn!(%error, "a change of the catalog was stored but not loaded");
@@ -153,6 +160,17 @@ fn found<T>(row: Result<Option<T>, StoreError>, noun: &str, id: &str) -> Result<
     match row.map_err(store_error)? {
         Some(row) => Ok(row),
         None => Err(Error::new(ErrorKind::NotFound, format!("{noun} {id} does not exist")).with_param("id")),
+    }
+}
+
+/// Refuses a change of what a file owns: the next time the file is applied it would be undone.
+fn editable(owner: ManagedBy, noun: &str, name: &str) -> Result<()> {
+    match owner {
+        ManagedBy::Admin => Ok(()),
+        ManagedBy::File => {
+            let message = format!("{noun} {name} is managed by a file; change it there");
+            Err(Error::new(ErrorKind::Conflict, message).with_param("managed_by"))
+        }
     }
 }
 

@@ -175,6 +175,8 @@ pub struct Model {
     pub timeouts: Timeouts,
     /// A disabled model is as if it were not there, and no provider's list brings its name back.
     pub enabled: bool,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
@@ -206,6 +208,8 @@ pub struct ModelProvider {
     pub image: bool,
     /// Not used when false.
     pub enabled: bool,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
@@ -241,6 +245,8 @@ pub struct ApiKey {
     pub on_disconnect: OnDisconnect,
     /// Whether bodies are kept with the log of its requests.
     pub log_bodies: bool,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
@@ -321,6 +327,8 @@ pub struct CatalogRows {
     pub api_keys: Vec<ApiKey>,
     /// Those in force.
     pub prices: Vec<OwnPrice>,
+    /// The fingerprint of the master key that secrets are sealed with; `None`: none was ever used.
+    pub sealed_with: Option<String>,
 }
 
 /// What holds where a row is made without saying.

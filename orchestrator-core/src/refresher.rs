@@ -21,14 +21,19 @@ use crate::{
 /// How often the revision is asked for: a change is in every core within a second.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
+/// What a core is told whose master key was changed.
+const FOREIGN: &str = "the database's master key was changed since this core started: requests go on with what was loaded before, and \
+                       changes are refused, until it is started again with the new MASTER_KEY";
+
 /// Loads the catalog into the shared snapshot.
 pub struct Reloader {
     reader: Arc<dyn CatalogReader>,
     vault: Arc<Vault>,
     shared: Arc<SharedCatalog>,
     timeouts: config::Timeouts,
-    /// Held while loading, so that an older state never replaces a newer one.
-    loading: Mutex<()>,
+    /// Held while loading, so that an older state never replaces a newer one. Holds the revision that another master key's secrets
+    /// were found at: it is not loaded, nor looked at again.
+    loading: Mutex<Option<i64>>,
 }
 
 impl Reloader {
@@ -39,14 +44,20 @@ impl Reloader {
         shared: Arc<SharedCatalog>,
         timeouts: config::Timeouts,
     ) -> Self {
-        Self { reader, vault, shared, timeouts, loading: Mutex::new(()) }
+        Self { reader, vault, shared, timeouts, loading: Mutex::new(None) }
     }
 
     /// Loads the catalog as it is now, and gives its revision. What was committed before the call is in the snapshot after it.
     pub async fn reload(&self) -> Result<i64, StoreError> {
-        let _alone = self.loading.lock().await;
+        let mut foreign = self.loading.lock().await;
         let rows = self.reader.load().await?;
         let revision = rows.revision;
+        if rows.sealed_with.as_ref().is_some_and(|fingerprint| fingerprint != self.vault.fingerprint()) {
+            // Built from these rows, the snapshot would have no provider's key at all.
+            *foreign = Some(revision);
+            return Err(StoreError::Conflict(FOREIGN.to_owned()));
+        }
+        *foreign = None;
         self.shared.swap(Snapshot::build(rows, &|key| self.vault.open(key), &self.timeouts));
         Ok(revision)
     }
@@ -56,6 +67,9 @@ impl Reloader {
         let revision = self.reader.revision().await?;
         if self.shared.ready() && self.shared.peek().revision == revision {
             return Ok(false);
+        }
+        if *self.loading.lock().await == Some(revision) {
+            return Err(StoreError::Conflict(FOREIGN.to_owned()));
         }
         self.reload().await?;
         Ok(true)
@@ -100,7 +114,9 @@ fn note(outcome: Result<bool, StoreError>, was_away: bool) -> bool {
             false
         }
         Err(error) => {
-            if !was_away {
+            if !was_away && matches!(error, StoreError::Conflict(_)) {
+                tracing::error!(%error, "the catalog is not loaded any more");
+            } else if !was_away {
                 tracing::warn!(%error, "the catalog cannot be read; requests use the last state");
             }
             true
@@ -196,6 +212,26 @@ mod tests {
         sleep(POLL_INTERVAL * 4).await;
         assert!(running.shared.peek().keys.find("old").is_some());
         running.elsewhere.away.store(false, Ordering::Relaxed);
+        sleep(POLL_INTERVAL).await;
+        assert!(running.shared.peek().keys.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_master_key_leaves_the_last_state_until_its_own_is_back() {
+        let running = running();
+        running.elsewhere.change(|rows| rows.api_keys.push(samples::api_key("c1", "old", "old")));
+        sleep(Duration::from_millis(1)).await;
+        let seal = |rows: &mut CatalogRows, master: &str| {
+            rows.sealed_with = Some(Vault::new(&master.into()).fingerprint().to_owned());
+        };
+        running.elsewhere.change(|rows| {
+            rows.api_keys.clear();
+            seal(rows, "another");
+        });
+        sleep(POLL_INTERVAL * 10).await;
+        assert!(running.shared.peek().keys.find("old").is_some(), "requests go on");
+        assert_eq!(running.elsewhere.loads.load(Ordering::Relaxed), 2, "what was refused is not read again");
+        running.elsewhere.change(|rows| seal(rows, "a master key"));
         sleep(POLL_INTERVAL).await;
         assert!(running.shared.peek().keys.is_empty());
     }

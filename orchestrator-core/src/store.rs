@@ -36,6 +36,7 @@ mod revision;
 mod rollups;
 mod settings;
 mod stats;
+mod transfer;
 
 pub use database::{Database, Migration, MigrationState, MigrationStatus};
 pub use reads::{LogKeeper, LogReader, StatsReader};
@@ -121,6 +122,12 @@ pub enum CatalogChange {
     DeleteApiKey(String),
     /// A price in place of the one for the same kind and model, whose row stays. The store gives it the next version.
     SetPrice(Box<OwnPrice>),
+    /// How health is checked.
+    SetHealthChecks(Settings, UnixMicros),
+    /// No change, but a condition: the catalog's revision is still this one.
+    OnlyAt(i64),
+    /// No change, but a condition: secrets are sealed with the master key of this fingerprint.
+    SealedWith(String),
 }
 
 /// Changes the catalog.
@@ -190,14 +197,50 @@ pub trait CatalogLists: Send + Sync {
 
 /// All that Admin needs of a store.
 pub trait AdminStore:
-    CatalogReader + CatalogWriter + CatalogLists + SettingStore + LogReader + StatsReader + LogKeeper
+    CatalogReader
+    + CatalogWriter
+    + CatalogLists
+    + SettingStore
+    + LogReader
+    + StatsReader
+    + LogKeeper
+    + TransferStore
 {
 }
 
 impl<T> AdminStore for T where
-    T: CatalogReader + CatalogWriter + CatalogLists + SettingStore + LogReader + StatsReader + LogKeeper
+    T: CatalogReader
+        + CatalogWriter
+        + CatalogLists
+        + SettingStore
+        + LogReader
+        + StatsReader
+        + LogKeeper
+        + TransferStore
 {
 }
+/// What is only read or written when the configuration as a whole is.
+#[async_trait]
+pub trait TransferStore: Send + Sync {
+    /// How health is checked, if that was ever settled.
+    async fn health_settings(&self) -> Result<Option<Settings>, StoreError>;
+}
+
+/// Makes of a key's row what its secret is sealed as from now on.
+pub type Rewrap<'a> = &'a (dyn Fn(&ProviderKey) -> Result<String, StoreError> + Send + Sync);
+
+/// Changes what every secret is sealed with.
+#[async_trait]
+pub trait MasterKeyStore: Send + Sync {
+    /// Seals every secret anew and writes down the new master key's fingerprint, in one transaction that also counts the catalog's
+    /// revision up. Says how many secrets there were.
+    ///
+    /// Errors: [`StoreError::Conflict`] when the database was sealed with another key than `from`; what `rewrap` says.
+    async fn rotate(&self, from: &str, to: &str, rewrap: Rewrap<'_>) -> Result<usize, StoreError>;
+}
+
+/// The setting that says which master key sealed the database.
+pub const MASTER_KEY_FINGERPRINT: &str = "master_key_fingerprint";
 
 /// Small facts about the installation, by name: the master key's fingerprint.
 #[async_trait]

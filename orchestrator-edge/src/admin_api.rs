@@ -145,7 +145,7 @@ async fn answer(
             let body = edge.bodies.read(&head.headers, body).await?;
             write_message(row, rpc, &names, &body.bytes)?
         }
-        Shape::Do => {
+        Shape::Do | Shape::Document => {
             let body = edge.bodies.read(&head.headers, body).await?;
             do_message(rpc, &names, &body.bytes)?
         }
@@ -313,6 +313,10 @@ fn render(shape: Shape, answer: &DynamicMessage) -> Result<Response, AdminError>
         }
         Shape::Create => Ok((StatusCode::CREATED, json, show::message(answer, true)).into_response()),
         Shape::Delete => Ok(StatusCode::NO_CONTENT.into_response()),
+        Shape::Document => {
+            let document = answer.fields().next().and_then(|(_, value)| value.as_str().map(str::to_owned));
+            Ok((json, document.ok_or_else(AdminError::internal)?).into_response())
+        }
         Shape::List => {
             let list = answer
                 .descriptor()

@@ -11,6 +11,7 @@ mod provider_keys;
 mod providers;
 mod queue;
 mod stats;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -385,6 +386,21 @@ impl admin_server::Admin for AdminService {
     ) -> Answer<v1::ListModelProviderOutcomesResponse> {
         let (trace, request) = self.admit(request)?;
         trace.answer(stats::outcomes(&self.admin, request).await)
+    }
+
+    async fn export_config(&self, request: Request<v1::ExportConfigRequest>) -> Answer<v1::ConfigDocument> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(transfer::export(&self.admin, request).await)
+    }
+
+    async fn import_config(&self, request: Request<v1::ImportConfigRequest>) -> Answer<v1::ConfigReport> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(transfer::import(&self.admin, request).await)
+    }
+
+    async fn apply_config(&self, request: Request<v1::ApplyConfigRequest>) -> Answer<v1::ConfigReport> {
+        let (trace, request) = self.admit(request)?;
+        trace.answer(transfer::apply(&self.admin, request).await)
     }
 }
 

@@ -1,8 +1,9 @@
 //! From a configuration to a running core, step by step, each step one log line. A step that fails says which it is and why.
 
 mod database;
+mod declared;
 mod health;
-mod keys;
+pub(crate) mod keys;
 mod retention;
 
 pub use database::{migrate, migration_status};
@@ -21,7 +22,7 @@ use orchestrator_base::{
     task,
 };
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, health::HealthDesk, secrets::Vault, seed},
+    admin::{Admin, AdminAuth, health::HealthDesk, seed},
     admission::gate::Gate,
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
@@ -59,7 +60,7 @@ pub struct StartError {
 }
 
 impl StartError {
-    fn at<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> Self {
+    pub(crate) fn at<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> Self {
         move |error| Self { step, reason: error.to_string(), configuration: false }
     }
 }
@@ -87,8 +88,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let data_dir = data_dir(&config.data.dir)?;
     let keys = keys::resolve(config, &data_dir)?;
     let database = database::open(config).await?;
-    let vault = Arc::new(Vault::new(&keys.master));
-    check_master_key(&vault, &database).await?;
+    let vault = Arc::new(keys::vault(config, &data_dir, &keys.master, &database).await?);
 
     let (clock, random) = (Clock::system(), Random::system());
     let catalog = Arc::new(SharedCatalog::default());
@@ -104,6 +104,8 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         random.clone(),
         config.providers.clone(),
     ));
+    // Before what is only made where there is nothing.
+    declared::apply(config, &admin).await?;
     seed(config, &admin, &catalog, &data_dir).await.map_err(StartError::at("filling the catalog"))?;
     log_catalog(&catalog);
 
@@ -191,17 +193,8 @@ impl Core {
 /// How long the end waits for the journal to be stored.
 const FLUSH: Duration = Duration::from_secs(10);
 
-fn data_dir(dir: &Path) -> Result<PathBuf, StartError> {
+pub(crate) fn data_dir(dir: &Path) -> Result<PathBuf, StartError> {
     std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize()).map_err(StartError::at("making DATA_DIR"))
-}
-
-/// Another master key than the database's would make every stored secret unreadable: better not to start.
-async fn check_master_key(vault: &Vault, database: &Database) -> Result<(), StartError> {
-    vault.check_fingerprint(database).await.map_err(|error| StartError {
-        step: "checking MASTER_KEY",
-        reason: error.message,
-        configuration: true,
-    })
 }
 
 async fn seed(

@@ -11,7 +11,7 @@ use orchestrator_base::{
     telemetry, tls,
 };
 use orchestrator_core::store::Rebuilt;
-use orchestrator_grpc::{boot, descriptor, health, server};
+use orchestrator_grpc::{boot, commands, descriptor, health, server};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,22 +24,25 @@ fn main() -> ExitCode {
     match args.command() {
         CoreCommand::InitEnv { .. } => return process::print(init_env::generate()),
         CoreCommand::Descriptor { out } => return write_descriptor(out.as_deref()),
-        CoreCommand::Serve
-        | CoreCommand::CheckConfig
-        | CoreCommand::Migrate { .. }
-        | CoreCommand::Health
-        | CoreCommand::Stats { .. } => {}
+        _ => {}
     }
+    // Read twice, for a command may need what is no setting.
+    let sources = args.sources();
     let loaded = match process::load(args.sources(), Role::Core) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
     match args.command() {
-        CoreCommand::CheckConfig => process::check_config(&loaded),
+        CoreCommand::CheckConfig => commands::check_config(&loaded),
         CoreCommand::Health => health::ask(&loaded.config.grpc),
         CoreCommand::Stats { what: StatsCommand::Rebuild } => rebuild_stats(&loaded),
         CoreCommand::Migrate { status } => migrate(&loaded, status),
-        _ => serve(&loaded),
+        CoreCommand::Export(args) => commands::export::run(&loaded.config, sources, &args),
+        CoreCommand::Import(args) => commands::import::run(&loaded.config, sources, &args),
+        CoreCommand::Apply(args) => commands::apply::run(&loaded.config, sources, &args),
+        CoreCommand::Backup { file } => commands::backup::run(&loaded.config, &file),
+        CoreCommand::Keys(command) => commands::keys::run(&loaded.config, sources, &command),
+        CoreCommand::Serve | CoreCommand::InitEnv { .. } | CoreCommand::Descriptor { .. } => serve(&loaded),
     }
 }
 

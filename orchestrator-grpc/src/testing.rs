@@ -142,4 +142,7 @@ do_nothing! {
     list_usage(ListUsageRequest) -> v1::ListUsageResponse;
     list_provider_stats(ListProviderStatsRequest) -> v1::ListProviderStatsResponse;
     list_model_provider_outcomes(ListModelProviderOutcomesRequest) -> v1::ListModelProviderOutcomesResponse;
+    export_config(ExportConfigRequest) -> v1::ConfigDocument;
+    import_config(ImportConfigRequest) -> v1::ConfigReport;
+    apply_config(ApplyConfigRequest) -> v1::ConfigReport;
 }

@@ -37,6 +37,7 @@ pub(crate) fn model_name(number: usize) -> String {
 /// So many models, each served by the same two providers of one rank, and so many callers' keys.
 pub(crate) fn snapshot(count: usize) -> Snapshot {
     let rows = CatalogRows {
+        sealed_with: None,
         revision: 1,
         providers: PROVIDERS.into_iter().map(provider).collect(),
         provider_keys: PROVIDERS.into_iter().map(provider_key).collect(),
@@ -96,6 +97,7 @@ fn model(number: usize) -> Model {
         timeout: None,
         timeouts: Timeouts::default(),
         enabled: true,
+        managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,
     }
@@ -114,6 +116,7 @@ fn association(model: usize, provider: &str) -> ModelProvider {
         structured_output: true,
         image: true,
         enabled: true,
+        managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,
     }
@@ -134,6 +137,7 @@ fn api_key(number: usize) -> ApiKey {
         expires_at: None,
         on_disconnect: OnDisconnect::Cancel,
         log_bodies: false,
+        managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,
     }

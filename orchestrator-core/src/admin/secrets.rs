@@ -27,11 +27,9 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     catalog::ProviderKey,
     error::{Error, ErrorKind, Result},
-    store::SettingStore,
+    store::{MASTER_KEY_FINGERPRINT, SettingStore},
 };
 
-/// The setting that says which master key sealed this database.
-const FINGERPRINT: &str = "master_key_fingerprint";
 /// What separates the uses of one master key from each other.
 const DERIVE_SEALING: &[u8] = b"llm-orchestrator/v1/provider-keys\0";
 const DERIVE_FINGERPRINT: &[u8] = b"llm-orchestrator/v1/fingerprint\0";
@@ -77,7 +75,7 @@ impl Vault {
     ///
     /// Errors: [`ErrorKind::Conflict`] when it is another, [`ErrorKind::Unavailable`] when the database does not answer.
     pub async fn check_fingerprint(&self, store: &dyn SettingStore) -> Result<()> {
-        let sealed_with = store.setting_or_insert(FINGERPRINT, &self.fingerprint).await;
+        let sealed_with = store.setting_or_insert(MASTER_KEY_FINGERPRINT, &self.fingerprint).await;
         if sealed_with.map_err(super::store_error)? == self.fingerprint {
             return Ok(());
         }

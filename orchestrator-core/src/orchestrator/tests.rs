@@ -38,6 +38,7 @@ impl CatalogReader for Sealed {
         let mut provider = samples::provider("p1", "echo");
         provider.kind = "echo".into();
         Ok(CatalogRows {
+            sealed_with: None,
             revision: 1,
             providers: vec![provider],
             provider_keys: Vec::new(),

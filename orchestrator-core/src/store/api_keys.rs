@@ -5,7 +5,7 @@ use orchestrator_base::clock::UnixMicros;
 use super::{
     StoreError,
     db::{Row, Value, damaged},
-    entity::{Entity, Table},
+    entity::{Entity, Table, owner},
 };
 use crate::catalog::{ApiKey, OnDisconnect};
 
@@ -27,6 +27,7 @@ impl Entity for ApiKey {
             "expires_at",
             "on_disconnect",
             "log_bodies",
+            "managed_by",
             "created_at",
             "updated_at",
         ],
@@ -51,6 +52,7 @@ impl Entity for ApiKey {
             self.expires_at.into(),
             Value::from(self.on_disconnect.name()),
             self.log_bodies.into(),
+            self.managed_by.name().into(),
             self.created_at.into(),
             self.updated_at.into(),
         ])
@@ -76,6 +78,7 @@ impl Entity for ApiKey {
             on_disconnect: OnDisconnect::named(&on_disconnect)
                 .ok_or_else(|| damaged("on_disconnect", &on_disconnect))?,
             log_bodies: row.bit("log_bodies")?,
+            managed_by: owner(row)?,
             created_at: row.moment("created_at")?,
             updated_at: row.moment("updated_at")?,
         })

@@ -124,12 +124,19 @@ fn model() -> Model {
         remark: "naïve — 模型".into(),
         fallbacks: vec!["b".into(), "c".into()],
         timeout: Some(9),
+        managed_by: ManagedBy::File,
         ..samples::model("m1", "a")
     }
 }
 
 fn association() -> ModelProvider {
-    ModelProvider { priority: Some(0), tool_call: false, ..samples::model_provider("a1", "m1", "p1") }
+    let managed_by = ManagedBy::File;
+    ModelProvider {
+        priority: Some(0),
+        tool_call: false,
+        managed_by,
+        ..samples::model_provider("a1", "m1", "p1")
+    }
 }
 
 fn api_key() -> ApiKey {
@@ -140,6 +147,7 @@ fn api_key() -> ApiKey {
         on_disconnect: OnDisconnect::Drain,
         log_bodies: true,
         expires_at: Some(UnixMicros(9)),
+        managed_by: ManagedBy::File,
         ..samples::api_key("c1", "caller", "secret")
     }
 }

@@ -63,6 +63,22 @@ impl Database {
         Ok(database)
     }
 
+    /// Connects to a file that must be there, without bringing its tables up to date: what is to be copied stays as it is.
+    pub async fn connect_for_copy(path: &Path) -> Result<Self, StoreError> {
+        let is_there = tokio::fs::try_exists(path).await;
+        let is_there =
+            is_there.map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+        if !is_there {
+            return Err(StoreError::Unavailable(format!("{} is not there", path.display())));
+        }
+        Self::connect(&DatabaseTarget::Sqlite { path: path.to_owned() }).await
+    }
+
+    /// Writes a consistent copy into a file that is empty or not there. Whoever writes meanwhile neither waits nor is in it.
+    pub async fn copy_into(&self, path: &Path) -> Result<(), StoreError> {
+        self.db.copy_into(path).await
+    }
+
     /// Closes the connections. Later calls fail with [`StoreError::Unavailable`].
     pub async fn close(&self) {
         self.db.close().await;

@@ -16,7 +16,7 @@ mod row;
 mod tx;
 mod value;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use orchestrator_base::config::DatabaseTarget;
 use sqlx::{MySql, Postgres, Sqlite};
@@ -167,6 +167,19 @@ impl Db {
             Self::Sqlite(_) => (format!("EXPLAIN QUERY PLAN {sql}"), "detail"),
             Self::MySql(_) => (format!("EXPLAIN FORMAT=JSON {sql}"), "EXPLAIN"),
             Self::Postgres(_) => (format!("EXPLAIN {sql}"), "QUERY PLAN"),
+        }
+    }
+
+    /// Writes one consistent state of an SQLite file into another file.
+    pub(super) async fn copy_into(&self, path: &Path) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(pools) => {
+                let into = sqlx::query("VACUUM INTO ?").bind(path.to_string_lossy().into_owned());
+                into.execute(&pools.readers).await.map_err(unavailable).map(|_| ())
+            }
+            Self::MySql(_) | Self::Postgres(_) => {
+                Err(StoreError::Conflict("a server's database is copied by its own program".to_owned()))
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     CatalogChange, CatalogReader, CatalogWriter, Database, StoreError,
     db::{Tries, Tx, damaged, unavailable},
     entity::{all, delete, insert, update},
-    prices,
+    prices, transfer,
 };
 use crate::catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey};
 
@@ -27,6 +27,7 @@ impl CatalogReader for Database {
             model_providers: all(&mut tx).await?,
             api_keys: all(&mut tx).await?,
             prices: prices::in_force(&mut tx).await?,
+            sealed_with: transfer::fingerprint(&mut tx).await?,
         })
     }
 }
@@ -87,5 +88,10 @@ async fn make(tx: &mut Tx, change: &CatalogChange) -> Result<(), StoreError> {
         CatalogChange::UpdateApiKey(key) => update(tx, &**key).await,
         CatalogChange::DeleteApiKey(id) => delete::<ApiKey>(tx, id).await,
         CatalogChange::SetPrice(price) => prices::set(tx, price).await,
+        CatalogChange::SetHealthChecks(settings, now) => {
+            transfer::set_health_settings(tx, settings, *now).await
+        }
+        CatalogChange::OnlyAt(revision) => transfer::only_at(tx, *revision).await,
+        CatalogChange::SealedWith(fingerprint) => transfer::sealed_with(tx, fingerprint).await,
     }
 }

@@ -72,10 +72,20 @@ fn fill_under(
 ) -> Result<(), AdminError> {
     for (key, json) in keys {
         let path = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
+        if let Some(document) = document_field(&message.descriptor(), key) {
+            message.set_field(&document, Value::String(json.to_string()));
+            continue;
+        }
         let field = field(&message.descriptor(), key, &path)?;
         set(message, &field, json, &path)?;
     }
     Ok(())
+}
+
+/// The field that holds a JSON value as its text: `document_json` for `document`. Here the value stands as it is.
+fn document_field(descriptor: &MessageDescriptor, key: &str) -> Option<FieldDescriptor> {
+    let field = descriptor.get_field_by_name(&format!("{key}_json"))?;
+    (field.kind() == Kind::String && !field.is_list() && !field.is_map()).then_some(field)
 }
 
 /// The field of that name; the contract's own names alone, for two spellings of one field could contradict each other.

@@ -19,6 +19,8 @@ pub(super) enum Shape {
     Delete,
     /// Path and body, which may be missing, fill the request; the answer is the resource, or 204 where there is none.
     Do,
+    /// As [`Shape::Do`]; the answer is the document that its only field holds.
+    Document,
 }
 
 /// A row of the table.
@@ -108,4 +110,8 @@ pub(super) const ROWS: &[Row] = &[
     row(Method::GET,    "/usage",                        "ListUsage",           Shape::List),
     row(Method::GET,    "/provider-stats",               "ListProviderStats",   Shape::List),
     row(Method::GET,    "/model-providers/{id}/status",  "ListModelProviderOutcomes", Shape::List),
+    row(Method::GET,    "/config/export",                "ExportConfig",        Shape::Document),
+    row(Method::POST,   "/config/export",                "ExportConfig",        Shape::Document),
+    row(Method::POST,   "/config/import",                "ImportConfig",        Shape::Do),
+    row(Method::POST,   "/config/apply",                 "ApplyConfig",         Shape::Do),
 ];

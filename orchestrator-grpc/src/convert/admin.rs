@@ -9,6 +9,7 @@ pub(crate) mod prices;
 pub(crate) mod provider_keys;
 pub(crate) mod providers;
 pub(crate) mod stats;
+pub(crate) mod transfer;
 
 #[cfg(test)]
 mod tests;

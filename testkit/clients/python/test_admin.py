@@ -189,6 +189,17 @@ def test_the_last_calls_of_an_association(provider, model):
     assert calls("DeleteModelProvider", id=made["id"]) == {}
 
 
+def test_the_configuration_goes_out_and_comes_in(provider, model):
+    document = calls("ExportConfig", passphrase="correct horse battery")["documentJson"]
+    rows = json.loads(document)
+    assert "buf" in [row["name"] for row in rows["providers"]] and "buf-model" in [row["name"] for row in rows["models"]]
+    request = {"documentJson": document, "onConflict": "replace", "passphrase": "correct horse battery", "dryRun": True}
+    report = calls("ImportConfig", **request)
+    assert int(report["unchanged"]) > 0 and "differences" not in report
+    declared = json.dumps({"models": [{"name": "buf-declared"}]})
+    assert calls("ApplyConfig", documentJson=declared, dryRun=True)["created"] == "1"
+
+
 @pytest.mark.parametrize("key", [None, "wrong", os.environ["GATEWAY_KEY"]])
 def test_without_the_admin_key_nothing_is_shown(key):
     _, failure = call("ListProviders", key=key)

@@ -7,6 +7,7 @@ use std::{fmt, path::PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::Declared;
 use crate::mask;
 
 /// The whole configuration. One file serves both binaries; each uses its own sections.
@@ -49,6 +50,9 @@ pub struct Config {
     pub bodies: Bodies,
     /// Threads.
     pub runtime: Runtime,
+    /// The catalog that the file declares; no setting.
+    #[serde(skip)]
+    pub declared: Declared,
 }
 
 /// Section `app`.

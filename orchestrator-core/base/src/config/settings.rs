@@ -55,6 +55,15 @@ impl Shape {
     }
 }
 
+/// Sections that are called otherwise in a file: there `[[providers]]` are the declared ones, and TOML takes no name twice.
+/// Where nothing is declared, `[providers]` is understood too.
+pub(super) const FILE_SECTIONS: [(&str, &str); 1] = [("providers", "provider_rules")];
+
+/// The section's name in a file.
+pub(super) fn in_file(section: &str) -> &str {
+    FILE_SECTIONS.iter().find(|(name, _)| *name == section).map_or(section, |(_, in_file)| in_file)
+}
+
 /// What every variable without a conventional name begins with.
 pub(super) const PREFIX: &str = "ORCHESTRATOR__";
 
@@ -206,7 +215,7 @@ mod tests {
         let defaults: toml::Table = show(&defaults).parse().unwrap();
         let expected = SETTINGS.iter().map(|setting| {
             let (section, key) = setting.name.split_once('.').unwrap();
-            let default = match defaults[section].get(key) {
+            let default = match defaults[in_file(section)].get(key) {
                 Some(toml::Value::String(text)) => text.clone(),
                 Some(value) => value.to_string(),
                 None => "none".to_owned(),

@@ -31,6 +31,7 @@ fn serves(id: &str, model: &str, provider: &str, provider_model: &str) -> ModelP
 /// Providers alpha and beta; gpt, claude-*, claude-opus-*, the catch-all of beta alone, and a name with a slash.
 fn rows() -> CatalogRows {
     CatalogRows {
+        sealed_with: None,
         revision: 7,
         providers: vec![samples::provider("p1", "alpha"), samples::provider("p2", "beta")],
         provider_keys: vec![samples::provider_key("k1", "p1", "secret-1")],

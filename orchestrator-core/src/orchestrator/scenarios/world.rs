@@ -112,6 +112,7 @@ impl World {
         let mut model = samples::model("m", "m");
         change(&mut model);
         let mut rows = CatalogRows {
+            sealed_with: None,
             revision: 1,
             providers: Vec::new(),
             provider_keys: Vec::new(),

@@ -3,7 +3,11 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::config::{DatabaseTarget, LogFormat, init_env, settings::Shape, show};
+use crate::config::{
+    DatabaseTarget, LogFormat, init_env,
+    settings::{Shape, in_file},
+    show,
+};
 
 /// A directory of its own to load from.
 struct Home {
@@ -96,7 +100,7 @@ fn sample(shape: Shape, default: &str) -> &'static str {
 fn shown(home: &Home, name: &str) -> String {
     let table: toml::Table = show(&home.load()).parse().unwrap();
     let (section, key) = name.split_once('.').unwrap();
-    table[section].get(key).map_or_else(String::new, toml::Value::to_string)
+    table[in_file(section)].get(key).map_or_else(String::new, toml::Value::to_string)
 }
 
 #[test]
@@ -386,7 +390,7 @@ fn what_is_shown_says_everything_but_secrets() {
     max_errors = 5
     retry_hours = 1
 
-    [providers]
+    [provider_rules]
     deny_private_networks = false
 
     [journal]
