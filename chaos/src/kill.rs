@@ -59,7 +59,7 @@ pub(crate) fn run(kills: &Kills) -> Result<bool, AnyError> {
 fn setup() -> Setup {
     Setup {
         variables: vec![("LOG_LEVEL", "debug".to_owned()), ("LOG_FORMAT", "json".to_owned())],
-        settings: vec![("journal.segment_bytes", 64 * 1024)],
+        settings: vec![("journal.segment_bytes", 32 * 1024)],
     }
 }
 

@@ -166,6 +166,8 @@ impl Server {
     /// It cannot be frozen.
     pub fn freeze(&self) {
         self.guard.order("freeze");
+        // On a busy machine a thread may run for a moment after its process was told to stop.
+        thread::sleep(Duration::from_millis(200));
     }
 
     /// Ends what [`Server::freeze`] began.

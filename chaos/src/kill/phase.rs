@@ -34,11 +34,11 @@ impl Phase {
     pub(crate) fn lines(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::AnyMoment => None,
-            Self::Batch => Some(("storing records", "records are stored")),
+            Self::Batch => Some(("\"storing records\"", "\"storing records is over\"")),
             Self::Rotation => {
-                Some(("a segment of the journal is full", "a new segment of the journal begins"))
+                Some(("\"a segment of the journal is full\"", "\"a segment of the journal has begun\""))
             }
-            Self::Replay => Some(("Replaying the journal", "The journal is replayed")),
+            Self::Replay => Some(("\"replaying the journal\"", "\"storing records is over\"")),
             Self::Migration => Some(("Running database migrations", "Catalog loaded")),
         }
     }
@@ -85,10 +85,15 @@ impl Moment {
         }
         let give_up = Instant::now() + PATIENCE;
         while memmem(&said, begins).is_none() && Instant::now() < give_up {
-            thread::sleep(LOOK);
+            // A segment follows another in less time than a thread takes to wake.
+            if self.phase != Phase::Rotation {
+                thread::sleep(LOOK);
+            }
             log.read_to_end(&mut said)?;
         }
-        thread::sleep(self.delay);
+        if !self.delay.is_zero() {
+            thread::sleep(self.delay);
+        }
         program.kill()?;
         log.read_to_end(&mut said)?;
         let (begun, over) = (last(&said, begins), last(&said, ends));

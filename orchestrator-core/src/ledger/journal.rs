@@ -266,8 +266,15 @@ impl Journal {
         let is_full = segment.length >= self.segment_bytes;
         // The line is written: what fails from here on loses nothing, and is tried again with the next line.
         let next = segment.number + 1;
-        if is_full && let Err(error) = segment.follow_with(&self.folder, next) {
-            tracing::error!(error = %error, "the ledger's journal cannot begin a new segment; it goes on with the old one");
+        if is_full {
+            tracing::debug!(journal.segment = segment.number, "a segment of the journal is full");
+            match segment.follow_with(&self.folder, next) {
+                Ok(()) => tracing::debug!(journal.segment = next, "a segment of the journal has begun"),
+                Err(error) => tracing::error!(
+                    error = %error,
+                    "the ledger's journal cannot begin a new segment; it goes on with the old one"
+                ),
+            }
         }
         if self.sync_each
             && let Err(error) = segment.take_unsynced().and_then(|pending| pending.sync(&self.folder))

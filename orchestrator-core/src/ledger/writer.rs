@@ -63,6 +63,7 @@ impl Writer {
     /// A writer that goes on where the database left off. Streams that an earlier process opened and never closed are closed
     /// here as truncated.
     pub async fn start(journal: Arc<Journal>, store: Arc<dyn LogStore>) -> Result<Self, WriterError> {
+        tracing::debug!("replaying the journal");
         let at = store.offset(journal.name()).await?;
         let replay = Arc::clone(&journal);
         // Reading files blocks; this runs once, before the first request.
@@ -139,7 +140,9 @@ impl Writer {
     async fn store(&mut self, batch: Batch, upto: JournalOffset) -> Result<(), WriterError> {
         let mut waiting = vec![(0..batch.records.len(), upto)];
         while let Some((range, upto)) = waiting.pop() {
+            tracing::debug!(records = range.len(), "storing records");
             let stored = self.store.append(self.journal.name(), &batch.records[range.clone()], upto).await;
+            tracing::debug!(stored = stored.is_ok(), "storing records is over");
             match (stored, range.len()) {
                 (Ok(()), _) => self.advance(upto),
                 (Err(StoreError::Refused(why)), 1) => {

@@ -69,10 +69,10 @@ pub(super) async fn sealed_with(tx: &mut Tx, ours: &str) -> Result<(), StoreErro
     }
 }
 
-/// Fails where the catalog was changed since its revision was this one. Holds the revision until the transaction ends.
+/// Fails where the catalog was changed since its revision was this one. The transaction has counted it up, and so holds it.
 pub(super) async fn only_at(tx: &mut Tx, revision: i64) -> Result<(), StoreError> {
-    let hold = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1 AND revision = ?".to_owned();
-    match tx.execute(hold, vec![revision.into()]).await.map_err(unavailable)? {
+    let sql = "SELECT revision FROM catalog_revision WHERE id = 1 AND revision = ?".to_owned();
+    match tx.rows(sql, vec![revision.saturating_add(1).into()]).await?.len() {
         0 => Err(StoreError::Conflict("the catalog was changed meanwhile".to_owned())),
         _ => Ok(()),
     }

@@ -310,6 +310,7 @@ async fn pruning_takes_away_what_the_file_no_longer_has_and_nothing_else() {
         fallbacks: ["local/x"] -> []
     + API key renamed
         enabled: true
+        log_bodies: false
         name: "renamed"
         on_disconnect: "cancel"
         prefix: "team-se"

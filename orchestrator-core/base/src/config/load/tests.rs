@@ -224,7 +224,7 @@ fn all_problems_are_reported_at_once() {
     edge.host (orchestrator.toml): cannot be of type table
     edge.prot (orchestrator.toml): no such setting; the nearest is edge.port
     grpc.port (orchestrator.toml): cannot be of type array
-    nonsense.key (orchestrator.toml): no such setting; the nearest is database.url
+    nonsense.key (orchestrator.toml): no such setting; the nearest is bodies.keep
     server (orchestrator.toml): no such section; the nearest is [edge]
     ORCHESTRATOR__LIMIT__MAX_JSON_DEPTH in .env: no such setting; the nearest is ORCHESTRATOR__LIMITS__MAX_JSON_DEPTH
     keys.admin (ADMIN_KEY): ADMIN_KEY_FILE is set too, and differs; set one of them
