@@ -43,6 +43,8 @@ pub(crate) struct Kills {
 
 /// Under load for so long at least before a kill, and up to this much longer.
 const LIVES: (Duration, Duration) = (Duration::from_millis(150), Duration::from_millis(900));
+/// Small, so that one is full several times a second.
+const SEGMENT_BYTES: u64 = 32 * 1024;
 /// So many requests are under way at least when the core is killed.
 const IN_FLIGHT: usize = 64;
 
@@ -55,11 +57,11 @@ pub(crate) fn run(kills: &Kills) -> Result<bool, AnyError> {
         .block_on(until_stopped(run_here(*kills)))
 }
 
-/// Small segments, so that one is full several times a second; and a log that says what is begun and what is done.
+/// With a log that says what is begun and what is done.
 fn setup() -> Setup {
     Setup {
         variables: vec![("LOG_LEVEL", "debug".to_owned()), ("LOG_FORMAT", "json".to_owned())],
-        settings: vec![("journal.segment_bytes", 32 * 1024)],
+        settings: vec![("journal.segment_bytes", SEGMENT_BYTES)],
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the core is doing when it is killed, as its log tells.
 
-use std::{collections::BTreeMap, fmt, fs::File, io::Read as _, thread, time::Duration};
+use std::{collections::BTreeMap, fmt, fs::File, io::Read as _, path::Path, thread, time::Duration};
 
 use orchestrator_base::random::Random;
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ pub(crate) enum Phase {
     AnyMoment,
     /// In the transaction that stores a batch of records.
     Batch,
-    /// Between two segments of the journal.
+    /// Between two segments of the journal: the newest is empty, or full.
     Rotation,
     /// While the journal is replayed after a start.
     Replay,
@@ -96,9 +96,21 @@ impl Moment {
         }
         program.kill()?;
         log.read_to_end(&mut said)?;
+        if self.phase == Phase::Rotation {
+            return Ok(between_segments(program.log()).unwrap_or_default());
+        }
         let (begun, over) = (last(&said, begins), last(&said, ends));
         Ok(begun.is_some() && begun > over)
     }
+}
+
+/// Whether nothing stands in the newest segment of the journal yet, or it is full and has no other after it.
+fn between_segments(log: &Path) -> Option<bool> {
+    let folder = std::fs::read_dir(log.parent()?.join("data/journal/core")).ok()?;
+    let segments = folder.filter_map(|file| Some(file.ok()?.path()));
+    let newest = segments.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl")).max()?;
+    let bytes = newest.metadata().ok()?.len();
+    Some(bytes == 0 || bytes >= super::SEGMENT_BYTES)
 }
 
 fn memmem(text: &[u8], word: &str) -> Option<usize> {
