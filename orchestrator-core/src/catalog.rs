@@ -7,6 +7,7 @@ pub mod route;
 pub mod snapshot;
 pub mod strategy;
 
+pub mod admin_keys;
 pub mod keys;
 pub mod listed;
 
@@ -18,6 +19,8 @@ use std::collections::BTreeMap;
 
 use orchestrator_base::clock::UnixMicros;
 use serde::{Deserialize, Serialize};
+
+use self::admin_keys::AdminKey;
 
 /// A place that serves models.
 #[derive(Clone, Debug, PartialEq)]
@@ -280,6 +283,8 @@ pub struct CatalogRows {
     pub model_providers: Vec<ModelProvider>,
     /// All of them.
     pub api_keys: Vec<ApiKey>,
+    /// All of them.
+    pub admin_keys: Vec<AdminKey>,
 }
 
 /// What holds where a row is made without saying.

@@ -9,7 +9,9 @@
 //! 3. `store/<table>.rs`: one implementation over `Db`.
 //! 4. Its cases in the contract suite.
 
+mod admin_keys;
 mod api_keys;
+mod audit_log;
 #[cfg(test)]
 mod contract;
 mod database;
@@ -33,7 +35,8 @@ use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
 
 use crate::{
-    catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey},
+    audit::{AuditEntry, AuditFilter, Stamp},
+    catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey, admin_keys::AdminKey},
     health::Settings,
     health_board::StoredHealth,
     ledger::RequestRecord,
@@ -104,16 +107,25 @@ pub enum CatalogChange {
     UpdateApiKey(Box<ApiKey>),
     /// A caller's key.
     DeleteApiKey(String),
+    /// A new operator's key.
+    InsertAdminKey(Box<AdminKey>),
+    /// All of an operator's key's columns.
+    UpdateAdminKey(Box<AdminKey>),
+    /// The same, where it has a new secret.
+    RotateAdminKey(Box<AdminKey>),
+    /// An operator's key.
+    DeleteAdminKey(String),
 }
 
 /// Changes the catalog.
 #[async_trait]
 pub trait CatalogWriter: Send + Sync {
-    /// Makes the changes in order, in one transaction that also counts the revision up; all or none.
+    /// Makes the changes in order, in one transaction that also counts the revision up and adds a row for each to the audit log,
+    /// by `stamp`; all or none.
     ///
     /// Errors: [`StoreError::NotFound`] for a row to update or delete that is not there, [`StoreError::Exists`],
     /// [`StoreError::Conflict`].
-    async fn apply(&self, changes: Vec<CatalogChange>) -> Result<(), StoreError>;
+    async fn apply(&self, changes: Vec<CatalogChange>, stamp: &Stamp) -> Result<(), StoreError>;
 }
 
 /// A stretch of a list that is sorted by id.
@@ -166,12 +178,28 @@ pub trait CatalogLists: Send + Sync {
 
     /// Callers' keys.
     async fn api_keys(&self, slice: &Slice) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// An operator's key, by its id or else its name.
+    async fn admin_key(&self, id_or_name: &str) -> Result<Option<AdminKey>, StoreError>;
+
+    /// Operators' keys.
+    async fn admin_keys(&self, slice: &Slice) -> Result<Vec<AdminKey>, StoreError>;
+}
+
+/// The audit log: it can be added to and read, and that is all.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Adds rows that speak of no change of the catalog.
+    async fn record(&self, entries: &[AuditEntry]) -> Result<(), StoreError>;
+
+    /// The rows that match, newest first; [`Slice::after`] is the id of the last one that is known.
+    async fn audit_log(&self, filter: &AuditFilter, slice: &Slice) -> Result<Vec<AuditEntry>, StoreError>;
 }
 
 /// All that Admin needs of a store.
-pub trait AdminStore: CatalogReader + CatalogWriter + CatalogLists + SettingStore {}
+pub trait AdminStore: CatalogReader + CatalogWriter + CatalogLists + AuditStore + SettingStore {}
 
-impl<T: CatalogReader + CatalogWriter + CatalogLists + SettingStore> AdminStore for T {}
+impl<T: CatalogReader + CatalogWriter + CatalogLists + AuditStore + SettingStore> AdminStore for T {}
 
 /// Small facts about the installation, by name: the master key's fingerprint.
 #[async_trait]
@@ -234,10 +262,10 @@ pub trait HealthCheckStore: Send + Sync {
     /// How they are checked. Where nothing has been chosen yet, `first` is from now on. Cheap: polled twice a second.
     async fn health_checks(&self, first: &Settings) -> Result<HealthChecks, StoreError>;
 
-    /// Operators have chosen otherwise.
+    /// Operators have chosen otherwise; the audit log says so in the same transaction.
     ///
     /// Errors: [`StoreError::NotFound`] before the first [`HealthCheckStore::health_checks`].
-    async fn set_health_settings(&self, settings: &Settings, now: UnixMicros) -> Result<(), StoreError>;
+    async fn set_health_settings(&self, settings: &Settings, stamp: &Stamp) -> Result<(), StoreError>;
 
     /// Takes the right to ask, or prolongs it. Says whether the holder has it.
     async fn take_probe_lease(&self, lease: &ProbeLease<'_>) -> Result<bool, StoreError>;

@@ -45,6 +45,7 @@ pub(crate) fn snapshot(count: usize) -> Snapshot {
             .flat_map(|number| PROVIDERS.map(|provider| association(number, provider)))
             .collect(),
         api_keys: (0..count).map(api_key).collect(),
+        admin_keys: Vec::new(),
     };
     Snapshot::build(rows, &|_| Ok(SecretString::from("sk-provider")), &config::Timeouts::default())
 }

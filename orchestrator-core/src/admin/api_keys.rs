@@ -84,7 +84,7 @@ impl Admin {
 
     /// Changes a caller's key; its secret stays.
     pub async fn update_api_key(&self, id: &str, change: ApiKeyChange) -> Result<ApiKey> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let mut row = self.api_key_by_id(id).await?;
         change.make(&mut row);
         validate::api_key(&row)?;
@@ -95,7 +95,7 @@ impl Admin {
 
     /// Deletes a caller's key: it is refused from now on.
     pub async fn delete_api_key(&self, id: &str) -> Result<()> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         self.api_key_by_id(id).await?;
         self.commit(vec![CatalogChange::DeleteApiKey(id.to_owned())]).await
     }

@@ -11,7 +11,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     admission::CHOOSE_PROVIDERS,
-    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts, defaults, strategy::Strategy},
+    audit::{BOOTSTRAP, SYSTEM},
+    catalog::{
+        ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts, admin_keys::AdminKey, defaults,
+        strategy::Strategy,
+    },
     dialect::Operation,
     error::{Error, Result},
     policy::glob,
@@ -81,6 +85,15 @@ pub(super) fn model_provider(association: &ModelProvider) -> Result<()> {
     }
     in_range("weight", association.weight, 1, 10_000)?;
     timeouts(&association.timeouts)
+}
+
+/// An operator's key. Its name is the actor's in the audit log, so it must not be one that the program uses.
+pub(super) fn admin_key(key: &AdminKey) -> Result<()> {
+    text("name", &key.name, 1, 64)?;
+    if [BOOTSTRAP, SYSTEM].iter().any(|taken| key.name.eq_ignore_ascii_case(taken)) {
+        return refuse("name", &format!("must not be \"{BOOTSTRAP}\" or \"{SYSTEM}\""));
+    }
+    Ok(())
 }
 
 /// A caller's key.

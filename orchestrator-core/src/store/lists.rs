@@ -6,7 +6,7 @@ use super::{
     CatalogLists, Database, Slice, StoreError,
     entity::{Entity, find, list},
 };
-use crate::catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey};
+use crate::catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, admin_keys::AdminKey};
 
 #[async_trait]
 impl CatalogLists for Database {
@@ -56,6 +56,14 @@ impl CatalogLists for Database {
     }
 
     async fn api_keys(&self, slice: &Slice) -> Result<Vec<ApiKey>, StoreError> {
+        self.slice(&[], slice).await
+    }
+
+    async fn admin_key(&self, id_or_name: &str) -> Result<Option<AdminKey>, StoreError> {
+        self.by_id_or_name(id_or_name).await
+    }
+
+    async fn admin_keys(&self, slice: &Slice) -> Result<Vec<AdminKey>, StoreError> {
         self.slice(&[], slice).await
     }
 }

@@ -4,10 +4,17 @@ use async_trait::async_trait;
 
 use super::{
     CatalogChange, CatalogReader, CatalogWriter, Database, StoreError,
+    audit_log::append,
     db::{Tx, damaged, unavailable},
-    entity::{all, delete, insert, update},
+    entity::{Entity, all, delete, find, insert, update},
 };
-use crate::catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey};
+use crate::{
+    audit::{
+        Event, Stamp, action,
+        shown::{self, Shown},
+    },
+    catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey, admin_keys::AdminKey},
+};
 
 #[async_trait]
 impl CatalogReader for Database {
@@ -25,17 +32,20 @@ impl CatalogReader for Database {
             models: all(&mut tx).await?,
             model_providers: all(&mut tx).await?,
             api_keys: all(&mut tx).await?,
+            admin_keys: all(&mut tx).await?,
         })
     }
 }
 
 #[async_trait]
 impl CatalogWriter for Database {
-    async fn apply(&self, changes: Vec<CatalogChange>) -> Result<(), StoreError> {
+    async fn apply(&self, changes: Vec<CatalogChange>, stamp: &Stamp) -> Result<(), StoreError> {
         let mut tx = self.db.write().await?;
+        let mut events = Vec::new();
         for change in &changes {
-            make(&mut tx, change).await?;
+            make(&mut tx, change, &mut events).await?;
         }
+        append(&mut tx, &stamp.entries(events)).await?;
         let count = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1".to_owned();
         tx.execute(count, Vec::new()).await.map_err(unavailable)?;
         tx.commit().await
@@ -50,28 +60,55 @@ async fn revision(tx: &mut Tx) -> Result<i64, StoreError> {
     }
 }
 
-async fn make(tx: &mut Tx, change: &CatalogChange) -> Result<(), StoreError> {
-    match change {
+/// Makes a change, and says in `events` what it was.
+async fn make(tx: &mut Tx, change: &CatalogChange, events: &mut Vec<Event>) -> Result<(), StoreError> {
+    let event = match change {
         CatalogChange::InsertProvider(provider, key) => {
-            insert(tx, &**provider).await?;
-            match key {
-                Some(key) => insert(tx, &**key).await,
-                None => Ok(()),
-            }
+            events.push(add(tx, &**provider).await?);
+            let Some(key) = key else { return Ok(()) };
+            add(tx, &**key).await?
         }
-        CatalogChange::UpdateProvider(provider) => update(tx, &**provider).await,
-        CatalogChange::DeleteProvider(id) => delete::<Provider>(tx, id).await,
-        CatalogChange::InsertProviderKey(key) => insert(tx, &**key).await,
-        CatalogChange::UpdateProviderKey(key) => update(tx, &**key).await,
-        CatalogChange::DeleteProviderKey(id) => delete::<ProviderKey>(tx, id).await,
-        CatalogChange::InsertModel(model) => insert(tx, &**model).await,
-        CatalogChange::UpdateModel(model) => update(tx, &**model).await,
-        CatalogChange::DeleteModel(id) => delete::<Model>(tx, id).await,
-        CatalogChange::InsertModelProvider(association) => insert(tx, &**association).await,
-        CatalogChange::UpdateModelProvider(association) => update(tx, &**association).await,
-        CatalogChange::DeleteModelProvider(id) => delete::<ModelProvider>(tx, id).await,
-        CatalogChange::InsertApiKey(key) => insert(tx, &**key).await,
-        CatalogChange::UpdateApiKey(key) => update(tx, &**key).await,
-        CatalogChange::DeleteApiKey(id) => delete::<ApiKey>(tx, id).await,
-    }
+        CatalogChange::UpdateProvider(provider) => alter(tx, action::UPDATE, &**provider).await?,
+        CatalogChange::DeleteProvider(id) => remove::<Provider>(tx, id).await?,
+        CatalogChange::InsertProviderKey(key) => add(tx, &**key).await?,
+        CatalogChange::UpdateProviderKey(key) => alter(tx, action::UPDATE, &**key).await?,
+        CatalogChange::DeleteProviderKey(id) => remove::<ProviderKey>(tx, id).await?,
+        CatalogChange::InsertModel(model) => add(tx, &**model).await?,
+        CatalogChange::UpdateModel(model) => alter(tx, action::UPDATE, &**model).await?,
+        CatalogChange::DeleteModel(id) => remove::<Model>(tx, id).await?,
+        CatalogChange::InsertModelProvider(association) => add(tx, &**association).await?,
+        CatalogChange::UpdateModelProvider(association) => alter(tx, action::UPDATE, &**association).await?,
+        CatalogChange::DeleteModelProvider(id) => remove::<ModelProvider>(tx, id).await?,
+        CatalogChange::InsertApiKey(key) => add(tx, &**key).await?,
+        CatalogChange::UpdateApiKey(key) => alter(tx, action::UPDATE, &**key).await?,
+        CatalogChange::DeleteApiKey(id) => remove::<ApiKey>(tx, id).await?,
+        CatalogChange::InsertAdminKey(key) => add(tx, &**key).await?,
+        CatalogChange::UpdateAdminKey(key) => alter(tx, action::UPDATE, &**key).await?,
+        CatalogChange::RotateAdminKey(key) => alter(tx, action::ROTATE, &**key).await?,
+        CatalogChange::DeleteAdminKey(id) => remove::<AdminKey>(tx, id).await?,
+    };
+    events.push(event);
+    Ok(())
+}
+
+async fn add<E: Entity + Shown>(tx: &mut Tx, entity: &E) -> Result<Event, StoreError> {
+    insert(tx, entity).await?;
+    Ok(shown::created(entity))
+}
+
+/// The state before is read in the change's own transaction: no other change can stand between the two.
+async fn alter<E: Entity + Shown>(
+    tx: &mut Tx,
+    action: &'static str,
+    entity: &E,
+) -> Result<Event, StoreError> {
+    let before: Option<E> = find(tx, "id", entity.id()).await?;
+    update(tx, entity).await?;
+    Ok(shown::changed(action, before.as_ref(), entity))
+}
+
+async fn remove<E: Entity + Shown>(tx: &mut Tx, id: &str) -> Result<Event, StoreError> {
+    let before: Option<E> = find(tx, "id", id).await?;
+    delete::<E>(tx, id).await?;
+    before.as_ref().map(shown::deleted).ok_or(StoreError::NotFound(E::TABLE.noun))
 }

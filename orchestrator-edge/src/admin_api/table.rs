@@ -55,7 +55,7 @@ const fn only(
 
 /// Every row. `verify` alone is no row: it is not a method.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 35] = [
+pub(super) const ROWS: [Row; 44] = [
     row(Method::GET,    "/providers",                    "ListProviders",       Shape::List),
     row(Method::POST,   "/providers",                    "CreateProvider",      Shape::Create),
     row(Method::GET,    "/providers/{id}",               "GetProvider",         Shape::Get),
@@ -91,4 +91,13 @@ pub(super) const ROWS: [Row; 35] = [
     row(Method::GET,    "/breakers",                     "ListBreakers",        Shape::List),
     row(Method::POST,   "/breakers/reset",               "ResetBreakers",       Shape::Do),
     row(Method::GET,    "/queue",                        "GetQueue",            Shape::Get),
+    row(Method::GET,    "/admin-keys",                   "ListAdminKeys",       Shape::List),
+    row(Method::POST,   "/admin-keys",                   "CreateAdminKey",      Shape::Create),
+    row(Method::GET,    "/admin-keys/{id}",              "GetAdminKey",         Shape::Get),
+    row(Method::PATCH,  "/admin-keys/{id}",              "UpdateAdminKey",      Shape::Update),
+    row(Method::DELETE, "/admin-keys/{id}",              "DeleteAdminKey",      Shape::Delete),
+    row(Method::POST,   "/admin-keys/{id}/rotate",       "RotateAdminKey",      Shape::Do),
+    row(Method::GET,    "/audit",                        "ListAuditLog",        Shape::List),
+    row(Method::GET,    "/session",                      "GetSession",          Shape::Get),
+    row(Method::GET,    "/status",                       "GetStatus",           Shape::Get),
 ];

@@ -107,6 +107,7 @@ impl World {
             models: vec![model],
             model_providers: Vec::new(),
             api_keys: vec![samples::api_key("caller", "caller", "secret")],
+            admin_keys: Vec::new(),
         };
         let mut parts = HashMap::new();
         for (place, actor) in actors.into_iter().enumerate() {
