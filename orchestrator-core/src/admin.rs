@@ -60,8 +60,9 @@ const PAGE: u32 = 100;
 /// The largest page; a request for more gets this.
 const LARGEST_PAGE: u32 = 1000;
 
-/// How long a change may wait for others, and how long it may take: a database that hangs is away.
-const WITHIN: Duration = Duration::from_secs(5);
+/// How long a change may wait for others, and how long it may take: a database that hangs is away. A little more than a lock is waited
+/// for, so that the answer to one is the database's own.
+const WITHIN: Duration = Duration::from_secs(6);
 
 /// Keeps the catalog, for one actor. Clones share everything but their actor.
 #[derive(Clone)]

@@ -1,5 +1,7 @@
 //! What Admin refuses, and what is true when its calls return.
 
+mod operators;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use orchestrator_base::config;

@@ -1,5 +1,6 @@
 //! What every database must do alike: one suite, run on each.
 
+mod audit;
 mod health;
 
 use orchestrator_base::clock::UnixMicros;
@@ -36,6 +37,9 @@ async fn contract(db: &Database) {
     a_large_batch_is_stored_whole(db).await;
     health::settings_and_the_lease(db).await;
     health::what_cores_tell_each_other(db).await;
+    audit::operators_keys_survive(db).await;
+    audit::every_change_is_on_record_and_a_refused_one_is_not(db).await;
+    audit::the_log_is_read_by_what_is_asked_for_and_in_pages(db).await;
 }
 
 fn provider() -> Provider {

@@ -1,5 +1,7 @@
 //! The service as its callers meet it, over a real store.
 
+mod isolation;
+
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
     config::{Admission, ProviderRules, Timeouts},
