@@ -138,7 +138,9 @@ async fn whatever_is_done_is_on_record_with_who_did_it() {
     let mut shown = String::new();
     for row in house.log().await {
         let AuditEntry { actor, address, request_id, action, noun, target_name, outcome, .. } = row;
-        shown.push_str(&format!("{actor} {address} {request_id} {action} {noun} {target_name} {outcome}\n"));
+        let words = [actor, address, request_id, action, noun, target_name, outcome];
+        shown.push_str(&words.join(" "));
+        shown.push('\n');
     }
     insta::assert_snapshot!(shown, @r"
     system   create model seeded ok

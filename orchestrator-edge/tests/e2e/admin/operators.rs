@@ -1,10 +1,11 @@
 //! Who operates, over REST: named keys, what their roles open, the audit log, and a database that is away.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Method;
 use orchestrator_testkit::sqlite::Outage;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{CHAT, chat, delete, patch, refused};
 use crate::{
