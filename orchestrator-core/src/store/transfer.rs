@@ -2,14 +2,20 @@
 
 use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
+use serde_json::json;
 
 use super::{
     Database, HealthCheckStore as _, MASTER_KEY_FINGERPRINT, MasterKeyStore, Rewrap, StoreError,
     TransferStore,
+    audit_log::append,
     db::{Tx, Value, unavailable},
     entity::all,
 };
-use crate::{catalog::ProviderKey, health::Settings};
+use crate::{
+    audit::{Event, Stamp, action},
+    catalog::ProviderKey,
+    health::Settings,
+};
 
 #[async_trait]
 impl TransferStore for Database {
@@ -27,7 +33,13 @@ impl TransferStore for Database {
 
 #[async_trait]
 impl MasterKeyStore for Database {
-    async fn rotate(&self, from: &str, to: &str, rewrap: Rewrap<'_>) -> Result<usize, StoreError> {
+    async fn rotate(
+        &self,
+        from: &str,
+        to: &str,
+        rewrap: Rewrap<'_>,
+        stamp: &Stamp,
+    ) -> Result<usize, StoreError> {
         let mut tx = self.db.write().await?;
         // First, so that whoever seals with the old key at the same moment waits, and then finds another fingerprint.
         let update = "UPDATE settings SET value = ? WHERE name = ? AND value = ?".to_owned();
@@ -44,6 +56,8 @@ impl MasterKeyStore for Database {
         }
         let count = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1".to_owned();
         tx.execute(count, Vec::new()).await.map_err(unavailable)?;
+        let event = Event::new(action::ROTATE, "master_key").after(json!({ "secrets": keys.len() }));
+        append(&mut tx, &stamp.entries([event])).await?;
         tx.commit().await?;
         Ok(keys.len())
     }

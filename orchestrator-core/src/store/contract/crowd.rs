@@ -25,7 +25,12 @@ pub(super) async fn two_cores_change_the_catalog_at_once(db: &Database) {
     let before = db.revision().await.unwrap();
     // Each change touches two rows, half of them in the opposite order: whoever locks as it goes stands in another's way.
     for id in ["x1", "x2"] {
-        db.apply(vec![CatalogChange::InsertModel(Box::new(samples::model(id, id)))]).await.unwrap();
+        db.apply(
+            vec![CatalogChange::InsertModel(Box::new(samples::model(id, id)))],
+            &crate::audit::Stamp::for_tests(),
+        )
+        .await
+        .unwrap();
     }
     let change = |id: &str, round: i64| {
         let mut model = samples::model(id, id);
@@ -35,7 +40,7 @@ pub(super) async fn two_cores_change_the_catalog_at_once(db: &Database) {
     let changes = (0..40).map(|round| {
         let core = if round % 2 == 0 { db } else { &other };
         let (first, second) = if round % 4 < 2 { ("x1", "x2") } else { ("x2", "x1") };
-        core.apply(vec![change(first, round), change(second, round)])
+        core.apply(vec![change(first, round), change(second, round)], &crate::audit::Stamp::for_tests())
     });
     try_join_all(changes).await.unwrap();
     assert_eq!(db.revision().await.unwrap(), before + 2 + 40);
@@ -111,8 +116,13 @@ async fn write(database: &Database, writer: u64, batch: u64) -> Result<(), Store
     let upto = JournalOffset { segment: batch + 1, position: 1 };
     database.append(&format!("writer-{writer}"), &records, upto).await?;
     let name = format!("of-{batch}");
-    database.apply(vec![CatalogChange::InsertModel(Box::new(samples::model(&name, &name)))]).await?;
-    database.apply(vec![CatalogChange::DeleteModel(name)]).await
+    database
+        .apply(
+            vec![CatalogChange::InsertModel(Box::new(samples::model(&name, &name)))],
+            &crate::audit::Stamp::for_tests(),
+        )
+        .await?;
+    database.apply(vec![CatalogChange::DeleteModel(name)], &crate::audit::Stamp::for_tests()).await
 }
 
 async fn sound(path: &Path) {

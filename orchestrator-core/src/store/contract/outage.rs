@@ -25,7 +25,12 @@ async fn postgresql_may_go_away_and_come_back() {
 async fn stop_and_go(kind: Kind) {
     let server = Server::start(kind);
     let db = migrated(&server.database().await).await;
-    db.apply(vec![CatalogChange::InsertModel(Box::new(samples::model("m1", "before")))]).await.unwrap();
+    db.apply(
+        vec![CatalogChange::InsertModel(Box::new(samples::model("m1", "before")))],
+        &crate::audit::Stamp::for_tests(),
+    )
+    .await
+    .unwrap();
 
     server.stop();
     every_call_fails_soon(&db).await;
@@ -51,7 +56,7 @@ async fn every_call_fails_soon(db: &Database) {
     let lost = [record("lost")];
     let (read, write, log) = tokio::join!(
         timeout(SOON, db.load()),
-        timeout(SOON, db.apply(vec![model()])),
+        timeout(SOON, db.apply(vec![model()], &crate::audit::Stamp::for_tests())),
         timeout(SOON, db.append("core", &lost, JournalOffset { segment: 9, position: 9 })),
     );
     for outcome in [read.expect("soon").map(|_| ()), write.expect("soon"), log.expect("soon")] {
