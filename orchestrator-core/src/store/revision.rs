@@ -68,7 +68,8 @@ async fn make_all(tx: &mut Tx, changes: &[CatalogChange], stamp: &Stamp) -> Resu
     append(tx, &stamp.entries(events)).await
 }
 
-async fn revision(tx: &mut Tx) -> Result<i64, StoreError> {
+/// The catalog's revision, as this transaction sees it.
+pub(super) async fn revision(tx: &mut Tx) -> Result<i64, StoreError> {
     let rows = tx.rows("SELECT revision FROM catalog_revision WHERE id = 1".to_owned(), Vec::new()).await?;
     match rows.first() {
         Some(row) => row.int("revision"),
