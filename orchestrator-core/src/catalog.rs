@@ -7,6 +7,7 @@ pub mod route;
 pub mod snapshot;
 pub mod strategy;
 
+pub mod admin_keys;
 pub mod keys;
 pub mod listed;
 
@@ -19,6 +20,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use orchestrator_base::clock::UnixMicros;
 use serde::{Deserialize, Serialize};
 
+use self::admin_keys::AdminKey;
 use crate::policy::price::{
     Price, Rates,
     book::{Listing, Source},
@@ -329,6 +331,8 @@ pub struct CatalogRows {
     pub prices: Vec<OwnPrice>,
     /// The fingerprint of the master key that secrets are sealed with; `None`: none was ever used.
     pub sealed_with: Option<String>,
+    /// All of them.
+    pub admin_keys: Vec<AdminKey>,
 }
 
 /// What holds where a row is made without saying.

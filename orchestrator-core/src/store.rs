@@ -9,7 +9,9 @@
 //! 3. `store/<table>.rs`: one implementation over `Db`.
 //! 4. Its cases in the contract suite.
 
+mod admin_keys;
 mod api_keys;
+mod audit_log;
 #[cfg(test)]
 mod contract;
 mod database;
@@ -46,7 +48,10 @@ use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
 
 use crate::{
-    catalog::{ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey},
+    audit::{AuditEntry, AuditFilter, Stamp},
+    catalog::{
+        ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, admin_keys::AdminKey,
+    },
     health::Settings,
     health_board::StoredHealth,
     ledger::RequestRecord,
@@ -128,16 +133,25 @@ pub enum CatalogChange {
     OnlyAt(i64),
     /// No change, but a condition: secrets are sealed with the master key of this fingerprint.
     SealedWith(String),
+    /// A new operator's key.
+    InsertAdminKey(Box<AdminKey>),
+    /// All of an operator's key's columns.
+    UpdateAdminKey(Box<AdminKey>),
+    /// The same, where it has a new secret.
+    RotateAdminKey(Box<AdminKey>),
+    /// An operator's key.
+    DeleteAdminKey(String),
 }
 
 /// Changes the catalog.
 #[async_trait]
 pub trait CatalogWriter: Send + Sync {
-    /// Makes the changes in order, in one transaction that also counts the revision up; all or none.
+    /// Makes the changes in order, in one transaction that also counts the revision up and adds a row for each to the audit log,
+    /// by `stamp`; all or none.
     ///
     /// Errors: [`StoreError::NotFound`] for a row to update or delete that is not there, [`StoreError::Exists`],
     /// [`StoreError::Conflict`].
-    async fn apply(&self, changes: Vec<CatalogChange>) -> Result<(), StoreError>;
+    async fn apply(&self, changes: Vec<CatalogChange>, stamp: &Stamp) -> Result<(), StoreError>;
 }
 
 /// A stretch of a list that is sorted by id.
@@ -193,6 +207,22 @@ pub trait CatalogLists: Send + Sync {
 
     /// Every price in force that an operator has set, by kind and model.
     async fn prices(&self) -> Result<Vec<OwnPrice>, StoreError>;
+
+    /// An operator's key, by its id or else its name.
+    async fn admin_key(&self, id_or_name: &str) -> Result<Option<AdminKey>, StoreError>;
+
+    /// Operators' keys.
+    async fn admin_keys(&self, slice: &Slice) -> Result<Vec<AdminKey>, StoreError>;
+}
+
+/// The audit log: it can be added to and read, and that is all.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Adds rows that speak of no change of the catalog.
+    async fn record(&self, entries: &[AuditEntry]) -> Result<(), StoreError>;
+
+    /// The rows that match, newest first; [`Slice::after`] is the id of the last one that is known.
+    async fn audit_log(&self, filter: &AuditFilter, slice: &Slice) -> Result<Vec<AuditEntry>, StoreError>;
 }
 
 /// All that Admin needs of a store.
@@ -200,6 +230,7 @@ pub trait AdminStore:
     CatalogReader
     + CatalogWriter
     + CatalogLists
+    + AuditStore
     + SettingStore
     + LogReader
     + StatsReader
@@ -212,6 +243,7 @@ impl<T> AdminStore for T where
     T: CatalogReader
         + CatalogWriter
         + CatalogLists
+        + AuditStore
         + SettingStore
         + LogReader
         + StatsReader
@@ -219,6 +251,7 @@ impl<T> AdminStore for T where
         + TransferStore
 {
 }
+
 /// What is only read or written when the configuration as a whole is.
 #[async_trait]
 pub trait TransferStore: Send + Sync {
@@ -233,10 +266,16 @@ pub type Rewrap<'a> = &'a (dyn Fn(&ProviderKey) -> Result<String, StoreError> + 
 #[async_trait]
 pub trait MasterKeyStore: Send + Sync {
     /// Seals every secret anew and writes down the new master key's fingerprint, in one transaction that also counts the catalog's
-    /// revision up. Says how many secrets there were.
+    /// revision up and puts it on record. Says how many secrets there were.
     ///
     /// Errors: [`StoreError::Conflict`] when the database was sealed with another key than `from`; what `rewrap` says.
-    async fn rotate(&self, from: &str, to: &str, rewrap: Rewrap<'_>) -> Result<usize, StoreError>;
+    async fn rotate(
+        &self,
+        from: &str,
+        to: &str,
+        rewrap: Rewrap<'_>,
+        stamp: &Stamp,
+    ) -> Result<usize, StoreError>;
 }
 
 /// The setting that says which master key sealed the database.
@@ -306,10 +345,10 @@ pub trait HealthCheckStore: Send + Sync {
     /// How they are checked. Where nothing has been chosen yet, `first` is from now on. Cheap: polled twice a second.
     async fn health_checks(&self, first: &Settings) -> Result<HealthChecks, StoreError>;
 
-    /// Operators have chosen otherwise.
+    /// Operators have chosen otherwise; the audit log says so in the same transaction.
     ///
     /// Errors: [`StoreError::NotFound`] before the first [`HealthCheckStore::health_checks`].
-    async fn set_health_settings(&self, settings: &Settings, now: UnixMicros) -> Result<(), StoreError>;
+    async fn set_health_settings(&self, settings: &Settings, stamp: &Stamp) -> Result<(), StoreError>;
 
     /// Takes the right to ask, or prolongs it. Says whether the holder has it.
     async fn take_probe_lease(&self, lease: &ProbeLease<'_>) -> Result<bool, StoreError>;

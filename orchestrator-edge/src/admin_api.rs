@@ -36,12 +36,15 @@ use self::{
     failure::AdminError,
     table::{ROWS, Row, Shape},
 };
-use crate::{Edge, core_client::unary};
+use crate::{Edge, core_client::unary, layers::RequestId, listener::PeerAddress};
 
 const SERVICE: &str = "orchestrator.v1.Admin";
 const EMPTY: &str = "google.protobuf.Empty";
 const NEXT_PAGE_TOKEN: HeaderName = HeaderName::from_static("next-page-token");
 const X_ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// For whom the edge speaks: the core's audit log names him.
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-orchestrator-client-address");
 
 pub(crate) use self::llmio::routes as llmio_routes;
 
@@ -103,19 +106,19 @@ fn bind_rpc(service: &ServiceDescriptor, name: &str) -> Option<Rpc> {
 }
 
 /// `GET /verify`: whether the key is an admin key.
-async fn verify(State(edge): State<Edge>, headers: HeaderMap) -> Response {
-    match check_key(&edge, &headers).await {
+async fn verify(State(edge): State<Edge>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    match check_key(&edge, &head).await {
         Ok(()) => Json(json!({ "valid": true })).into_response(),
         Err(failure) => failure.into_response(),
     }
 }
 
-/// Asks for something cheap: Admin answers it exactly when the key is good.
-async fn check_key(edge: &Edge, headers: &HeaderMap) -> Result<(), AdminError> {
-    let rpc = rpc_named("ListProviders")?;
-    let mut message = DynamicMessage::new(rpc.input.clone());
-    read::fill(&mut message, &json!({ "page_size": 1 }))?;
-    call(edge, rpc, metadata(headers)?, &message).await?;
+/// Asks for what Admin answers exactly when the key is good, and without its database.
+async fn check_key(edge: &Edge, head: &Parts) -> Result<(), AdminError> {
+    let rpc = rpc_named("GetSession")?;
+    let message = DynamicMessage::new(rpc.input.clone());
+    call(edge, rpc, metadata(head)?, &message).await?;
     Ok(())
 }
 
@@ -137,7 +140,7 @@ async fn answer(
     request: Request,
 ) -> Result<Response, AdminError> {
     let (head, body) = request.into_parts();
-    let metadata = metadata(&head.headers)?;
+    let metadata = metadata(&head)?;
     let message = match row.shape {
         Shape::List | Shape::Find => list_message(rpc, &names, &head)?,
         Shape::Get | Shape::Delete => name_message(rpc, &names)?,
@@ -169,8 +172,9 @@ async fn call(
     DynamicMessage::decode(rpc.output.clone(), answer).map_err(|_| AdminError::internal())
 }
 
-/// The admin key, from either header, where the core looks for it.
-fn metadata(headers: &HeaderMap) -> Result<MetadataMap, AdminError> {
+/// The admin key, from either header, where the core looks for it; the request's id, and whom it comes from.
+fn metadata(head: &Parts) -> Result<MetadataMap, AdminError> {
+    let headers = &head.headers;
     let mut key = headers.get(header::AUTHORIZATION).cloned();
     if let Some(admin_key) = headers.get(X_ADMIN_KEY) {
         let bearer = HeaderValue::from_bytes(&[b"Bearer ", admin_key.as_bytes()].concat());
@@ -184,6 +188,14 @@ fn metadata(headers: &HeaderMap) -> Result<MetadataMap, AdminError> {
     let mut metadata = HeaderMap::new();
     if let Some(key) = key {
         metadata.insert(header::AUTHORIZATION, key);
+    }
+    let id = head.extensions.get::<RequestId>().map(RequestId::to_string);
+    let peer = head.extensions.get::<PeerAddress>().map(|peer| peer.0.ip().to_string());
+    for (name, value) in [(X_REQUEST_ID, id), (CLIENT_ADDRESS, peer)] {
+        // Both are visible ASCII.
+        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+            metadata.insert(name, value);
+        }
     }
     Ok(MetadataMap::from_headers(metadata))
 }
@@ -308,9 +320,9 @@ fn render(shape: Shape, answer: &DynamicMessage) -> Result<Response, AdminError>
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     match shape {
         Shape::Do if answer.descriptor().full_name() == EMPTY => Ok(StatusCode::NO_CONTENT.into_response()),
-        Shape::Get | Shape::Find | Shape::Update | Shape::Do => {
-            Ok((json, show::message(answer, false)).into_response())
-        }
+        Shape::Get | Shape::Find | Shape::Update => Ok((json, show::message(answer, false)).into_response()),
+        // What is done may make a secret, which is shown once.
+        Shape::Do => Ok((json, show::message(answer, true)).into_response()),
         Shape::Create => Ok((StatusCode::CREATED, json, show::message(answer, true)).into_response()),
         Shape::Delete => Ok(StatusCode::NO_CONTENT.into_response()),
         Shape::Document => {

@@ -1,6 +1,9 @@
-//! The service `Admin`. Each method lets its caller in, and hands the message to its noun.
+//! The service `Admin`. Each method lets its caller in, as far as the key's role goes, and hands the message to its noun, which acts
+//! in the caller's name.
 
+mod admin_keys;
 mod api_keys;
+mod audit;
 mod auth;
 mod health;
 mod logs;
@@ -10,28 +13,32 @@ mod prices;
 mod provider_keys;
 mod providers;
 mod queue;
+mod roles;
 mod stats;
 mod transfer;
 
 use std::sync::Arc;
 
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, health::HealthDesk},
+    admin::{Admin, AdminAuth, Session, health::HealthDesk, refusals::Refusals},
     admission::gate::Gate,
+    audit::Actor,
     error::Result,
 };
 use orchestrator_proto::v1::{self, admin_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::status::to_status;
+use crate::{convert::admin::admin_keys as convert, status::to_status};
 
 /// The service, over the core's [`Admin`] and its [`HealthDesk`].
 #[derive(Clone)]
 pub struct AdminService {
-    admin: Arc<Admin>,
-    health: HealthDesk,
+    /// Acts for nobody: methods use their caller's.
+    keeper: Admin,
+    desk: HealthDesk,
     auth: AdminAuth,
+    refusals: Refusals,
     gate: Arc<Gate>,
     draining: CancellationToken,
 }
@@ -39,9 +46,15 @@ pub struct AdminService {
 type Answer<T> = std::result::Result<Response<T>, Status>;
 
 impl AdminService {
-    /// Serves `admin` to whoever `auth` lets in, and shows how `gate` stands.
-    pub fn new(admin: Arc<Admin>, health: HealthDesk, auth: AdminAuth, gate: Arc<Gate>) -> Self {
-        Self { admin, health, auth, gate, draining: CancellationToken::new() }
+    /// Serves `admin` to whoever `auth` lets in, tells `refusals` of others, and shows how `gate` stands.
+    pub fn new(
+        admin: Admin,
+        health: HealthDesk,
+        auth: AdminAuth,
+        refusals: Refusals,
+        gate: Arc<Gate>,
+    ) -> Self {
+        Self { keeper: admin, desk: health, auth, refusals, gate, draining: CancellationToken::new() }
     }
 
     /// Ends its streams when `draining` begins.
@@ -50,28 +63,47 @@ impl AdminService {
         Self { draining, ..self }
     }
 
-    /// Every method begins here: without an admin key nothing is even decoded further.
-    fn admit<T>(&self, request: Request<T>) -> std::result::Result<(Trace, T), Status> {
-        let trace = Trace::of(&request);
-        match auth::check(&self.auth, request.metadata()) {
-            Ok(()) => Ok((trace, request.into_inner())),
-            Err(error) => Err(to_status(&error, &trace.request_id)),
-        }
+    /// Every method begins here: without an admin key whose role is enough nothing is even looked at. Which method it is says the
+    /// request's type: each has one of its own.
+    fn admit<T: prost::Name>(&self, request: Request<T>) -> std::result::Result<(Caller, T), Status> {
+        let nobody = auth::nobody(&request);
+        let request_id = nobody.request_id.clone();
+        let refuse = |error| to_status(&error, &request_id);
+        let presented = auth::presented(request.metadata()).map_err(refuse)?;
+        let session = self.auth.check(&presented).map_err(|error| {
+            if !presented.is_empty() {
+                self.refusals.sign_in_failed(&nobody, &error.message);
+            }
+            refuse(error)
+        })?;
+        let actor = Actor { name: session.actor.clone(), role: session.role, ..nobody };
+        roles::check::<T>(session.role).map_err(|error| {
+            self.refusals.denied(&actor, T::NAME);
+            refuse(error)
+        })?;
+        let admin = self.keeper.acting_as(actor);
+        let health = self.desk.acting_through(&admin);
+        Ok((Caller { admin, health, session, request_id }, request.into_inner()))
+    }
+
+    /// For what of a method's is for admins alone: secrets, and what was said in requests.
+    fn admins_only(&self, caller: &Caller, what: &str) -> std::result::Result<(), Status> {
+        roles::check_admin(caller.session.role, what).map_err(|error| {
+            self.refusals.denied(&caller.admin.stamp().actor, what);
+            to_status(&error, &caller.request_id)
+        })
     }
 }
 
-/// What connects an answer with its request.
-#[derive(Clone)]
-struct Trace {
+/// Who calls, and what acts in his name.
+struct Caller {
+    admin: Admin,
+    health: HealthDesk,
+    session: Session,
     request_id: String,
 }
 
-impl Trace {
-    fn of<T>(request: &Request<T>) -> Self {
-        let id = request.metadata().get("x-request-id").and_then(|id| id.to_str().ok());
-        Self { request_id: id.unwrap_or_default().to_owned() }
-    }
-
+impl Caller {
     fn answer<T>(&self, outcome: Result<T>) -> Answer<T> {
         outcome.map(Response::new).map_err(|error| to_status(&error, &self.request_id))
     }
@@ -83,245 +115,299 @@ impl admin_server::Admin for AdminService {
         &self,
         request: Request<v1::ListProvidersRequest>,
     ) -> Answer<v1::ListProvidersResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(providers::list(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(providers::list(&caller.admin, request).await)
     }
 
     async fn get_provider(&self, request: Request<v1::GetProviderRequest>) -> Answer<v1::Provider> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(providers::get(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(providers::get(&caller.admin, request).await)
     }
 
     async fn create_provider(&self, request: Request<v1::CreateProviderRequest>) -> Answer<v1::Provider> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(providers::create(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(providers::create(&caller.admin, request).await)
     }
 
     async fn update_provider(&self, request: Request<v1::UpdateProviderRequest>) -> Answer<v1::Provider> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(providers::update(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(providers::update(&caller.admin, request).await)
     }
 
     async fn delete_provider(&self, request: Request<v1::DeleteProviderRequest>) -> Answer<()> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(providers::delete(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(providers::delete(&caller.admin, request).await)
     }
 
     async fn list_provider_keys(
         &self,
         request: Request<v1::ListProviderKeysRequest>,
     ) -> Answer<v1::ListProviderKeysResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(provider_keys::list(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(provider_keys::list(&caller.admin, request).await)
     }
 
     async fn get_provider_key(&self, request: Request<v1::GetProviderKeyRequest>) -> Answer<v1::ProviderKey> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(provider_keys::get(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(provider_keys::get(&caller.admin, request).await)
     }
 
     async fn create_provider_key(
         &self,
         request: Request<v1::CreateProviderKeyRequest>,
     ) -> Answer<v1::ProviderKey> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(provider_keys::create(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(provider_keys::create(&caller.admin, request).await)
     }
 
     async fn update_provider_key(
         &self,
         request: Request<v1::UpdateProviderKeyRequest>,
     ) -> Answer<v1::ProviderKey> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(provider_keys::update(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(provider_keys::update(&caller.admin, request).await)
     }
 
     async fn delete_provider_key(&self, request: Request<v1::DeleteProviderKeyRequest>) -> Answer<()> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(provider_keys::delete(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(provider_keys::delete(&caller.admin, request).await)
     }
 
     async fn list_models(&self, request: Request<v1::ListModelsRequest>) -> Answer<v1::ListModelsResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(models::list(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(models::list(&caller.admin, request).await)
     }
 
     async fn get_model(&self, request: Request<v1::GetModelRequest>) -> Answer<v1::Model> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(models::get(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(models::get(&caller.admin, request).await)
     }
 
     async fn create_model(&self, request: Request<v1::CreateModelRequest>) -> Answer<v1::Model> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(models::create(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(models::create(&caller.admin, request).await)
     }
 
     async fn update_model(&self, request: Request<v1::UpdateModelRequest>) -> Answer<v1::Model> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(models::update(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(models::update(&caller.admin, request).await)
     }
 
     async fn delete_model(&self, request: Request<v1::DeleteModelRequest>) -> Answer<()> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(models::delete(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(models::delete(&caller.admin, request).await)
     }
 
     async fn list_model_providers(
         &self,
         request: Request<v1::ListModelProvidersRequest>,
     ) -> Answer<v1::ListModelProvidersResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(model_providers::list(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(model_providers::list(&caller.admin, request).await)
     }
 
     async fn get_model_provider(
         &self,
         request: Request<v1::GetModelProviderRequest>,
     ) -> Answer<v1::ModelProvider> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(model_providers::get(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(model_providers::get(&caller.admin, request).await)
     }
 
     async fn create_model_provider(
         &self,
         request: Request<v1::CreateModelProviderRequest>,
     ) -> Answer<v1::ModelProvider> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(model_providers::create(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(model_providers::create(&caller.admin, request).await)
     }
 
     async fn update_model_provider(
         &self,
         request: Request<v1::UpdateModelProviderRequest>,
     ) -> Answer<v1::ModelProvider> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(model_providers::update(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(model_providers::update(&caller.admin, request).await)
     }
 
     async fn delete_model_provider(&self, request: Request<v1::DeleteModelProviderRequest>) -> Answer<()> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(model_providers::delete(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(model_providers::delete(&caller.admin, request).await)
     }
 
     async fn list_api_keys(
         &self,
         request: Request<v1::ListApiKeysRequest>,
     ) -> Answer<v1::ListApiKeysResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(api_keys::list(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(api_keys::list(&caller.admin, request).await)
     }
 
     async fn get_api_key(&self, request: Request<v1::GetApiKeyRequest>) -> Answer<v1::ApiKey> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(api_keys::get(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(api_keys::get(&caller.admin, request).await)
     }
 
     async fn create_api_key(&self, request: Request<v1::CreateApiKeyRequest>) -> Answer<v1::ApiKey> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(api_keys::create(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(api_keys::create(&caller.admin, request).await)
     }
 
     async fn update_api_key(&self, request: Request<v1::UpdateApiKeyRequest>) -> Answer<v1::ApiKey> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(api_keys::update(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(api_keys::update(&caller.admin, request).await)
     }
 
     async fn delete_api_key(&self, request: Request<v1::DeleteApiKeyRequest>) -> Answer<()> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(api_keys::delete(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(api_keys::delete(&caller.admin, request).await)
     }
 
     async fn list_provider_health(
         &self,
         request: Request<v1::ListProviderHealthRequest>,
     ) -> Answer<v1::ListProviderHealthResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(health::list(&self.health, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(health::list(&caller.health, request).await)
     }
 
     async fn get_provider_health(
         &self,
         request: Request<v1::GetProviderHealthRequest>,
     ) -> Answer<v1::ProviderHealth> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(health::get(&self.health, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(health::get(&caller.health, request).await)
     }
 
     async fn check_provider(&self, request: Request<v1::CheckProviderRequest>) -> Answer<v1::ProviderHealth> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(health::check(&self.health, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(health::check(&caller.health, request).await)
     }
 
     async fn get_health_check_config(
         &self,
         request: Request<v1::GetHealthCheckConfigRequest>,
     ) -> Answer<v1::HealthCheckConfig> {
-        let (trace, _) = self.admit(request)?;
-        trace.answer(Ok(health::settings(&self.health)))
+        let (caller, _) = self.admit(request)?;
+        caller.answer(Ok(health::settings(&caller.health)))
     }
 
     async fn update_health_check_config(
         &self,
         request: Request<v1::UpdateHealthCheckConfigRequest>,
     ) -> Answer<v1::HealthCheckConfig> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(health::change_settings(&self.health, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(health::change_settings(&caller.health, request).await)
     }
 
     async fn list_breakers(
         &self,
         request: Request<v1::ListBreakersRequest>,
     ) -> Answer<v1::ListBreakersResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(health::breakers(&self.health, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(health::breakers(&caller.health, request).await)
     }
 
     async fn reset_breakers(&self, request: Request<v1::ResetBreakersRequest>) -> Answer<()> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(health::reset_breakers(&self.health, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(health::reset_breakers(&caller.health, request).await)
     }
 
     async fn get_queue(&self, request: Request<v1::GetQueueRequest>) -> Answer<v1::Queue> {
-        let (trace, _) = self.admit(request)?;
-        trace.answer(Ok(queue::show(&self.gate)))
+        let (caller, _) = self.admit(request)?;
+        caller.answer(Ok(queue::show(&self.gate)))
+    }
+
+    async fn list_admin_keys(
+        &self,
+        request: Request<v1::ListAdminKeysRequest>,
+    ) -> Answer<v1::ListAdminKeysResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(admin_keys::list(&caller.admin, request).await)
+    }
+
+    async fn get_admin_key(&self, request: Request<v1::GetAdminKeyRequest>) -> Answer<v1::AdminKey> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(admin_keys::get(&caller.admin, request).await)
+    }
+
+    async fn create_admin_key(&self, request: Request<v1::CreateAdminKeyRequest>) -> Answer<v1::AdminKey> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(admin_keys::create(&caller.admin, request).await)
+    }
+
+    async fn update_admin_key(&self, request: Request<v1::UpdateAdminKeyRequest>) -> Answer<v1::AdminKey> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(admin_keys::update(&caller.admin, request).await)
+    }
+
+    async fn delete_admin_key(&self, request: Request<v1::DeleteAdminKeyRequest>) -> Answer<()> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(admin_keys::delete(&caller.admin, request).await)
+    }
+
+    async fn rotate_admin_key(&self, request: Request<v1::RotateAdminKeyRequest>) -> Answer<v1::AdminKey> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(admin_keys::rotate(&caller.admin, request).await)
+    }
+
+    async fn list_audit_log(
+        &self,
+        request: Request<v1::ListAuditLogRequest>,
+    ) -> Answer<v1::ListAuditLogResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(audit::list(&caller.admin, request).await)
+    }
+
+    async fn get_session(&self, request: Request<v1::GetSessionRequest>) -> Answer<v1::Session> {
+        let (caller, _) = self.admit(request)?;
+        caller.answer(Ok(convert::session(&caller.session)))
+    }
+
+    async fn get_status(&self, request: Request<v1::GetStatusRequest>) -> Answer<v1::CoreStatus> {
+        let (caller, _) = self.admit(request)?;
+        caller.answer(Ok(convert::status(caller.admin.database_away_since(), caller.admin.revision())))
     }
 
     async fn list_prices(&self, request: Request<v1::ListPricesRequest>) -> Answer<v1::ListPricesResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(prices::list(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(prices::list(&caller.admin, request).await)
     }
 
     async fn get_price(&self, request: Request<v1::GetPriceRequest>) -> Answer<v1::Price> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(prices::get(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(prices::get(&caller.admin, request).await)
     }
 
     async fn create_price(&self, request: Request<v1::CreatePriceRequest>) -> Answer<v1::Price> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(prices::create(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(prices::create(&caller.admin, request).await)
     }
 
     async fn update_price(&self, request: Request<v1::UpdatePriceRequest>) -> Answer<v1::Price> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(prices::update(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(prices::update(&caller.admin, request).await)
     }
 
     async fn delete_price(&self, request: Request<v1::DeletePriceRequest>) -> Answer<()> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(prices::delete(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(prices::delete(&caller.admin, request).await)
     }
 
     async fn list_request_logs(
         &self,
         request: Request<v1::ListRequestLogsRequest>,
     ) -> Answer<v1::ListRequestLogsResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(logs::list(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(logs::list(&caller.admin, request).await)
     }
 
     async fn get_request_log(&self, request: Request<v1::GetRequestLogRequest>) -> Answer<v1::RequestLog> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(logs::get(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        if request.include_bodies {
+            self.admins_only(&caller, "GetRequestLog with include_bodies")?;
+        }
+        caller.answer(logs::get(&caller.admin, request).await)
     }
 
     type ExportRequestLogsStream = logs::Messages<v1::ExportRequestLogsResponse>;
@@ -330,8 +416,10 @@ impl admin_server::Admin for AdminService {
         &self,
         request: Request<v1::ExportRequestLogsRequest>,
     ) -> Answer<Self::ExportRequestLogsStream> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(logs::export(&self.admin, request, trace.clone(), self.draining.clone()).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(
+            logs::export(&caller.admin, request, caller.request_id.clone(), self.draining.clone()).await,
+        )
     }
 
     type TailRequestLogsStream = logs::Messages<v1::TailRequestLogsResponse>;
@@ -340,67 +428,76 @@ impl admin_server::Admin for AdminService {
         &self,
         request: Request<v1::TailRequestLogsRequest>,
     ) -> Answer<Self::TailRequestLogsStream> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(logs::tail(&self.admin, request, self.draining.clone()).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(logs::tail(&caller.admin, request, self.draining.clone()).await)
     }
 
     async fn purge_request_logs(
         &self,
         request: Request<v1::PurgeRequestLogsRequest>,
     ) -> Answer<v1::PurgeRequestLogsResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(logs::purge(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(logs::purge(&caller.admin, request).await)
     }
 
     async fn get_retention(&self, request: Request<v1::GetRetentionRequest>) -> Answer<v1::Retention> {
-        let (trace, _) = self.admit(request)?;
-        trace.answer(logs::retention(&self.admin).await)
+        let (caller, _) = self.admit(request)?;
+        caller.answer(logs::retention(&caller.admin).await)
     }
 
     async fn update_retention(&self, request: Request<v1::UpdateRetentionRequest>) -> Answer<v1::Retention> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(logs::change_retention(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(logs::change_retention(&caller.admin, request).await)
     }
 
     async fn get_stats(&self, request: Request<v1::GetStatsRequest>) -> Answer<v1::Stats> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(stats::get(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(stats::get(&caller.admin, request).await)
     }
 
     async fn list_usage(&self, request: Request<v1::ListUsageRequest>) -> Answer<v1::ListUsageResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(stats::usage(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(stats::usage(&caller.admin, request).await)
     }
 
     async fn list_provider_stats(
         &self,
         request: Request<v1::ListProviderStatsRequest>,
     ) -> Answer<v1::ListProviderStatsResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(stats::providers(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(stats::providers(&caller.admin, request).await)
     }
 
     async fn list_model_provider_outcomes(
         &self,
         request: Request<v1::ListModelProviderOutcomesRequest>,
     ) -> Answer<v1::ListModelProviderOutcomesResponse> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(stats::outcomes(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        caller.answer(stats::outcomes(&caller.admin, request).await)
     }
 
     async fn export_config(&self, request: Request<v1::ExportConfigRequest>) -> Answer<v1::ConfigDocument> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(transfer::export(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        if request.passphrase.is_some() {
+            self.admins_only(&caller, "ExportConfig with secrets")?;
+        }
+        caller.answer(transfer::export(&caller.admin, request).await)
     }
 
     async fn import_config(&self, request: Request<v1::ImportConfigRequest>) -> Answer<v1::ConfigReport> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(transfer::import(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        if transfer::has_secrets(&request.document_json) {
+            self.admins_only(&caller, "ImportConfig with secrets")?;
+        }
+        caller.answer(transfer::import(&caller.admin, request).await)
     }
 
     async fn apply_config(&self, request: Request<v1::ApplyConfigRequest>) -> Answer<v1::ConfigReport> {
-        let (trace, request) = self.admit(request)?;
-        trace.answer(transfer::apply(&self.admin, request).await)
+        let (caller, request) = self.admit(request)?;
+        if transfer::has_secrets(&request.document_json) {
+            self.admins_only(&caller, "ApplyConfig with secrets")?;
+        }
+        caller.answer(transfer::apply(&caller.admin, request).await)
     }
 }
 

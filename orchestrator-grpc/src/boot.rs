@@ -22,7 +22,7 @@ use orchestrator_base::{
     task,
 };
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, health::HealthDesk, seed},
+    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals, seed},
     admission::gate::Gate,
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
@@ -68,9 +68,10 @@ impl StartError {
 /// A core that has started: what its request threads share, and its background work.
 pub struct Core {
     shared: Arc<Shared>,
-    admin: Arc<Admin>,
+    admin: Admin,
     desk: HealthDesk,
     auth: AdminAuth,
+    refusals: Refusals,
     /// What load balancers are told.
     pub health: Health,
     environment: AppEnv,
@@ -96,14 +97,14 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let reloader =
         Arc::new(Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts));
     reloader.reload().await.map_err(StartError::at("loading the catalog"))?;
-    let admin = Arc::new(Admin::new(
-        store,
+    let admin = Admin::new(
+        store.clone(),
         vault,
         Arc::clone(&reloader),
         clock.clone(),
         random.clone(),
         config.providers.clone(),
-    ));
+    );
     // Before what is only made where there is nothing.
     declared::apply(config, &admin).await?;
     seed(config, &admin, &catalog, &data_dir).await.map_err(StartError::at("filling the catalog"))?;
@@ -133,9 +134,24 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
     let health = Health::starting().await;
     tracing::info!("Health check service started");
-    let auth = AdminAuth::new([&keys.admin]);
+    let auth = AdminAuth::new([&keys.admin], Arc::clone(&shared.catalog), shared.clock.clone());
+    let refusals = Refusals::default();
+    let writing = refusals.clone().run(store, shared.clock.clone(), shared.random.clone(), stop.clone());
+    background.push(task::spawn("refused sign-ins", writing));
     let (environment, desk) = (config.app.env, watching.desk);
-    Ok(Core { shared, admin, desk, auth, health, environment, database, background, stop, data_dir })
+    Ok(Core {
+        shared,
+        admin,
+        desk,
+        auth,
+        refusals,
+        health,
+        environment,
+        database,
+        background,
+        stop,
+        data_dir,
+    })
 }
 
 impl Core {
@@ -145,9 +161,10 @@ impl Core {
         routes::routes(Services {
             orchestrate: OrchestrateService::new(core, self.shared.limits.clone()),
             admin: AdminService::new(
-                Arc::clone(&self.admin),
+                self.admin.clone(),
                 self.desk.clone(),
                 self.auth.clone(),
+                self.refusals.clone(),
                 Arc::clone(&self.shared.gate),
             )
             .until(self.health.draining()),
@@ -183,7 +200,7 @@ impl Core {
                 let auth = self.auth.clone();
                 Reflection::ForAdmins(Arc::new(move |presented: &[SecretString]| {
                     let presented: Vec<&str> = presented.iter().map(ExposeSecret::expose_secret).collect();
-                    auth.check(&presented)
+                    auth.check(&presented).map(|_| ())
                 }))
             }
         }

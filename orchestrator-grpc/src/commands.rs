@@ -27,6 +27,7 @@ use orchestrator_base::{
 };
 use orchestrator_core::{
     admin::{Admin, transfer::Report},
+    audit::Actor,
     catalog::snapshot::SharedCatalog,
     error::{Error, ErrorKind},
     refresher::Reloader,
@@ -136,7 +137,7 @@ async fn admin(config: &Config) -> Result<(Admin, Database), Failed> {
         Reloader::new(store.clone(), Arc::clone(&vault), Arc::new(SharedCatalog::default()), config.timeouts);
     let (clock, random) = (Clock::system(), Random::system());
     let admin = Admin::new(store, vault, Arc::new(reloader), clock, random, config.providers.clone());
-    Ok((admin, database))
+    Ok((admin.acting_as(Actor::cli()), database))
 }
 
 /// The text of a file, or of standard input for `-`.

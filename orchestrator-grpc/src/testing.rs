@@ -145,4 +145,13 @@ do_nothing! {
     export_config(ExportConfigRequest) -> v1::ConfigDocument;
     import_config(ImportConfigRequest) -> v1::ConfigReport;
     apply_config(ApplyConfigRequest) -> v1::ConfigReport;
+    list_admin_keys(ListAdminKeysRequest) -> v1::ListAdminKeysResponse;
+    get_admin_key(GetAdminKeyRequest) -> v1::AdminKey;
+    create_admin_key(CreateAdminKeyRequest) -> v1::AdminKey;
+    update_admin_key(UpdateAdminKeyRequest) -> v1::AdminKey;
+    delete_admin_key(DeleteAdminKeyRequest) -> ();
+    rotate_admin_key(RotateAdminKeyRequest) -> v1::AdminKey;
+    list_audit_log(ListAuditLogRequest) -> v1::ListAuditLogResponse;
+    get_session(GetSessionRequest) -> v1::Session;
+    get_status(GetStatusRequest) -> v1::CoreStatus;
 }

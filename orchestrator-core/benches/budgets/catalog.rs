@@ -47,6 +47,7 @@ pub(crate) fn snapshot(count: usize) -> Snapshot {
             .collect(),
         api_keys: (0..count).map(api_key).collect(),
         prices: Vec::new(),
+        admin_keys: Vec::new(),
     };
     Snapshot::build(rows, &|_| Ok(SecretString::from("sk-provider")), &config::Timeouts::default())
 }

@@ -87,7 +87,7 @@ impl Admin {
 
     /// Changes a caller's key; its secret stays.
     pub async fn update_api_key(&self, id: &str, change: ApiKeyChange) -> Result<ApiKey> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let mut row = self.editable_api_key(id).await?;
         change.make(&mut row);
         validate::api_key(&row)?;
@@ -98,7 +98,7 @@ impl Admin {
 
     /// Deletes a caller's key: it is refused from now on.
     pub async fn delete_api_key(&self, id: &str) -> Result<()> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         self.editable_api_key(id).await?;
         self.commit(vec![CatalogChange::DeleteApiKey(id.to_owned())]).await
     }

@@ -119,6 +119,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        audit::Stamp,
         catalog::samples,
         store::{CatalogChange, CatalogReader as _, CatalogWriter as _},
     };
@@ -132,14 +133,14 @@ mod tests {
         // Model and association come in one transaction: a copy has both or neither.
         let writes = async {
             let provider = CatalogChange::InsertProvider(Box::new(samples::provider("p", "p")), None);
-            writing.apply(vec![provider]).await.unwrap();
+            writing.apply(vec![provider], &Stamp::for_tests()).await.unwrap();
             for number in 0..100 {
                 let (model, id) = (format!("m{number:03}"), format!("a{number:03}"));
                 let changes = vec![
                     CatalogChange::InsertModel(Box::new(samples::model(&model, &model))),
                     CatalogChange::InsertModelProvider(Box::new(samples::model_provider(&id, &model, "p"))),
                 ];
-                writing.apply(changes).await.unwrap();
+                writing.apply(changes, &Stamp::for_tests()).await.unwrap();
             }
         };
         let to = folder.path().join("copy.db");

@@ -4,9 +4,11 @@ mod export;
 mod tail;
 
 use orchestrator_base::clock::UnixMicros;
+use serde_json::{Value, json};
 
 use super::{Admin, Listed, Page, found, store_error, validate};
 use crate::{
+    audit::{Event, action},
     error::Result,
     ledger::RequestRecord,
     store::reads::{LogFilter, LogScan, Retention, is_id},
@@ -71,8 +73,12 @@ impl Admin {
         found(self.store.request_log(id, false).await, "request log", id)
     }
 
-    /// The same with what was said, as far as it was kept. Apart from the other because it is for fewer eyes.
+    /// The same with what was said, as far as it was kept. Apart from the other because it is for fewer eyes, and on record.
     pub async fn request_log_with_bodies(&self, id: &str) -> Result<RequestRecord> {
+        let row = self.request_log(id).await?;
+        let event = Event::new(action::READ_BODIES, "request_log")
+            .on(&row.id.to_string(), &row.request_id.to_string());
+        self.record(event).await?;
         found(self.store.request_log(id, true).await, "request log", id)
     }
 
@@ -99,6 +105,8 @@ impl Admin {
     /// many.
     pub async fn purge_request_logs(&self, retention_days: u32) -> Result<u64> {
         check_days("retention_days", retention_days)?;
+        let event = Event::new(action::PURGE, "request_log");
+        self.record(event.after(json!({ "retention_days": retention_days }))).await?;
         let before = days_ago(self.clock.now(), retention_days);
         let mut forgotten = 0;
         loop {
@@ -121,7 +129,10 @@ impl Admin {
     pub async fn set_retention(&self, retention: Retention) -> Result<Retention> {
         check_days("logs_days", retention.logs_days)?;
         check_days("bodies_days", retention.bodies_days)?;
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
+        let before = self.retention().await?;
+        let event = Event::new(action::UPDATE, "retention");
+        self.record(event.before(shown_retention(before)).after(shown_retention(retention))).await?;
         self.store.set_retention(retention).await.map_err(store_error)?;
         Ok(retention)
     }
@@ -171,6 +182,10 @@ pub const FIRST_RETENTION: Retention = Retention { logs_days: 30, bodies_days: 0
 /// The moment so many days before another.
 pub(crate) fn days_ago(now: UnixMicros, days: u32) -> UnixMicros {
     UnixMicros(now.0 - i64::from(days) * 86_400_000_000)
+}
+
+fn shown_retention(retention: Retention) -> Value {
+    json!({ "logs_days": retention.logs_days, "bodies_days": retention.bodies_days })
 }
 
 fn check_days(param: &str, days: u32) -> Result<()> {

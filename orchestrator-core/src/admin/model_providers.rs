@@ -66,7 +66,7 @@ impl Admin {
 
     /// Makes an association.
     pub async fn create_model_provider(&self, change: ModelProviderChange) -> Result<ModelProvider> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let row = self.new_model_provider(change)?;
         self.ends_exist(&row).await?;
         self.commit(vec![CatalogChange::InsertModelProvider(Box::new(row.clone()))]).await?;
@@ -79,7 +79,7 @@ impl Admin {
         id: &str,
         change: ModelProviderChange,
     ) -> Result<ModelProvider> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let mut row = self.editable_model_provider(id).await?;
         change.make(&mut row);
         validate::model_provider(&row)?;
@@ -91,7 +91,7 @@ impl Admin {
 
     /// Deletes an association.
     pub async fn delete_model_provider(&self, id: &str) -> Result<()> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         self.editable_model_provider(id).await?;
         self.commit(vec![CatalogChange::DeleteModelProvider(id.to_owned())]).await
     }

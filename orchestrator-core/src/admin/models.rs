@@ -63,7 +63,7 @@ impl Admin {
 
     /// Changes a model.
     pub async fn update_model(&self, id: &str, change: ModelChange) -> Result<Model> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let mut row = self.editable_model(id).await?;
         let new_fallbacks = change.fallbacks.clone();
         change.make(&mut row);
@@ -77,7 +77,7 @@ impl Admin {
 
     /// Deletes a model with its associations. Models that name it as a fallback keep the name; it is skipped.
     pub async fn delete_model(&self, id: &str) -> Result<()> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         self.editable_model(id).await?;
         self.nothing_declared(Some(id), None).await?;
         self.commit(vec![CatalogChange::DeleteModel(id.to_owned())]).await

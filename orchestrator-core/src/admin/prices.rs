@@ -80,7 +80,7 @@ impl Admin {
         upstream_model: &str,
         change: PriceChange,
     ) -> Result<Listing> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let own = self.own_prices().await?;
         if own.iter().any(|line| is_for(line, kind, upstream_model)) {
             let message = format!("a price of your own for {kind} {upstream_model} exists already");
@@ -107,7 +107,7 @@ impl Admin {
         upstream_model: &str,
         change: PriceChange,
     ) -> Result<Listing> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let mut rates = self.price(kind, upstream_model).await?.price.rates;
         change.make(&mut rates);
         self.set_price(kind, upstream_model, rates, false).await?;
@@ -116,7 +116,7 @@ impl Admin {
 
     /// Takes a price of the operators' own away: what was shipped holds again, if there is such a line.
     pub async fn delete_price(&self, kind: &str, upstream_model: &str) -> Result<()> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let own = self.own_prices().await?;
         let line = own.iter().find(|line| is_for(line, kind, upstream_model));
         let line = line.ok_or_else(|| missing(kind, upstream_model))?;

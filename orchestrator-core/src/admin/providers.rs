@@ -95,7 +95,7 @@ impl Admin {
 
     /// Changes a provider.
     pub async fn update_provider(&self, id: &str, change: ProviderChange) -> Result<Provider> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let mut row = self.editable_provider(id).await?;
         change.make(&mut row);
         validate::provider(&mut row, &self.rules)?;
@@ -106,7 +106,7 @@ impl Admin {
 
     /// Deletes a provider with its keys and associations.
     pub async fn delete_provider(&self, id: &str) -> Result<()> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         self.editable_provider(id).await?;
         self.nothing_declared(None, Some(id)).await?;
         self.commit(vec![CatalogChange::DeleteProvider(id.to_owned())]).await

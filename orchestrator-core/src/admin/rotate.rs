@@ -7,6 +7,7 @@
 
 use super::{secrets::Vault, store_error};
 use crate::{
+    audit::Stamp,
     error::{Error, Result},
     store::{MasterKeyStore, StoreError},
 };
@@ -15,7 +16,7 @@ use crate::{
 ///
 /// Errors, and nothing is changed: `old` is not the database's master key; a secret that `old` does not open, named by its row; `new`
 /// is the same key.
-pub async fn rotate(store: &dyn MasterKeyStore, old: &Vault, new: &Vault) -> Result<usize> {
+pub async fn rotate(store: &dyn MasterKeyStore, old: &Vault, new: &Vault, stamp: &Stamp) -> Result<usize> {
     if old.fingerprint() == new.fingerprint() {
         return Err(Error::invalid("new_master_key".to_owned(), "the new master key is the old one"));
     }
@@ -28,7 +29,7 @@ pub async fn rotate(store: &dyn MasterKeyStore, old: &Vault, new: &Vault) -> Res
             ))
         })
     };
-    store.rotate(old.fingerprint(), new.fingerprint(), &rewrap).await.map_err(store_error)
+    store.rotate(old.fingerprint(), new.fingerprint(), &rewrap, stamp).await.map_err(store_error)
 }
 
 #[cfg(test)]
@@ -37,9 +38,10 @@ mod tests {
 
     use super::*;
     use crate::{
+        audit::AuditFilter,
         catalog::samples,
         error::ErrorKind,
-        store::{CatalogChange, CatalogReader as _, CatalogWriter as _, Database},
+        store::{AuditStore as _, CatalogChange, CatalogReader as _, CatalogWriter as _, Database, Slice},
     };
 
     fn vault(master: &str) -> Vault {
@@ -59,7 +61,10 @@ mod tests {
             )))
         };
         let provider = CatalogChange::InsertProvider(Box::new(samples::provider("p1", "one")), None);
-        database.apply(vec![provider, key("k1"), key("k2")]).await.unwrap();
+        database
+            .apply(vec![provider, key("k1"), key("k2")], &crate::audit::Stamp::for_tests())
+            .await
+            .unwrap();
         (folder, database)
     }
 
@@ -68,10 +73,14 @@ mod tests {
         let (old, new) = (vault("old"), vault("new"));
         let (_folder, database) = sealed_with(&old).await;
         let before = database.revision().await.unwrap();
-        assert_eq!(rotate(&database, &old, &new).await.unwrap(), 2);
+        assert_eq!(rotate(&database, &old, &new, &Stamp::for_tests()).await.unwrap(), 2);
         let rows = database.load().await.unwrap();
         assert_eq!(rows.sealed_with.as_deref(), Some(new.fingerprint()));
         assert!(rows.revision > before, "other cores are told");
+        let rotated = AuditFilter { noun: Some("master_key".to_owned()), ..AuditFilter::default() };
+        let log = database.audit_log(&rotated, &Slice { after: None, limit: 9 }).await.unwrap();
+        assert_eq!(log.len(), 1);
+        assert_eq!((log[0].action.as_str(), log[0].state_after.as_str()), ("rotate", r#"{"secrets":2}"#));
         for key in &rows.provider_keys {
             assert_eq!(new.open(key).unwrap().expose_secret(), format!("sk-{}", key.id));
             assert!(old.open(key).is_err());
@@ -85,16 +94,22 @@ mod tests {
         let (old, new) = (vault("old"), vault("new"));
         let (_folder, database) = sealed_with(&old).await;
         let before = database.load().await.unwrap();
-        let refused = rotate(&database, &vault("neither"), &new).await.unwrap_err();
+        let refused = rotate(&database, &vault("neither"), &new, &Stamp::for_tests()).await.unwrap_err();
         assert!(refused.message.contains("not the one this database was sealed with"), "{refused}");
-        assert!(rotate(&database, &old, &old).await.is_err());
+        assert!(rotate(&database, &old, &old, &Stamp::for_tests()).await.is_err());
         assert_eq!(database.load().await.unwrap(), before);
 
         // The second of two does not open: the first one's new seal must not stay either.
         let damaged = samples::provider_key("k2", "p1", "v1:00000000:AAAA");
-        database.apply(vec![CatalogChange::UpdateProviderKey(Box::new(damaged))]).await.unwrap();
+        database
+            .apply(
+                vec![CatalogChange::UpdateProviderKey(Box::new(damaged))],
+                &crate::audit::Stamp::for_tests(),
+            )
+            .await
+            .unwrap();
         let before = database.load().await.unwrap();
-        let refused = rotate(&database, &old, &new).await.unwrap_err();
+        let refused = rotate(&database, &old, &new, &Stamp::for_tests()).await.unwrap_err();
         assert!(refused.message.contains("k2"), "{refused}");
         assert_eq!(database.load().await.unwrap(), before);
     }
@@ -103,11 +118,14 @@ mod tests {
     async fn a_core_with_the_old_key_changes_nothing_any_more() {
         let (old, new) = (vault("old"), vault("new"));
         let (_folder, database) = sealed_with(&old).await;
-        rotate(&database, &old, &new).await.unwrap();
+        rotate(&database, &old, &new, &Stamp::for_tests()).await.unwrap();
         let condition = |vault: &Vault| CatalogChange::SealedWith(vault.fingerprint().to_owned());
         let delete = CatalogChange::DeleteProviderKey("k1".to_owned());
-        let refused = database.apply(vec![condition(&old), delete.clone()]).await.unwrap_err();
+        let refused = database
+            .apply(vec![condition(&old), delete.clone()], &crate::audit::Stamp::for_tests())
+            .await
+            .unwrap_err();
         assert!(refused.to_string().contains("master key was changed"), "{refused}");
-        database.apply(vec![condition(&new), delete]).await.unwrap();
+        database.apply(vec![condition(&new), delete], &crate::audit::Stamp::for_tests()).await.unwrap();
     }
 }

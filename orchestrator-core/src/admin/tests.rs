@@ -1,5 +1,6 @@
 //! What Admin refuses, and what is true when its calls return.
 
+mod operators;
 mod prices;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -9,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::*;
 use crate::{
+    audit::Stamp,
     catalog::{
         ManagedBy, Provider, ProviderOptions, Timeouts,
         route::{Resolution, Route},
@@ -144,7 +146,7 @@ async fn what_a_file_owns_is_changed_there() {
     let owned = Provider { managed_by: ManagedBy::File, ..samples::provider("p1", "declared") };
     let with_key =
         CatalogChange::InsertProvider(Box::new(owned), Some(Box::new(samples::provider_key("k1", "p1", ""))));
-    house.database.apply(vec![with_key]).await.unwrap();
+    house.database.apply(vec![with_key], &Stamp::for_tests()).await.unwrap();
     let admin = &house.admin;
     let secret = || ProviderKeyChange { secret: Some("s".into()), ..ProviderKeyChange::default() };
     let refusals = [
@@ -213,7 +215,7 @@ async fn a_fallback_must_be_known_even_if_another_core_made_it_a_moment_ago() {
     let refused = house.admin.create_model(with_fallback("b")).await.unwrap_err();
     assert_eq!(refused.param.as_deref(), Some("fallbacks[0]"));
     let elsewhere = CatalogChange::InsertModel(Box::new(samples::model("m1", "b")));
-    house.database.apply(vec![elsewhere]).await.unwrap();
+    house.database.apply(vec![elsewhere], &Stamp::for_tests()).await.unwrap();
     house.admin.create_model(with_fallback("b")).await.unwrap();
 }
 

@@ -43,6 +43,7 @@ pub use self::{
 };
 use super::{Admin, store_error};
 use crate::{
+    audit::{Event, action},
     catalog::{ApiKey, CatalogRows, Provider},
     error::{Error, ErrorKind, Result},
     store::CatalogChange,
@@ -109,6 +110,9 @@ impl Admin {
             None => None,
         };
         let seal = seal.as_ref();
+        if seal.is_some() {
+            self.record(Event::new(action::EXPORT_SECRETS, "config")).await?;
+        }
         let Current { rows, health } = self.current().await?;
         let models = names(rows.models.iter().map(|row| (&row.id, &row.name)));
         let providers = names(rows.providers.iter().map(|row| (&row.id, &row.name)));
@@ -167,7 +171,7 @@ impl Admin {
         policy: Policy,
         dry_run: bool,
     ) -> Result<Report> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let mut tries = 1;
         loop {
             let mut problems = Problems::default();

@@ -11,8 +11,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     admission::CHOOSE_PROVIDERS,
+    audit::{BOOTSTRAP, CLI, SYSTEM},
     catalog::{
-        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Timeouts, defaults, strategy::Strategy,
+        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Timeouts, admin_keys::AdminKey,
+        defaults, strategy::Strategy,
     },
     dialect::Operation,
     error::{Error, Result},
@@ -108,6 +110,15 @@ pub(super) fn price(price: &OwnPrice) -> Result<()> {
     }
     if input.is_none() && output.is_none() {
         return refuse("input", "or output is required: a price says something");
+    }
+    Ok(())
+}
+
+/// An operator's key. Its name is the actor's in the audit log, so it must not be one that the program uses.
+pub(super) fn admin_key(key: &AdminKey) -> Result<()> {
+    text("name", &key.name, 1, 64)?;
+    if [BOOTSTRAP, SYSTEM, CLI].iter().any(|taken| key.name.eq_ignore_ascii_case(taken)) {
+        return refuse("name", &format!("must not be \"{BOOTSTRAP}\", \"{SYSTEM}\" or \"{CLI}\""));
     }
     Ok(())
 }

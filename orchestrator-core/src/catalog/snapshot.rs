@@ -22,6 +22,7 @@ use self::listing::ListedModel;
 pub use super::build::Unseal;
 use super::{
     CatalogRows, Model, ModelProvider,
+    admin_keys::AdminKeyTable,
     build::{self, ReadyProvider},
     keys::KeyTable,
     listed::ModelLists,
@@ -268,13 +269,20 @@ pub struct Snapshot {
     pub catalog: Catalog,
     /// Callers' keys.
     pub keys: KeyTable,
+    /// Operators' keys.
+    pub admin_keys: AdminKeyTable,
 }
 
 impl Snapshot {
     /// Builds a state of rows.
     pub fn build(rows: CatalogRows, unseal: Unseal<'_>, defaults: &config::Timeouts) -> Self {
         let catalog = Catalog::build(&rows, unseal, defaults);
-        Self { revision: rows.revision, catalog, keys: KeyTable::new(rows.api_keys) }
+        Self {
+            revision: rows.revision,
+            catalog,
+            keys: KeyTable::new(rows.api_keys),
+            admin_keys: AdminKeyTable::new(rows.admin_keys),
+        }
     }
 }
 

@@ -46,6 +46,7 @@ impl CatalogReader for Sealed {
             model_providers: vec![samples::model_provider("a1", "m1", "p1")],
             api_keys: vec![samples::api_key("c1", "caller", "secret")],
             prices: Vec::new(),
+            admin_keys: Vec::new(),
         })
     }
 }

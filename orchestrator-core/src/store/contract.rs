@@ -1,5 +1,6 @@
 //! What every database must do alike: one suite, run on each.
 
+mod audit;
 mod crowd;
 mod fragments;
 mod health;
@@ -17,6 +18,7 @@ use super::{
     LogStore as _, SettingStore as _, Slice, StoreError,
 };
 use crate::{
+    audit::Stamp,
     call::UsageSource,
     catalog::{
         ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions,
@@ -94,6 +96,9 @@ async fn contract(db: &Database) {
     crowd::two_cores_change_the_catalog_at_once(db).await;
     crowd::two_cores_store_their_records_at_once(db).await;
     fragments::the_views_of_llmio(db).await;
+    audit::operators_keys_survive(db).await;
+    audit::every_change_is_on_record_and_a_refused_one_is_not(db).await;
+    audit::the_log_is_read_by_what_is_asked_for_and_in_pages(db).await;
 }
 
 fn provider() -> Provider {
@@ -160,7 +165,7 @@ async fn every_column_survives(db: &Database) {
         CatalogChange::InsertApiKey(Box::new(api_key())),
     ];
     assert_eq!(db.revision().await.unwrap(), 0);
-    db.apply(changes).await.unwrap();
+    db.apply(changes, &Stamp::for_tests()).await.unwrap();
     let rows = db.load().await.unwrap();
     assert_eq!(rows.revision, 1, "one transaction is one revision");
     assert_eq!(db.revision().await.unwrap(), 1);
@@ -183,31 +188,37 @@ async fn a_change_is_all_or_nothing(db: &Database) {
         CatalogChange::InsertModel(Box::new(samples::model("m2", "b"))),
         CatalogChange::InsertModel(Box::new(samples::model("m3", "a"))),
     ];
-    let refused = db.apply(changes).await.unwrap_err();
+    let refused = db.apply(changes, &Stamp::for_tests()).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Exists { noun: "model", name } if name == "a"), "{refused}");
     assert_eq!(db.load().await.unwrap(), before);
 }
 
 async fn what_a_row_needs_must_be_there(db: &Database) {
     let orphan = samples::provider_key("k9", "nobody", "v1:abc");
-    let refused = db.apply(vec![CatalogChange::InsertProviderKey(Box::new(orphan))]).await.unwrap_err();
+    let refused = db
+        .apply(vec![CatalogChange::InsertProviderKey(Box::new(orphan))], &Stamp::for_tests())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
     let twin = ModelProvider { id: "a2".into(), ..association() };
-    let refused = db.apply(vec![CatalogChange::InsertModelProvider(Box::new(twin))]).await.unwrap_err();
+    let refused = db
+        .apply(vec![CatalogChange::InsertModelProvider(Box::new(twin))], &Stamp::for_tests())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, StoreError::Exists { noun: "model-provider", .. }), "{refused}");
     let missing = vec![
         (CatalogChange::UpdateModel(Box::new(samples::model("m9", "z"))), "model"),
         (CatalogChange::DeleteApiKey("c9".into()), "API key"),
     ];
     for (change, noun) in missing {
-        let refused = db.apply(vec![change]).await.unwrap_err();
+        let refused = db.apply(vec![change], &Stamp::for_tests()).await.unwrap_err();
         assert!(matches!(refused, StoreError::NotFound(what) if what == noun), "{refused}");
     }
 }
 
 async fn lists_come_in_slices_oldest_first(db: &Database) {
     let more = ["m4", "m2", "m3"].map(|id| CatalogChange::InsertModel(Box::new(samples::model(id, id))));
-    db.apply(more.to_vec()).await.unwrap();
+    db.apply(more.to_vec(), &Stamp::for_tests()).await.unwrap();
     let ids = |models: Vec<Model>| models.into_iter().map(|model| model.id).collect::<Vec<_>>();
     let first = db.models(&Slice { after: None, limit: 3 }).await.unwrap();
     assert_eq!(ids(first), ["m1", "m2", "m3"]);
@@ -229,17 +240,17 @@ async fn an_updated_row_is_what_was_given(db: &Database) {
         ..provider()
     };
     let change = vec![CatalogChange::UpdateProvider(Box::new(changed.clone()))];
-    db.apply(change.clone()).await.unwrap();
+    db.apply(change.clone(), &Stamp::for_tests()).await.unwrap();
     // A row that is as it should be already is there all the same.
-    db.apply(change).await.unwrap();
+    db.apply(change, &Stamp::for_tests()).await.unwrap();
     assert_eq!(db.provider("uno").await.unwrap(), Some(changed));
     let key = ApiKey { expires_at: None, ..api_key() };
-    db.apply(vec![CatalogChange::UpdateApiKey(Box::new(key.clone()))]).await.unwrap();
+    db.apply(vec![CatalogChange::UpdateApiKey(Box::new(key.clone()))], &Stamp::for_tests()).await.unwrap();
     assert_eq!(db.api_key("c1").await.unwrap(), Some(key));
 }
 
 async fn a_deleted_provider_takes_its_own_with_it(db: &Database) {
-    db.apply(vec![CatalogChange::DeleteProvider("p1".into())]).await.unwrap();
+    db.apply(vec![CatalogChange::DeleteProvider("p1".into())], &Stamp::for_tests()).await.unwrap();
     let rows = db.load().await.unwrap();
     assert_eq!((rows.provider_keys.len(), rows.model_providers.len()), (0, 0));
     assert_eq!(rows.models.len(), 4);

@@ -76,6 +76,21 @@ pub(super) async fn set(tx: &mut Tx, price: &OwnPrice) -> Result<(), StoreError>
     insert(tx, &OwnPrice { version: last + 1, ..price.clone() }).await
 }
 
+/// The row in force for just this kind and model.
+pub(super) async fn in_force_for(
+    tx: &mut Tx,
+    kind: &str,
+    upstream_model: &str,
+) -> Result<Option<OwnPrice>, StoreError> {
+    let columns = OwnPrice::TABLE.columns.join(", ");
+    let sql = format!(
+        "SELECT {columns} FROM prices WHERE kind = ? AND upstream_model = ? ORDER BY version DESC LIMIT 1"
+    );
+    let rows = tx.rows(sql, vec![kind.into(), upstream_model.into()]).await?;
+    let latest = rows.first().map(OwnPrice::read).transpose()?;
+    Ok(latest.filter(|price| !price.deleted))
+}
+
 /// The rows in force: of each kind and model the latest, unless it says that the price is as shipped.
 pub(super) async fn in_force(tx: &mut Tx) -> Result<Vec<OwnPrice>, StoreError> {
     let columns = OwnPrice::TABLE.columns.join(", ");

@@ -2,14 +2,20 @@
 
 use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
+use serde_json::json;
 
 use super::{
     Database, HealthCheckStore as _, MASTER_KEY_FINGERPRINT, MasterKeyStore, Rewrap, StoreError,
     TransferStore,
+    audit_log::append,
     db::{Tx, Value, unavailable},
     entity::all,
 };
-use crate::{catalog::ProviderKey, health::Settings};
+use crate::{
+    audit::{Event, Stamp, action},
+    catalog::ProviderKey,
+    health::Settings,
+};
 
 #[async_trait]
 impl TransferStore for Database {
@@ -27,9 +33,18 @@ impl TransferStore for Database {
 
 #[async_trait]
 impl MasterKeyStore for Database {
-    async fn rotate(&self, from: &str, to: &str, rewrap: Rewrap<'_>) -> Result<usize, StoreError> {
+    async fn rotate(
+        &self,
+        from: &str,
+        to: &str,
+        rewrap: Rewrap<'_>,
+        stamp: &Stamp,
+    ) -> Result<usize, StoreError> {
         let mut tx = self.db.write().await?;
-        // First, so that whoever seals with the old key at the same moment waits, and then finds another fingerprint.
+        // First, as every change does, so that whoever seals with the old key at the same moment waits, and then finds another
+        // fingerprint.
+        let count = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1".to_owned();
+        tx.execute(count, Vec::new()).await.map_err(unavailable)?;
         let update = "UPDATE settings SET value = ? WHERE name = ? AND value = ?".to_owned();
         let values = vec![to.into(), MASTER_KEY_FINGERPRINT.into(), from.into()];
         if tx.execute(update, values).await.map_err(unavailable)? == 0 {
@@ -42,8 +57,8 @@ impl MasterKeyStore for Database {
             let values = vec![(&rewrap(key)?).into(), (&key.id).into()];
             tx.execute(update, values).await.map_err(unavailable)?;
         }
-        let count = "UPDATE catalog_revision SET revision = revision + 1 WHERE id = 1".to_owned();
-        tx.execute(count, Vec::new()).await.map_err(unavailable)?;
+        let event = Event::new(action::ROTATE, "master_key").after(json!({ "secrets": keys.len() }));
+        append(&mut tx, &stamp.entries([event])).await?;
         tx.commit().await?;
         Ok(keys.len())
     }
@@ -69,12 +84,12 @@ pub(super) async fn sealed_with(tx: &mut Tx, ours: &str) -> Result<(), StoreErro
     }
 }
 
-/// Fails where the catalog was changed since its revision was this one. The transaction has counted it up, and so holds it.
+/// Fails where the catalog was changed since its revision was this one. The transaction has counted it up already, and so holds it.
 pub(super) async fn only_at(tx: &mut Tx, revision: i64) -> Result<(), StoreError> {
-    let sql = "SELECT revision FROM catalog_revision WHERE id = 1 AND revision = ?".to_owned();
-    match tx.rows(sql, vec![revision.saturating_add(1).into()]).await?.len() {
-        0 => Err(StoreError::Conflict("the catalog was changed meanwhile".to_owned())),
-        _ => Ok(()),
+    if super::revision::revision(tx).await? == revision + 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict("the catalog was changed meanwhile".to_owned()))
     }
 }
 

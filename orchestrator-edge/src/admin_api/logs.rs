@@ -80,7 +80,7 @@ async fn begin(
     let (head, _) = request.into_parts();
     let message = list_message(rpc, &[], &head)?;
     let encoded = Bytes::from(message.encode_to_vec());
-    let parts = server_streaming(&edge.core, rpc.path.clone(), metadata(&head.headers)?, encoded).await?;
+    let parts = server_streaming(&edge.core, rpc.path.clone(), metadata(&head)?, encoded).await?;
     Ok((message, parts))
 }
 

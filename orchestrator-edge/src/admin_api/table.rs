@@ -114,4 +114,13 @@ pub(super) const ROWS: &[Row] = &[
     row(Method::POST,   "/config/export",                "ExportConfig",        Shape::Document),
     row(Method::POST,   "/config/import",                "ImportConfig",        Shape::Do),
     row(Method::POST,   "/config/apply",                 "ApplyConfig",         Shape::Do),
+    row(Method::GET,    "/admin-keys",                   "ListAdminKeys",       Shape::List),
+    row(Method::POST,   "/admin-keys",                   "CreateAdminKey",      Shape::Create),
+    row(Method::GET,    "/admin-keys/{id}",              "GetAdminKey",         Shape::Get),
+    row(Method::PATCH,  "/admin-keys/{id}",              "UpdateAdminKey",      Shape::Update),
+    row(Method::DELETE, "/admin-keys/{id}",              "DeleteAdminKey",      Shape::Delete),
+    row(Method::POST,   "/admin-keys/{id}/rotate",       "RotateAdminKey",      Shape::Do),
+    row(Method::GET,    "/audit",                        "ListAuditLog",        Shape::List),
+    row(Method::GET,    "/session",                      "GetSession",          Shape::Get),
+    row(Method::GET,    "/status",                       "GetStatus",           Shape::Get),
 ];

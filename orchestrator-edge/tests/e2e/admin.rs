@@ -2,6 +2,7 @@
 //! each field with its effect, and no secret where somebody could read it.
 
 mod fields;
+mod operators;
 mod over_grpc;
 
 use std::{

@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::Trace;
 use crate::{
     convert::admin::{logs as convert, page, paths, required},
     status::to_status,
@@ -51,7 +50,7 @@ pub(super) async fn get(admin: &Admin, request: v1::GetRequestLogRequest) -> Res
 pub(super) async fn export(
     admin: &Admin,
     request: v1::ExportRequestLogsRequest,
-    trace: Trace,
+    request_id: String,
     draining: CancellationToken,
 ) -> Result<Messages<v1::ExportRequestLogsResponse>> {
     let format = ExportFormat::from_name(&request.format)?;
@@ -59,7 +58,7 @@ pub(super) async fn export(
     let first = export.next().await?;
     let first = stream::iter(first.map(|data| Ok(v1::ExportRequestLogsResponse { data })));
     let rest = stream::unfold(Some(export), move |export| {
-        let (request_id, draining) = (trace.request_id.clone(), draining.clone());
+        let (request_id, draining) = (request_id.clone(), draining.clone());
         async move { next_piece(export?, &request_id, &draining).await }
     });
     Ok(first.chain(rest).boxed())

@@ -27,7 +27,7 @@ pub(super) async fn start(
     config: &Config,
     database: &Database,
     shared: &Arc<Shared>,
-    admin: &Arc<Admin>,
+    admin: &Admin,
     stop: &CancellationToken,
 ) -> Result<Watching, StartError> {
     let board = Arc::clone(shared.conditions.health());
@@ -43,6 +43,6 @@ pub(super) async fn start(
     let tasks =
         [task::spawn("health sync", sync.run(stop.clone())), task::spawn("prober", prober.run(stop.clone()))];
     let conditions = shared.conditions.clone();
-    let desk = HealthDesk { admin: Arc::clone(admin), board, conditions, prober: desk, settings };
+    let desk = HealthDesk { admin: admin.clone(), board, conditions, prober: desk, settings };
     Ok(Watching { desk, tasks })
 }

@@ -7,10 +7,15 @@
 use std::{io, path::Path, process::ExitCode};
 
 use orchestrator_base::{
+    clock::Clock,
     config::{AppEnv, Config, KeysCommand, Sources, weakness},
-    keyfile, random,
+    keyfile,
+    random::{self, Random},
 };
-use orchestrator_core::admin::{rotate, secrets::Vault};
+use orchestrator_core::{
+    admin::{rotate, secrets::Vault},
+    audit::{Actor, Stamp},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Failed, Outcome, open, run as run_command, sources as known};
@@ -60,7 +65,9 @@ pub(super) async fn rotated(config: &Config, new: Option<SecretString>) -> Outco
     if is_generated {
         kept(keyfile::write(&next, new.expose_secret()), &next)?;
     }
-    let count = rotate::rotate(&database, &old, &Vault::new(&new)).await?;
+    let (at, random) = (Clock::system().now(), Random::system());
+    let stamp = Stamp { actor: Actor::cli(), at, random };
+    let count = rotate::rotate(&database, &old, &Vault::new(&new), &stamp).await?;
     if is_generated {
         kept(keyfile::replace(&next, &place), &place)?;
     }

@@ -7,13 +7,13 @@ const LAYERS: [&[&str]; 6] = [
     &["orchestrator", "admin", "prober", "refresher", "model_lists", "transfer", "backup"],
     &["admission", "attempt", "routing", "recording", "ledger"],
     &["provider", "dialect", "store", "shared_state"],
-    &["condition", "health_board", "policy", "health", "catalog"],
+    &["audit", "condition", "health_board", "policy", "health", "catalog"],
     &["call", "chat", "embedding", "metrics", "origins", "secrets", "registry"],
     &["error"],
 ];
 
 /// Who may name whom in its own layer.
-const SIDEWAYS: [(&str, &[&str]); 13] = [
+const SIDEWAYS: [(&str, &[&str]); 14] = [
     ("orchestrator", &["refresher"]),
     ("admin", &["refresher", "prober", "transfer", "backup"]),
     ("prober", &["model_lists"]),
@@ -21,6 +21,7 @@ const SIDEWAYS: [(&str, &[&str]); 13] = [
     ("recording", &["ledger"]),
     ("admission", &["ledger"]),
     ("provider", &["dialect"]),
+    ("audit", &["catalog", "health"]),
     ("condition", &["policy", "health", "health_board", "catalog"]),
     ("health_board", &["health"]),
     ("health", &["policy"]),

@@ -14,6 +14,7 @@ use crate::{
         ApiKeyChange, ModelChange, ModelProviderChange, ProviderChange, declared::ApplyOptions,
         secrets::Vault,
     },
+    audit::Stamp,
     catalog::{ManagedBy, snapshot::SharedCatalog},
     health::Settings,
     refresher::Reloader,
@@ -74,7 +75,7 @@ async fn furnished(house: &House) -> SecretString {
     let secret = admin.create_api_key(key).await.unwrap().secret;
     let settings = Settings { interval_minutes: 9, ..Settings::default() };
     let settings = CatalogChange::SetHealthChecks(settings, UnixMicros(1));
-    house.database.apply(vec![settings]).await.unwrap();
+    house.database.apply(vec![settings], &Stamp::for_tests()).await.unwrap();
     secret
 }
 

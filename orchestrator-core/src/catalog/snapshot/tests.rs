@@ -49,8 +49,7 @@ fn rows() -> CatalogRows {
             serves("a4", "m3", "p1", "opus-fixed"),
             serves("a5", "m4", "p2", "*"),
         ],
-        api_keys: Vec::new(),
-        prices: Vec::new(),
+        ..CatalogRows::default()
     }
 }
 

@@ -120,6 +120,7 @@ impl World {
             model_providers: Vec::new(),
             api_keys: vec![caller],
             prices: Vec::new(),
+            admin_keys: Vec::new(),
         };
         let mut parts = HashMap::new();
         for (place, actor) in actors.into_iter().enumerate() {

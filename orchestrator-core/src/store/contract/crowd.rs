@@ -12,8 +12,11 @@ use std::{
 use futures_util::future::{join_all, try_join_all};
 use tokio::time::Instant;
 
-use super::{CatalogChange, Database, JournalOffset, record, samples, stored};
-use crate::store::{CatalogReader as _, CatalogWriter as _, LogStore as _, StoreError};
+use super::{CatalogChange, Database, JournalOffset, Slice, Stamp, record, samples, stored};
+use crate::{
+    audit::AuditFilter,
+    store::{AuditStore as _, CatalogReader as _, CatalogWriter as _, LogStore as _, StoreError},
+};
 
 /// Another core: connections of its own to the same database.
 async fn beside(db: &Database) -> Database {
@@ -25,23 +28,30 @@ pub(super) async fn two_cores_change_the_catalog_at_once(db: &Database) {
     let before = db.revision().await.unwrap();
     // Each change touches two rows, half of them in the opposite order: whoever locks as it goes stands in another's way.
     for id in ["x1", "x2"] {
-        db.apply(vec![CatalogChange::InsertModel(Box::new(samples::model(id, id)))]).await.unwrap();
+        db.apply(vec![CatalogChange::InsertModel(Box::new(samples::model(id, id)))], &Stamp::for_tests())
+            .await
+            .unwrap();
     }
     let change = |id: &str, round: i64| {
         let mut model = samples::model(id, id);
         model.updated_at.0 = round;
         CatalogChange::UpdateModel(Box::new(model))
     };
+    let stamp = &Stamp::for_tests();
     let changes = (0..40).map(|round| {
         let core = if round % 2 == 0 { db } else { &other };
         let (first, second) = if round % 4 < 2 { ("x1", "x2") } else { ("x2", "x1") };
-        core.apply(vec![change(first, round), change(second, round)])
+        core.apply(vec![change(first, round), change(second, round)], stamp)
     });
     try_join_all(changes).await.unwrap();
     assert_eq!(db.revision().await.unwrap(), before + 2 + 40);
     let models = db.load().await.unwrap().models;
     let last = |id: &str| models.iter().find(|model| model.id == id).unwrap().updated_at;
     assert_eq!(last("x1"), last("x2"), "each change is whole");
+    let (target, action) = (Some("x1".to_owned()), Some("update".to_owned()));
+    let of_one = AuditFilter { target, action, ..AuditFilter::default() };
+    let log = db.audit_log(&of_one, &Slice { after: None, limit: 100 }).await.unwrap();
+    assert_eq!(log.len(), 40, "a change that was tried again is on record once");
     other.close().await;
 }
 
@@ -111,8 +121,10 @@ async fn write(database: &Database, writer: u64, batch: u64) -> Result<(), Store
     let upto = JournalOffset { segment: batch + 1, position: 1 };
     database.append(&format!("writer-{writer}"), &records, upto).await?;
     let name = format!("of-{batch}");
-    database.apply(vec![CatalogChange::InsertModel(Box::new(samples::model(&name, &name)))]).await?;
-    database.apply(vec![CatalogChange::DeleteModel(name)]).await
+    database
+        .apply(vec![CatalogChange::InsertModel(Box::new(samples::model(&name, &name)))], &Stamp::for_tests())
+        .await?;
+    database.apply(vec![CatalogChange::DeleteModel(name)], &Stamp::for_tests()).await
 }
 
 async fn sound(path: &Path) {

@@ -1,6 +1,6 @@
 //! What the databases say differently, and must mean alike.
 
-use super::{CatalogChange, Database, samples};
+use super::{CatalogChange, Database, Stamp, samples};
 use crate::store::{
     CatalogReader as _, CatalogWriter as _,
     db::{Row, Set, Tx, Value},
@@ -45,7 +45,9 @@ pub(super) async fn sums_are_whole_numbers(db: &Database) {
 pub(super) async fn a_read_sees_one_state(db: &Database) {
     let mut reading = db.db.read().await.unwrap();
     let before = rows(&mut reading, "SELECT revision FROM catalog_revision").await[0].int("revision");
-    db.apply(vec![CatalogChange::InsertModel(Box::new(samples::model("seen", "seen")))]).await.unwrap();
+    db.apply(vec![CatalogChange::InsertModel(Box::new(samples::model("seen", "seen")))], &Stamp::for_tests())
+        .await
+        .unwrap();
     let after = rows(&mut reading, "SELECT revision FROM catalog_revision").await[0].int("revision");
     assert_eq!(before.unwrap(), after.unwrap());
     let found = rows(&mut reading, "SELECT id FROM models WHERE id = 'seen'").await;
@@ -82,7 +84,7 @@ pub(super) async fn the_views_of_llmio(db: &Database) {
                   last_checked, hours, updated_at) VALUES";
     drop(tx);
     let watched = CatalogChange::InsertProvider(Box::new(samples::provider("v1", "viewed")), None);
-    db.apply(vec![watched]).await.unwrap();
+    db.apply(vec![watched], &Stamp::for_tests()).await.unwrap();
     let mut tx = db.db.write().await.unwrap();
     for (core, status, errors, checked) in [("a", "unhealthy", 9, 500), ("b", "healthy", 0, 400)] {
         let sql = format!("{health} ('v1', '{core}', '{status}', 0, {errors}, 0, {checked}, '{{}}', 1)");

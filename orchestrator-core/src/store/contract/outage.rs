@@ -6,7 +6,7 @@ use orchestrator_testkit::databases::{Kind, Server};
 use sqlx::{Connection as _, Executor as _};
 use tokio::time::{Instant, timeout};
 
-use super::{CatalogChange, Database, JournalOffset, migrated, record, samples, stored};
+use super::{CatalogChange, Database, JournalOffset, Stamp, migrated, record, samples, stored};
 use crate::store::{CatalogReader as _, CatalogWriter as _, LogStore as _, StoreError};
 
 /// No call may take longer, whatever has become of the database: a connection's time and a little.
@@ -25,7 +25,9 @@ async fn postgresql_may_go_away_and_come_back() {
 async fn stop_and_go(kind: Kind) {
     let server = Server::start(kind);
     let db = migrated(&server.database().await).await;
-    db.apply(vec![CatalogChange::InsertModel(Box::new(samples::model("m1", "before")))]).await.unwrap();
+    db.apply(vec![CatalogChange::InsertModel(Box::new(samples::model("m1", "before")))], &Stamp::for_tests())
+        .await
+        .unwrap();
 
     server.stop();
     every_call_fails_soon(&db).await;
@@ -48,10 +50,10 @@ async fn stop_and_go(kind: Kind) {
 
 async fn every_call_fails_soon(db: &Database) {
     let model = || CatalogChange::InsertModel(Box::new(samples::model("m2", "during")));
-    let lost = [record("lost")];
+    let (lost, stamp) = ([record("lost")], Stamp::for_tests());
     let (read, write, log) = tokio::join!(
         timeout(SOON, db.load()),
-        timeout(SOON, db.apply(vec![model()])),
+        timeout(SOON, db.apply(vec![model()], &stamp)),
         timeout(SOON, db.append("core", &lost, JournalOffset { segment: 9, position: 9 })),
     );
     for outcome in [read.expect("soon").map(|_| ()), write.expect("soon"), log.expect("soon")] {

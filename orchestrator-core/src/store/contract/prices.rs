@@ -2,7 +2,7 @@
 
 use orchestrator_base::clock::UnixMicros;
 
-use super::{CatalogChange, Database, record, stored};
+use super::{CatalogChange, Database, Stamp, record, stored};
 use crate::{
     catalog::OwnPrice,
     ledger::RequestRecord,
@@ -23,7 +23,7 @@ fn price(id: &str, kind: &str, model: &str, input: u64) -> OwnPrice {
 
 pub(super) async fn the_latest_row_is_in_force_and_none_is_lost(db: &Database) {
     let set = async |price: OwnPrice| {
-        db.apply(vec![CatalogChange::SetPrice(Box::new(price))]).await.unwrap();
+        db.apply(vec![CatalogChange::SetPrice(Box::new(price))], &Stamp::for_tests()).await.unwrap();
     };
     let before = db.revision().await.unwrap();
     assert_eq!(db.prices().await.unwrap(), []);
@@ -46,7 +46,7 @@ pub(super) async fn the_latest_row_is_in_force_and_none_is_lost(db: &Database) {
         CatalogChange::SetPrice(Box::new(price("price-6", "openai", "b", 9))),
         CatalogChange::SetPrice(Box::new(price("price-7", "openai", "c", 9))),
     ];
-    db.apply(again).await.unwrap();
+    db.apply(again, &Stamp::for_tests()).await.unwrap();
     let versions: Vec<i64> = db.prices().await.unwrap().iter().map(|price| price.version).collect();
     assert_eq!(versions, [3, 6, 7, 1], "a version is never given twice");
 
