@@ -11,8 +11,10 @@ mod report;
 mod caller;
 mod gateway;
 mod outcome;
+mod program;
 
 mod accounts;
+mod kill;
 mod run;
 mod table;
 
@@ -36,6 +38,8 @@ struct Arguments {
 enum Command {
     /// Run the test and print its table; anything that must not be is a failure.
     Run(Load),
+    /// Kill the core again and again under load, and compare the books.
+    Kill(kill::Kills),
     /// Serve as the three providers.
     Providers(Load),
 }
@@ -63,6 +67,7 @@ impl Load {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(load) => run::run(load),
+        Command::Kill(kills) => kill::run(&kills),
         Command::Providers(load) => providers::run(load.seed, load.millis()).map(|()| true),
     };
     match done {
