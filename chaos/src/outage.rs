@@ -204,7 +204,7 @@ async fn ask_in_vain(gateway: &Gateway, seen: &mut Seen) {
     let change = json!({"name": format!("while-away-{number}")});
     let answer = timeout(ADMIN_WITHIN, gateway.admin(Method::POST, "/admin/models", Some(&change))).await;
     match answer {
-        Ok(Ok((503, said))) if said["error"]["message"].is_string() => {
+        Ok(Ok((503, said))) if said["error"]["message"].as_str().is_some_and(|why| why.contains("database")) => {
             seen.refused += 1;
             seen.refusal = said.to_string();
             seen.slowest_refusal = seen.slowest_refusal.max(begun.elapsed());
