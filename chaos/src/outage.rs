@@ -66,7 +66,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How many failures are spelled out.
 const SHOWN: usize = 20;
 /// How much is stored.
-const COUNT: Query = Query { columns: &[("stored", "COUNT(*)")], from: "request_logs WHERE origin = 'caller'" };
+const COUNT: Query =
+    Query { columns: &[("stored", "COUNT(*)")], from: "request_logs WHERE origin = 'caller'" };
 /// Between two changes that are asked for.
 const BETWEEN_CHANGES: Duration = Duration::from_secs(5);
 
@@ -190,7 +191,7 @@ async fn take_away_and_give_back(
     Ok(seen)
 }
 
-/// A change, which must be refused in time, and a client's request that only reads, which must be served.
+/// A client's request that only reads, which must be served; a change, which must be refused in time; and health, which must tell.
 async fn ask_in_vain(gateway: &Gateway, seen: &mut Seen) {
     let bearer = format!("Bearer {CLIENT_KEY}");
     let headers = [("authorization", bearer.as_str())];
@@ -199,12 +200,23 @@ async fn ask_in_vain(gateway: &Gateway, seen: &mut Seen) {
         Ok(Ok(got)) if got.status == 200 => seen.reads += 1,
         other => seen.wrong.push(format!("GET /v1/models while the database is away: {other:?}")),
     }
+    ask_to_change(gateway, seen).await;
+    // By now something could not be stored.
+    match gateway.admin(Method::GET, "/health/ready", None).await {
+        Ok((200, said)) if said["degraded"].is_string() => {}
+        other => seen.wrong.push(format!("GET /health/ready while the database is away: {other:?}")),
+    }
+}
+
+async fn ask_to_change(gateway: &Gateway, seen: &mut Seen) {
     let begun = Instant::now();
     let number = seen.refused;
     let change = json!({"name": format!("while-away-{number}")});
     let answer = timeout(ADMIN_WITHIN, gateway.admin(Method::POST, "/admin/models", Some(&change))).await;
     match answer {
-        Ok(Ok((503, said))) if said["error"]["message"].as_str().is_some_and(|why| why.contains("database")) => {
+        Ok(Ok((503, said)))
+            if said["error"]["message"].as_str().is_some_and(|why| why.contains("database")) =>
+        {
             seen.refused += 1;
             seen.refusal = said.to_string();
             seen.slowest_refusal = seen.slowest_refusal.max(begun.elapsed());
@@ -243,9 +255,11 @@ async fn await_all(
 fn violations(books: &Books, findings: &Findings, watch: &Watch, seen: Seen) -> Vec<String> {
     let mut wrong = [findings.wrong.clone(), seen.wrong].concat();
     let failures = books.ended.iter().filter(|ended| !matches!(ended.outcome, Outcome::Complete(_)));
-    wrong.extend(failures.take(SHOWN).map(|ended| {
-        format!("{} at {} ms: {:?}", ended.call.request_id(), ended.at_ms, ended.outcome)
-    }));
+    wrong.extend(
+        failures
+            .take(SHOWN)
+            .map(|ended| format!("{} at {} ms: {:?}", ended.call.request_id(), ended.at_ms, ended.outcome)),
+    );
     let logs = &books.sums["logs"];
     let counted = [
         ("requests", books.ended.len() as u64),
@@ -255,7 +269,8 @@ fn violations(books: &Books, findings: &Findings, watch: &Watch, seen: Seen) -> 
     ];
     for (what, count) in counted {
         if logs[what].as_u64() != Some(count) {
-            wrong.push(format!("{what}: the account has {}, callers and providers count {count}", logs[what]));
+            wrong
+                .push(format!("{what}: the account has {}, callers and providers count {count}", logs[what]));
         }
     }
     if watch.growth() > MAY_GROW {

@@ -128,11 +128,7 @@ async fn run_here(load: Load) -> Result<bool, AnyError> {
 
 /// Asks at a fixed rate (a second), whatever becomes of the answers, for as long as `goes_on` says of the next call's number, and waits
 /// for the last.
-pub(crate) async fn put_on(
-    rate: u64,
-    gateway: SocketAddr,
-    goes_on: impl Fn(u64) -> bool,
-) -> Vec<Ended> {
+pub(crate) async fn put_on(rate: u64, gateway: SocketAddr, goes_on: impl Fn(u64) -> bool) -> Vec<Ended> {
     let start = Instant::now();
     let interval = Duration::from_secs(1) / rate.clamp(1, 100_000) as u32;
     let mut under_way = JoinSet::new();
