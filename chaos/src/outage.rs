@@ -121,7 +121,7 @@ async fn run_here(outage: Outage) -> Result<bool, AnyError> {
     gateway.all_run()?;
     gateway.stop().await?;
     let books = database.books(ended, providers.end()?).await?;
-    judge(outage, &books, &watch, seen, gateway)
+    Ok(judge(outage, &books, &watch, seen, gateway))
 }
 
 fn setup(server: Option<&Database>) -> Setup {
@@ -288,13 +288,7 @@ fn violations(books: &Books, findings: &Findings, watch: &Watch, seen: Seen) -> 
     wrong
 }
 
-fn judge(
-    outage: Outage,
-    books: &Books,
-    watch: &Watch,
-    seen: Seen,
-    gateway: Gateway,
-) -> Result<bool, AnyError> {
+fn judge(outage: Outage, books: &Books, watch: &Watch, seen: Seen, gateway: Gateway) -> bool {
     let findings = books::compare(books);
     let shown = |after: Option<Duration>| after.map_or("never".to_owned(), |after| format!("{after:.1?}"));
     process::print(format!(
@@ -302,7 +296,8 @@ fn judge(
          a change while it is away: {} refused, the slowest after {:.1?}: {}\n\
          the list of models while it is away: served {} times\n\
          once it is back: a change is taken after {}, all that waited is stored after {}\n\
-         lines in the core's log while it is away: {}\n",
+         lines in the core's log while it is away: {}\n\
+         this machine's load at the end: {}",
         outage.database,
         outage.seconds,
         books.ended.len(),
@@ -314,14 +309,15 @@ fn judge(
         shown(seen.change_after),
         shown(seen.stored_after),
         seen.lines,
+        std::fs::read_to_string("/proc/loadavg").unwrap_or_default(),
     ));
     let wrong = violations(books, &findings, watch, seen);
     if wrong.is_empty() {
-        return Ok(true);
+        return true;
     }
     process::complain(&wrong.join("\n"));
     process::complain(&format!("logs and database: {}", gateway.keep().display()));
-    Ok(false)
+    false
 }
 
 fn log_lines(gateway: &Gateway) -> Result<usize, AnyError> {
