@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test test-clients chaos bench bench-translation ci fmt fmt-check clippy docs budgets help
+.PHONY: run test test-clients chaos outage bench bench-translation ci fmt fmt-check clippy docs budgets help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -23,9 +23,18 @@ test-clients: ## drive the gateway with clients from PyPI, npm and Go, and gRPC 
 bench-translation: ## what translating between each pair of chat dialects costs (1 minute). docs/BENCHMARKS.md
 	$(CARGO) bench --package orchestrator-core --bench translation --locked
 
-chaos: ## run the programs between failing providers and many callers, and account for every request (2 minutes)
+# Takes each database away for so many seconds; what the servers need is installed first where this is root.
+outages = @sh testkit/packages.sh && for database in sqlite mariadb postgres; do \
+	  $(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos outage --database $$database --seconds $(1) || exit 1; done
+
+chaos: ## run the programs between failing providers and many callers, and without a database, and account for every request (3 minutes)
 	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
 	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos run $(CHAOS_ARGS)
+	$(call outages,8)
+
+outage: ## take each of the three databases away for a minute under load, and account for every request (4 minutes)
+	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
+	$(call outages,60)
 
 bench: ## measure beside bare hops (10 minutes; QUICK=1: 2). COMPARE=NAME=A,B: what a setting costs. docs/BENCHMARKS.md
 	$(CARGO) build --release --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-bench

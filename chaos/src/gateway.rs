@@ -99,6 +99,11 @@ impl Gateway {
         Ok(())
     }
 
+    /// The core, for whoever looks at it.
+    pub(crate) fn core(&self) -> Result<&Program, AnyError> {
+        self.core.as_ref().ok_or_else(|| "there is no core".into())
+    }
+
     /// The core, for whoever means to end it.
     pub(crate) fn take_core(&mut self) -> Result<Program, AnyError> {
         self.core.take().ok_or_else(|| "there is no core".into())
@@ -157,7 +162,8 @@ impl Gateway {
         }
     }
 
-    async fn admin(
+    /// Asks as an administrator does: status and body.
+    pub(crate) async fn admin(
         &self,
         method: Method,
         path: &str,

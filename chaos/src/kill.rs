@@ -4,25 +4,24 @@
 //! When it is killed is drawn from a seed: at any moment, or as soon as its log says that it does something that must not be torn
 //! in two ([`phase::Phase`]). Migrations are killed in databases of their own, since each is made once.
 
-mod books;
 mod load;
 mod migrating;
 mod phase;
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use clap::Args;
 use orchestrator_base::{process, random::Random};
-use orchestrator_testkit::sqlite;
 use tokio::time::sleep;
 
 use self::{
-    books::Books,
     load::Callers,
     phase::{Hits, Moment, Phase},
 };
 use crate::{
     AnyError,
+    books::{self, Books},
+    database::Database,
     gateway::{Gateway, Setup},
     run::{Providers, until_stopped},
 };
@@ -97,7 +96,7 @@ async fn run_here(kills: Kills) -> Result<bool, AnyError> {
     }
     let ended = callers.stop().await;
     gateway.stop().await?;
-    let books = read(&gateway, ended, providers.end()?).await;
+    let books = Database::Sqlite(gateway.database()).books(ended, providers.end()?).await?;
     judge(kills, &books, &hits, fewest, gateway)
 }
 
@@ -119,17 +118,6 @@ fn forget_journal(folder: &Path) -> Result<(), AnyError> {
         }
     }
     Ok(())
-}
-
-async fn read(gateway: &Gateway, ended: Vec<crate::caller::Ended>, asks: Vec<crate::report::Ask>) -> Books {
-    let database = gateway.database();
-    let mut sums = BTreeMap::new();
-    for (name, query) in books::SUMS {
-        sums.insert(name, sqlite::rows(&database, query).await.remove(0));
-    }
-    let integrity = sqlite::rows(&database, "PRAGMA integrity_check").await;
-    let rows = sqlite::rows(&database, books::ROWS).await;
-    Books { ended, asks, rows, sums, integrity: integrity[0]["integrity_check"].to_string() }
 }
 
 fn judge(

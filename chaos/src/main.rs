@@ -14,7 +14,10 @@ mod outcome;
 mod program;
 
 mod accounts;
+mod books;
+mod database;
 mod kill;
+mod outage;
 mod run;
 mod table;
 
@@ -40,6 +43,8 @@ enum Command {
     Run(Load),
     /// Kill the core again and again under load, and compare the books.
     Kill(kill::Kills),
+    /// Take the database away under load, give it back, and compare the books.
+    Outage(outage::Outage),
     /// Serve as the three providers.
     Providers(Load),
 }
@@ -68,6 +73,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(load) => run::run(load),
         Command::Kill(kills) => kill::run(&kills),
+        Command::Outage(outage) => outage::run(outage),
         Command::Providers(load) => providers::run(load.seed, load.millis()).map(|()| true),
     };
     match done {

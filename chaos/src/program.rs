@@ -76,6 +76,14 @@ impl Program {
         }
     }
 
+    /// How many bytes of its memory are in use (`VmRSS`).
+    pub(crate) fn memory(&self) -> Result<u64, AnyError> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).ok_or("it has no memory")?;
+        Ok(kib.trim().parse::<u64>()? * 1024)
+    }
+
     /// Where it logs.
     pub(crate) fn log(&self) -> &Path {
         &self.log

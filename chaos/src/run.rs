@@ -108,7 +108,7 @@ async fn run_here(load: Load) -> Result<bool, AnyError> {
     let mut providers = Providers::start(Some(load))?;
     let mut gateway = Gateway::start(&providers.addresses, Setup::hasty()).await?;
     providers.begin()?;
-    let ended = put_on(load, gateway.rest).await;
+    let ended = put_on(load.rate, gateway.rest, |number| number < load.rate * load.seconds).await;
     gateway.all_run()?;
     gateway.stop().await?;
     let rows = sqlite::rows(&gateway.database(), "SELECT * FROM request_logs").await;
@@ -126,13 +126,14 @@ async fn run_here(load: Load) -> Result<bool, AnyError> {
     Ok(false)
 }
 
-/// Asks at a fixed rate, whatever becomes of the answers, and waits for the last.
-async fn put_on(load: Load, gateway: SocketAddr) -> Vec<Ended> {
+/// Asks at a fixed rate (a second), whatever becomes of the answers, for as long as `goes_on` says of the next call's number, and waits
+/// for the last.
+pub(crate) async fn put_on(rate: u64, gateway: SocketAddr, goes_on: impl Fn(u64) -> bool) -> Vec<Ended> {
     let start = Instant::now();
-    let interval = Duration::from_secs(1) / load.rate.clamp(1, 100_000) as u32;
+    let interval = Duration::from_secs(1) / rate.clamp(1, 100_000) as u32;
     let mut under_way = JoinSet::new();
     let mut ended = Vec::new();
-    for number in 0..load.rate * load.seconds {
+    for number in (0..).take_while(|number| goes_on(*number)) {
         let due = start + interval * number as u32;
         while let Some(Ok(done)) = under_way.try_join_next() {
             ended.push(done);

@@ -133,6 +133,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     background.extend(watching.tasks);
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
     let health = Health::starting().await;
+    background.push(health::tell_of_ledger(shared.ledger.clone(), health.clone(), stop.clone()));
     tracing::info!("Health check service started");
     let auth = AdminAuth::new([&keys.admin], Arc::clone(&shared.catalog), shared.clock.clone());
     let refusals = Refusals::default();

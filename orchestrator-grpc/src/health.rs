@@ -15,6 +15,10 @@ use tonic_health::{
 
 const NAMES: [&str; 3] = ["", orchestrate_server::SERVICE_NAME, admin_server::SERVICE_NAME];
 
+/// The name under which it is said whether records of what was used are stored. A core that only waits for its database serves all
+/// the same.
+pub const LEDGER: &str = "ledger";
+
 /// How long `health` waits for an answer.
 const ASK: Duration = Duration::from_secs(2);
 
@@ -31,7 +35,14 @@ impl Health {
     pub async fn starting() -> Self {
         let health = Self { reporter: HealthReporter::new(), draining: CancellationToken::new() };
         health.set_serving(false).await;
+        health.set_ledger_well(true).await;
         health
+    }
+
+    /// Whether the ledger's records are stored.
+    pub async fn set_ledger_well(&self, well: bool) {
+        let status = if well { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.reporter.set_service_status(LEDGER, status).await;
     }
 
     /// Serving from now on, or not any more: a core that drains says so before it stops.

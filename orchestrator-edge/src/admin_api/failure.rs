@@ -100,6 +100,8 @@ impl From<Status> for AdminError {
                 (StatusCode::CONFLICT, "conflict")
             }
             Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            // Of a database that is away the core says so itself, in words that are meant for callers.
+            Code::Unavailable if is_cores_own(&status) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => {
                 if let Some(away) = Self::database_unavailable(&status) {
                     return away;
@@ -124,6 +126,11 @@ impl From<Status> for AdminError {
             violations.and_then(|violations| violations.into_iter().next()).map(|violation| violation.field);
         Self { status: http_status, code, message: status.message().to_owned(), field, retry_after: None }
     }
+}
+
+/// Whether the core has decided so, and not somebody on the way to it, whose texts may hold addresses.
+fn is_cores_own(status: &Status) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.domain == "orchestrator.v1")
 }
 
 impl From<EdgeError> for AdminError {

@@ -209,6 +209,18 @@ async fn the_cores_refusals_keep_their_meaning_and_its_troubles_their_secrets() 
 }
 
 #[tokio::test]
+async fn the_core_says_itself_that_its_database_is_away() {
+    let admin = FakeAdmin::new(|_| {
+        let details = ErrorDetails::with_error_info("UNAVAILABLE", "orchestrator.v1", []);
+        Err(Status::with_error_details(Code::Unavailable, "the database is unavailable", details))
+    });
+    let answer = admin.ask("POST", "/admin/models", r#"{"name":"m"}"#).await;
+    assert_eq!(answer.status, 503);
+    let body = r#"{"error":{"code":"unavailable","message":"the database is unavailable"}}"#;
+    assert_eq!(answer.text(), body);
+}
+
+#[tokio::test]
 async fn verify_says_whether_either_header_holds_an_admin_key() {
     let admin = FakeAdmin::answering("{}");
     for prefix in ["/admin", "/api/admin"] {

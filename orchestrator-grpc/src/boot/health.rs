@@ -1,11 +1,13 @@
-//! Starts what watches over providers: the prober, and what keeps its findings in step with the database.
+//! Starts what watches: over providers the prober, and what keeps its findings in step with the database; over the ledger what tells
+//! health checks how it is.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use orchestrator_base::{config::Config, task};
 use orchestrator_core::{
     admin::{Admin, health::HealthDesk},
     health::Settings,
+    ledger::Ledger,
     orchestrator::Shared,
     prober::{HealthSync, LiveAsk, Prober, SettingsKeeper},
     store::Database,
@@ -14,6 +16,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
+use crate::health::Health;
+
+/// How often it is looked at how the ledger is.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What watches over providers.
 pub(super) struct Watching {
@@ -45,4 +51,21 @@ pub(super) async fn start(
     let conditions = shared.conditions.clone();
     let desk = HealthDesk { admin: admin.clone(), board, conditions, prober: desk, settings };
     Ok(Watching { desk, tasks })
+}
+
+/// Tells health checks whether the ledger's records are stored.
+pub(super) fn tell_of_ledger(
+    ledger: Ledger,
+    health: Health,
+    stop: CancellationToken,
+) -> JoinHandle<Option<()>> {
+    task::spawn("ledger's health", async move {
+        while !stop.is_cancelled() {
+            health.set_ledger_well(ledger.health().is_well()).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    })
 }

@@ -15,8 +15,9 @@ use crate::store::StoreError;
 
 /// How long a statement waits for another process's lock on a file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a transaction waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a transaction waits for a connection. On SQLite this and [`BUSY_TIMEOUT`] come one after the other, and whoever administers
+/// is told within ten seconds that the file is locked.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a connection that was idle may take to show that it still lives. A server that was restarted says at once that it does not.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections for reading.
