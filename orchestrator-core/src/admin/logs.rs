@@ -76,8 +76,7 @@ impl Admin {
     /// The same with what was said, as far as it was kept. Apart from the other because it is for fewer eyes, and on record.
     pub async fn request_log_with_bodies(&self, id: &str) -> Result<RequestRecord> {
         let row = self.request_log(id).await?;
-        let event = Event::new(action::READ_BODIES, "request_log")
-            .on(&row.id.to_string(), &row.request_id.to_string());
+        let event = Event::new(action::READ_BODIES, "request_log").on(&row.id, &row.request_id);
         self.record(event).await?;
         found(self.store.request_log(id, true).await, "request log", id)
     }

@@ -49,7 +49,7 @@ pub(super) async fn two_cores_change_the_catalog_at_once(db: &Database) {
     let last = |id: &str| models.iter().find(|model| model.id == id).unwrap().updated_at;
     assert_eq!(last("x1"), last("x2"), "each change is whole");
     let (target, action) = (Some("x1".to_owned()), Some("update".to_owned()));
-    let of_one = AuditFilter { target, action, ..AuditFilter::default() };
+    let of_one = AuditFilter { action, target, ..AuditFilter::default() };
     let log = db.audit_log(&of_one, &Slice { after: None, limit: 100 }).await.unwrap();
     assert_eq!(log.len(), 40, "a change that was tried again is on record once");
     other.close().await;
