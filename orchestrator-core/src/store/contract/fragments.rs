@@ -35,7 +35,7 @@ pub(super) async fn an_upsert_sets_adds_and_keeps_the_larger(db: &Database) {
 pub(super) async fn sums_are_whole_numbers(db: &Database) {
     let mut tx = db.db.read().await.unwrap();
     let (sum, none) = (db.db.bigint("SUM(requests)"), db.db.bigint("SUM(cost_nanos)"));
-    let found = rows(&mut tx, &format!("SELECT {sum} AS sum FROM usage_tags_hourly")).await;
+    let found = rows(&mut tx, &format!("SELECT {sum} AS sum FROM usage_tags_hourly WHERE hour = 7")).await;
     assert_eq!(found[0].int("sum").unwrap(), 9);
     let sql = format!("SELECT {none} AS sum, COUNT(*) AS n FROM usage_tags_hourly WHERE hour = 8");
     let found = rows(&mut tx, &sql).await;
