@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test test-clients chaos outage bench bench-translation ci fmt fmt-check clippy docs budgets help
+.PHONY: run test test-clients chaos outage kill bench bench-logs bench-translation ci fmt fmt-check clippy docs budgets help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -40,6 +40,11 @@ bench: ## measure beside bare hops (10 minutes; QUICK=1: 2). COMPARE=NAME=A,B: w
 	$(CARGO) build --release --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-bench
 	$(BENCH) $(if $(COMPARE),compare '$(COMPARE)' $(if $(SPLIT),--split),run $(if $(IDLE_STREAMS),--idle-streams $(IDLE_STREAMS))) \
 	  $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH_ARGS)
+
+bench-logs: ## what lists and statistics of a million requests cost on SQLite, MariaDB and PostgreSQL (7 minutes; PLACES=sqlite: one). docs/BENCHMARKS.md
+	@sh testkit/packages.sh
+	$(CARGO) build --release --locked -p orchestrator-bench
+	$(BENCH) logs $(or $(PLACES),--plans docs/PLANS.md) $(BENCH_ARGS)
 
 ci: fmt-check clippy docs test test-clients chaos budgets ## what CI runs
 

@@ -1,5 +1,6 @@
 -- Sums that outlive the logs, written in the same transaction. `hour` is its first microsecond, UTC. A request that no model of ours
--- was found for has an empty model, so that callers' typing errors do not make rows. Probes are not counted.
+-- was found for has an empty model, so that callers' typing errors do not make rows. Probes are not counted. A key that changes its team
+-- has a row for each.
 --
 -- `latency_NN` counts whole latencies by size, so that percentiles of any stretch of hours come from sums: bucket 0 holds what took up
 -- to 1 ms, bucket i what took up to 1 ms * 2^(i/2), the last one everything longer.
@@ -66,7 +67,7 @@ CREATE TABLE usage_hourly (
     latency_37         BIGINT NOT NULL,
     latency_38         BIGINT NOT NULL,
     latency_39         BIGINT NOT NULL,
-    PRIMARY KEY (hour, api_key_id, model, provider)
+    PRIMARY KEY (hour, api_key_id, model, provider, team)
 );
 
 -- The same by a request's tags, of which a request's first sixteen count.

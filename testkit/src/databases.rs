@@ -45,6 +45,15 @@ pub enum Kind {
     Postgres,
 }
 
+/// What a server keeps through a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeping {
+    /// Nothing: its data is thrown away anyway.
+    Nothing,
+    /// What was committed, as where it is in earnest.
+    All,
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
@@ -73,10 +82,18 @@ impl Server {
     /// # Panics
     /// It is not installed, or does not start.
     pub fn start(kind: Kind) -> Self {
-        Self::try_start(kind).expect("the database server starts")
+        Self::try_start(kind, Keeping::Nothing).expect("the database server starts")
     }
 
-    fn try_start(kind: Kind) -> Result<Self, String> {
+    /// Begins one with the settings that it is installed with: to be measured.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start: in one line that says so.
+    pub fn start_in_earnest(kind: Kind) -> Result<Self, String> {
+        Self::try_start(kind, Keeping::All)
+    }
+
+    fn try_start(kind: Kind, keeping: Keeping) -> Result<Self, String> {
         // PostgreSQL takes SIGTERM for a wish to end once everybody has left, and SIGINT for an order.
         let (user, program, signal) = match kind {
             Kind::MariaDb => ("mysql", mariadb::program()?, "TERM"),
@@ -90,8 +107,8 @@ impl Server {
         }
         let port = free_port().map_err(|error| format!("there is no free port: {error}"))?;
         let command = match kind {
-            Kind::MariaDb => mariadb::command(&program, &folder, port),
-            Kind::Postgres => postgres::command(&program, &folder, port),
+            Kind::MariaDb => mariadb::command(&program, &folder, port, keeping),
+            Kind::Postgres => postgres::command(&program, &folder, port, keeping),
         };
         let guard = Guard::start(&command, signal, folder, account).map_err(|error| error.to_string())?;
         let server = Self { kind, port, guard, databases: AtomicU32::new(0) };

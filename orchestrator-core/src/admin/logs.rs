@@ -19,8 +19,8 @@ pub use self::{
     tail::LogTail,
 };
 
-/// The most rows that one page looks at where conditions pick from them: some tens of milliseconds of the database's time.
-const MOST_EXAMINED: u32 = 10_000;
+/// The most rows that one page looks at where conditions pick from them. Where they lie far apart, the database reads a page for each.
+const MOST_EXAMINED: u32 = 5_000;
 /// The longest that anything is kept: a hundred years.
 const MOST_DAYS: u32 = 36_500;
 /// How many requests one transaction forgets. With their attempts and bodies that is about a thousand rows.

@@ -10,10 +10,7 @@ use crate::{
     catalog::defaults,
     error::{Error, Result},
     ledger::record::AttemptRecord,
-    policy::{
-        glob,
-        percentile::{BUCKETS, percentile_us},
-    },
+    policy::{glob, percentile::percentile_us},
     store::reads::{Dimension, ProviderDay, Step, UsageQuery, UsageRow, UsageSums},
 };
 
@@ -63,31 +60,6 @@ pub struct UsageReport {
 }
 
 impl UsageSums {
-    /// Adds another stretch or part.
-    pub fn add(&mut self, other: &Self) {
-        self.requests += other.requests;
-        self.successes += other.successes;
-        self.streams += other.streams;
-        self.attempts += other.attempts;
-        self.prompt_tokens += other.prompt_tokens;
-        self.completion_tokens += other.completion_tokens;
-        self.cached_read_tokens += other.cached_read_tokens;
-        self.cache_write_tokens += other.cache_write_tokens;
-        self.reasoning_tokens += other.reasoning_tokens;
-        self.estimated += other.estimated;
-        self.cost_nanos += other.cost_nanos;
-        self.unpriced += other.unpriced;
-        self.latency_us += other.latency_us;
-        self.ttft_us += other.ttft_us;
-        self.ttft_count += other.ttft_count;
-        if let Some(counts) = &other.latencies {
-            let sums = self.latencies.get_or_insert([0; BUCKETS]);
-            for (sum, count) in sums.iter_mut().zip(counts) {
-                *sum += count;
-            }
-        }
-    }
-
     /// The share of `successes` in `of`, in percent; `None` of nothing.
     pub fn success_rate(&self, of: u64) -> Option<f64> {
         (of > 0).then(|| self.successes as f64 * 100.0 / of as f64)

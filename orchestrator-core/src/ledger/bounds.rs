@@ -7,6 +7,8 @@ use super::record::{AttemptRecord, BodyRecord, RequestRecord, UsageRecord};
 
 /// The most characters of an id, a name, a label, or what a program calls itself.
 pub const NAME_CHARS: usize = 255;
+/// The most characters of a team, as Admin takes them: with other names it makes a key, and MySQL's are short.
+pub const TEAM_CHARS: usize = 128;
 /// The most bytes of an error's message.
 pub const ERROR_BYTES: usize = 2048;
 /// The most tags of a request.
@@ -33,7 +35,6 @@ pub fn bound(record: &mut RequestRecord) {
         &mut record.trace_id,
         &mut record.session_id,
         &mut record.api_key_name,
-        &mut record.team,
         &mut record.model,
         &mut record.answered_model,
         &mut record.provider,
@@ -44,8 +45,9 @@ pub fn bound(record: &mut RequestRecord) {
         &mut record.user_agent,
         &mut record.end_user,
     ] {
-        bound_name(name);
+        bound_name(name, NAME_CHARS);
     }
+    bound_name(&mut record.team, TEAM_CHARS);
     bound_text(&mut record.error, ERROR_BYTES);
     bound_tags(&mut record.tags);
     bound_usage(&mut record.usage);
@@ -62,7 +64,7 @@ pub fn bound(record: &mut RequestRecord) {
 
 fn bound_attempt(attempt: &mut AttemptRecord) {
     for name in [&mut attempt.provider, &mut attempt.provider_key, &mut attempt.upstream_model] {
-        bound_name(name);
+        bound_name(name, NAME_CHARS);
     }
     bound_text(&mut attempt.error, ERROR_BYTES);
 }
@@ -102,11 +104,11 @@ fn bound_tags(tags: &mut BTreeMap<String, String>) {
 }
 
 /// An id or a name.
-fn bound_name(name: &mut String) {
+fn bound_name(name: &mut String, most: usize) {
     without_nuls(name);
     // No more bytes, no more characters.
-    if name.len() > NAME_CHARS
-        && let Some((end, _)) = name.char_indices().nth(NAME_CHARS)
+    if name.len() > most
+        && let Some((end, _)) = name.char_indices().nth(most)
     {
         name.truncate(end);
     }

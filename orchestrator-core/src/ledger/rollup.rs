@@ -40,7 +40,7 @@ pub fn day_of(moment: UnixMicros) -> i64 {
 /// What some records add to each table of sums. Sorted by key, so that cores that add at once lock rows in one order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rollups {
-    /// Table `usage_hourly`.
+    /// Table `usage_hourly`, and summed up further `usage_daily`.
     pub usage: BTreeMap<UsageKey, UsageSums>,
     /// Table `usage_tags_hourly`.
     pub tags: BTreeMap<TagKey, TagSums>,
@@ -59,15 +59,15 @@ pub struct UsageKey {
     pub model: String,
     /// The provider's name; empty where none answered.
     pub provider: String,
+    /// The key's team at that time.
+    pub team: String,
 }
 
-/// What is summed up by hour, key, model and provider.
+/// What is summed up by hour, key, model, provider and team.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageSums {
     /// The key's latest name.
     pub api_key_name: String,
-    /// The key's latest team.
-    pub team: String,
     /// Records.
     pub requests: u64,
     /// Those that ended well.
@@ -213,6 +213,7 @@ impl Rollups {
             api_key_id: record.api_key_id.clone(),
             model: if names_no_model(record) { String::new() } else { record.model.clone() },
             provider: record.provider.clone(),
+            team: record.team.clone(),
         };
         self.usage.entry(key).or_default().add(record);
         for (tag, value) in &record.tags {
@@ -257,9 +258,31 @@ fn succeeded(outcome: &str) -> u64 {
 }
 
 impl UsageSums {
+    /// Adds later sums.
+    pub fn merge(&mut self, later: &Self) {
+        self.api_key_name.clone_from(&later.api_key_name);
+        self.requests += later.requests;
+        self.successes += later.successes;
+        self.streams += later.streams;
+        self.attempts += later.attempts;
+        self.tokens.prompt += later.tokens.prompt;
+        self.tokens.completion += later.tokens.completion;
+        self.tokens.cached_read += later.tokens.cached_read;
+        self.tokens.cache_write += later.tokens.cache_write;
+        self.tokens.reasoning += later.tokens.reasoning;
+        self.estimated += later.estimated;
+        self.cost.nanos += later.cost.nanos;
+        self.cost.unpriced += later.cost.unpriced;
+        self.latency_us += later.latency_us;
+        self.ttft.us += later.ttft.us;
+        self.ttft.count += later.ttft.count;
+        for (sum, count) in self.latencies.0.iter_mut().zip(later.latencies.0) {
+            *sum += count;
+        }
+    }
+
     fn add(&mut self, record: &RequestRecord) {
         self.api_key_name.clone_from(&record.api_key_name);
-        self.team.clone_from(&record.team);
         self.requests += 1;
         self.successes += succeeded(&record.outcome);
         self.streams += u64::from(record.stream);

@@ -160,13 +160,13 @@ impl Db {
         }
     }
 
-    /// Asks how a query would be answered, and the column that says it.
+    /// Asks how a query would be answered, and the columns that say it.
     #[cfg(feature = "measure")]
-    pub(super) fn explain(&self, sql: &str) -> (String, &'static str) {
+    pub(super) fn explain(&self, sql: &str) -> (String, &'static [&'static str]) {
         match self {
-            Self::Sqlite(_) => (format!("EXPLAIN QUERY PLAN {sql}"), "detail"),
-            Self::MySql(_) => (format!("EXPLAIN FORMAT=JSON {sql}"), "EXPLAIN"),
-            Self::Postgres(_) => (format!("EXPLAIN {sql}"), "QUERY PLAN"),
+            Self::Sqlite(_) => (format!("EXPLAIN QUERY PLAN {sql}"), &["detail"]),
+            Self::MySql(_) => (format!("EXPLAIN {sql}"), &["table", "type", "key", "Extra"]),
+            Self::Postgres(_) => (format!("EXPLAIN (COSTS OFF) {sql}"), &["QUERY PLAN"]),
         }
     }
 

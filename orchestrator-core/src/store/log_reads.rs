@@ -38,8 +38,7 @@ impl LogReader for Database {
         };
         let plan = Plan::new(&scan.filter, scan.before.as_deref(), &statuses);
         let limit = scan.limit.max(1);
-        // Without a condition to pick by, what is looked at is what is found.
-        let examine = if plan.rest.is_empty() { limit + 1 } else { scan.examine.max(limit + 1) };
+        let examine = examine(&plan, scan);
         let Some(page) = page_query(&plan, limit + 1, examine) else { return Ok(LogPage::default()) };
         let rows = tx.rows(page.0, page.1).await?;
         let mut records = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
@@ -120,22 +119,31 @@ async fn statuses_in_use(tx: &mut Tx, (least, greatest): (u16, u16)) -> Result<V
     Ok(found)
 }
 
+/// How many rows may be looked at. Without a condition to pick by, what is looked at is what is found.
+pub(super) fn examine(plan: &Plan, scan: &LogScan) -> u32 {
+    let found = scan.limit.max(1) + 1;
+    if plan.rest.is_empty() { found } else { scan.examine.max(found) }
+}
+
 /// The rows of a page: at most `limit` of the `examine` that may be looked at.
 pub(super) fn page_query(plan: &Plan, limit: u32, examine: u32) -> Option<(String, Vec<Value>)> {
-    let (examined, mut values) = plan.examined(COLUMNS, examine)?;
     if plan.rest.is_empty() {
-        return Some((examined, values));
+        return plan.examined(COLUMNS, &[], examine);
     }
-    let clause = plan.rest.clause();
-    let sql = format!("SELECT {COLUMNS} FROM ({examined}) AS examined{clause} ORDER BY id DESC LIMIT ?");
-    values.extend(plan.rest.values.iter().cloned());
+    let columns = format!("id, ({}) AS picked", plan.rest.all());
+    let (examined, mut values) = plan.examined(&columns, &plan.rest.values, examine)?;
+    // SQLite takes the tables of a CROSS JOIN in their order: the few ids first.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM (SELECT id AS found_id FROM ({examined}) AS examined WHERE picked ORDER BY id DESC LIMIT ?) \
+         AS found CROSS JOIN request_logs WHERE id = found_id ORDER BY id DESC"
+    );
     values.push(limit.into());
     Some((sql, values))
 }
 
 /// The last id that was looked at, when as many were as may be: there may be more.
 async fn end_of_examined(tx: &mut Tx, plan: &Plan, examine: u32) -> Result<Option<String>, StoreError> {
-    let Some((examined, values)) = plan.examined("id", examine) else { return Ok(None) };
+    let Some((examined, values)) = plan.examined("id", &[], examine) else { return Ok(None) };
     let sql = format!("SELECT COUNT(*) AS n, MIN(id) AS last FROM ({examined}) AS examined");
     let rows = tx.rows(sql, values).await?;
     match rows.first() {

@@ -7,17 +7,22 @@ use super::{
     db::{Value, unavailable},
     entity::placeholders,
     log_query::Plan,
-    log_reads::{last_attempts_query, page_query},
+    log_reads::{examine, last_attempts_query, page_query},
     reads::{LogScan, UsageQuery},
+    rollups,
+    stats::provider_days_query,
 };
-use crate::policy::percentile::{BUCKETS, longest_us};
+use crate::{
+    ledger::rollup::{DAY_MICROS, day_of},
+    policy::percentile::{BUCKETS, longest_us},
+};
 
 /// Days that samples lie in.
-const DAYS: u64 = 30;
-const DAY_MICROS: u64 = 86_400_000_000;
+const DAYS: i64 = 30;
 /// How many there are of each.
-const KEYS: u64 = 40;
-const MODELS: u64 = 20;
+const KEYS: u64 = 20;
+const TEAMS: u64 = 4;
+const MODELS: u64 = 15;
 const PROVIDERS: u64 = 6;
 /// Requests of one session.
 const SESSION: u64 = 12;
@@ -25,12 +30,13 @@ const SESSION: u64 = 12;
 const ROWS: u64 = 100;
 const STATEMENTS: u64 = 100;
 
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 34] = [
     "id",
     "request_id",
     "session_id",
     "api_key_id",
     "api_key_name",
+    "team",
     "started_at",
     "dialect",
     "operation",
@@ -83,8 +89,8 @@ impl Database {
         now: UnixMicros,
         random: &Random,
     ) -> Result<(), StoreError> {
-        let begin = now.0 - i64::try_from(DAYS * DAY_MICROS).unwrap_or(i64::MAX);
-        let gap = DAYS * DAY_MICROS / count.max(1);
+        let begin = now.0 - DAYS * DAY_MICROS;
+        let gap = (DAYS * DAY_MICROS).unsigned_abs() / count.max(1);
         let mut number = 0;
         while number < count {
             let mut tx = self.db.write().await?;
@@ -112,18 +118,31 @@ impl Database {
         Ok(())
     }
 
-    /// Sums the samples up, in place of whatever sums there are.
-    pub async fn sum_samples(&self) -> Result<(), StoreError> {
+    /// Sums the samples up until `now`, in place of whatever sums there are. Each key's name is a tag.
+    pub async fn sum_samples(&self, now: UnixMicros) -> Result<(), StoreError> {
         let mut tx = self.db.write().await?;
-        for sql in ["DELETE FROM usage_hourly".to_owned(), hourly()] {
+        for table in ["usage_hourly", "usage_daily", "usage_tags_hourly", "provider_stats"] {
+            tx.execute(format!("DELETE FROM {table}"), Vec::new()).await.map_err(unavailable)?;
+        }
+        for sql in [hourly(), TO_TAGS.to_owned(), TO_PROVIDERS.to_owned()] {
             tx.execute(sql, Vec::new()).await.map_err(unavailable)?;
+        }
+        for day in 0..=DAYS {
+            rollups::sum_day(&self.db, &mut tx, day_of(now) - day * DAY_MICROS).await?;
         }
         tx.commit().await
     }
 
     /// Has the database learn what its tables hold.
     pub async fn analyze(&self) -> Result<(), StoreError> {
-        for table in ["request_logs", "request_attempts", "usage_hourly"] {
+        for table in [
+            "request_logs",
+            "request_attempts",
+            "usage_hourly",
+            "usage_daily",
+            "usage_tags_hourly",
+            "provider_stats",
+        ] {
             let mut tx = self.db.write().await?;
             tx.execute(self.db.analyze(table), Vec::new()).await.map_err(unavailable)?;
             tx.commit().await?;
@@ -134,13 +153,33 @@ impl Database {
     /// How a stretch of the logs is read. `statuses` are those of the filter's class.
     pub async fn plan_of_logs(&self, scan: &LogScan, statuses: &[u16]) -> Result<Vec<String>, StoreError> {
         let plan = Plan::new(&scan.filter, scan.before.as_deref(), statuses);
-        let Some((sql, values)) = page_query(&plan, scan.limit, scan.examine) else { return Ok(Vec::new()) };
+        let page = page_query(&plan, scan.limit + 1, examine(&plan, scan));
+        let Some((sql, values)) = page else { return Ok(Vec::new()) };
         self.plan(&sql, values).await
     }
 
     /// How usage is summed.
     pub async fn plan_of_usage(&self, query: &UsageQuery) -> Result<Vec<String>, StoreError> {
-        let (sql, values) = self.usage_query(query);
+        let mut plans = Vec::new();
+        for (sql, values) in self.usage_queries(query) {
+            plans.extend(self.plan(&sql, values).await?);
+        }
+        Ok(plans)
+    }
+
+    /// How usage is summed by a tag's values.
+    pub async fn plan_of_tag(&self, query: &UsageQuery, tag: &str) -> Result<Vec<String>, StoreError> {
+        let (sql, values) = self.tag_query(query, tag);
+        self.plan(&sql, values).await
+    }
+
+    /// How the days of all providers are read.
+    pub async fn plan_of_provider_days(
+        &self,
+        stretch: (UnixMicros, UnixMicros),
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        let (sql, values) = provider_days_query(stretch, None, limit);
         self.plan(&sql, values).await
     }
 
@@ -150,9 +189,18 @@ impl Database {
     }
 
     async fn plan(&self, sql: &str, values: Vec<Value>) -> Result<Vec<String>, StoreError> {
-        let (sql, column) = self.db.explain(sql);
+        let (sql, columns) = self.db.explain(sql);
         let mut tx = self.db.read().await?;
-        tx.rows(sql, values).await?.iter().map(|row| row.text(column)).collect()
+        let mut lines = Vec::new();
+        for row in tx.rows(sql, values).await? {
+            let mut words = Vec::new();
+            for column in columns {
+                let Some(text) = row.maybe_text(column)?.filter(|text| !text.is_empty()) else { continue };
+                words.push(if columns.len() == 1 { text } else { format!("{column}: {text}") });
+            }
+            lines.push(words.join(", "));
+        }
+        Ok(lines)
     }
 }
 
@@ -181,6 +229,7 @@ fn sample(number: u64, at: UnixMicros, random: &Random, logs: &mut Vec<Value>, a
         text(&format!("session-{}", number / SESSION)),
         text(&format!("key-id-{key}")),
         text(&format!("key-{key}")),
+        text(&format!("team-{}", key % TEAMS)),
         at.into(),
         text("openai_chat"),
         text("chat"),
@@ -225,6 +274,18 @@ fn sample(number: u64, at: UnixMicros, random: &Random, logs: &mut Vec<Value>, a
     ]);
 }
 
+/// From hours to tags.
+const TO_TAGS: &str = "INSERT INTO usage_tags_hourly (hour, tag, tag_value, requests, successes, prompt_tokens, \
+    completion_tokens, cost_nanos, unpriced) SELECT hour, 'app', api_key_name, SUM(requests), SUM(successes), \
+    SUM(prompt_tokens), SUM(completion_tokens), 0, SUM(unpriced) FROM usage_hourly GROUP BY hour, api_key_name";
+
+/// From hours to days of providers. A model has the same name at each.
+const TO_PROVIDERS: &str = "INSERT INTO provider_stats (day, provider_id, upstream_model, provider, attempts, successes, \
+    prompt_tokens, completion_tokens, cached_read_tokens, cache_write_tokens, reasoning_tokens, cost_nanos, latency_us, \
+    ttft_us, ttft_count, last_used_at) SELECT hour - hour % 86400000000, provider, model, provider, SUM(attempts), \
+    SUM(successes), SUM(prompt_tokens), SUM(completion_tokens), 0, 0, 0, 0, SUM(latency_us), 0, 0, MAX(hour) \
+    FROM usage_hourly GROUP BY hour - hour % 86400000000, provider, model";
+
 /// From the logs to hours.
 fn hourly() -> String {
     let sums = "COUNT(*), SUM(CASE WHEN outcome = 'ok' THEN 1 ELSE 0 END), SUM(stream), SUM(attempts), SUM(prompt_tokens), \
@@ -240,11 +301,11 @@ fn hourly() -> String {
         .collect();
     let columns: Vec<String> = (0..BUCKETS).map(|bucket| format!("latency_{bucket:02}")).collect();
     format!(
-        "INSERT INTO usage_hourly (hour, api_key_id, model, provider, api_key_name, team, requests, successes, streams, \
+        "INSERT INTO usage_hourly (hour, api_key_id, model, provider, team, api_key_name, requests, successes, streams, \
          attempts, prompt_tokens, completion_tokens, cached_read_tokens, cache_write_tokens, reasoning_tokens, estimated, \
          cost_nanos, unpriced, latency_us, ttft_us, ttft_count, {}) \
-         SELECT {hour}, api_key_id, model, provider, MAX(api_key_name), '', {sums}, {} FROM request_logs \
-         GROUP BY {hour}, api_key_id, model, provider",
+         SELECT {hour}, api_key_id, model, provider, team, MAX(api_key_name), {sums}, {} FROM request_logs \
+         GROUP BY {hour}, api_key_id, model, provider, team",
         columns.join(", "),
         buckets.join(", ")
     )

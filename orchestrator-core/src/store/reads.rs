@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::{
     ledger::{RequestRecord, record::AttemptRecord},
-    policy::percentile::Counts,
+    policy::percentile::{BUCKETS, Counts},
 };
 
 /// Which requests. What is `None` excludes nothing.
@@ -166,6 +166,33 @@ pub struct UsageSums {
     pub ttft_count: u64,
     /// Latencies by size, where they are counted.
     pub latencies: Option<Counts>,
+}
+
+impl UsageSums {
+    /// Adds another stretch or part.
+    pub fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.successes += other.successes;
+        self.streams += other.streams;
+        self.attempts += other.attempts;
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.cached_read_tokens += other.cached_read_tokens;
+        self.cache_write_tokens += other.cache_write_tokens;
+        self.reasoning_tokens += other.reasoning_tokens;
+        self.estimated += other.estimated;
+        self.cost_nanos += other.cost_nanos;
+        self.unpriced += other.unpriced;
+        self.latency_us += other.latency_us;
+        self.ttft_us += other.ttft_us;
+        self.ttft_count += other.ttft_count;
+        if let Some(counts) = &other.latencies {
+            let sums = self.latencies.get_or_insert([0; BUCKETS]);
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+    }
 }
 
 /// Sums of what is alike.

@@ -29,7 +29,7 @@ const TRIES: u32 = 3;
 /// What was made anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// Hours of `usage_hourly` and `usage_tags_hourly`.
+    /// Hours of `usage_hourly` and `usage_tags_hourly`; the days that they lie in are summed up from them again.
     pub hours: u64,
     /// Days of `provider_stats`.
     pub days: u64,

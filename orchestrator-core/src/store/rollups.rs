@@ -1,4 +1,8 @@
-//! Tables `usage_hourly`, `usage_tags_hourly` and `provider_stats`: sums are added to what is there.
+//! Tables `usage_hourly`, `usage_daily`, `usage_tags_hourly` and `provider_stats`: sums are added to what is there.
+
+use std::collections::BTreeMap;
+
+use orchestrator_base::clock::UnixMicros;
 
 use super::{
     StoreError,
@@ -6,7 +10,8 @@ use super::{
     entity::placeholders,
 };
 use crate::ledger::rollup::{
-    LATENCY_BUCKETS, ProviderKey, ProviderSums, Rollups, TagKey, TagSums, TokenSums, UsageKey, UsageSums,
+    DAY_MICROS, LATENCY_BUCKETS, ProviderKey, ProviderSums, Rollups, TagKey, TagSums, TokenSums, UsageKey,
+    UsageSums, day_of,
 };
 
 /// The most rows a statement; statements hold a power of two of rows, so that the few that there are stay prepared.
@@ -24,28 +29,36 @@ struct SumTable {
 
 use Set::{Add, Max, To};
 
+/// What [`USAGE`] and [`DAYS`] sum, before the latencies by size.
+pub(super) const USAGE_SUMS: [&str; 15] = [
+    "requests",
+    "successes",
+    "streams",
+    "attempts",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "estimated",
+    "cost_nanos",
+    "unpriced",
+    "latency_us",
+    "ttft_us",
+    "ttft_count",
+];
+
 const USAGE: SumTable = SumTable {
     name: "usage_hourly",
-    keys: &["hour", "api_key_id", "model", "provider"],
-    columns: &[
-        To("api_key_name"),
-        To("team"),
-        Add("requests"),
-        Add("successes"),
-        Add("streams"),
-        Add("attempts"),
-        Add("prompt_tokens"),
-        Add("completion_tokens"),
-        Add("cached_read_tokens"),
-        Add("cache_write_tokens"),
-        Add("reasoning_tokens"),
-        Add("estimated"),
-        Add("cost_nanos"),
-        Add("unpriced"),
-        Add("latency_us"),
-        Add("ttft_us"),
-        Add("ttft_count"),
-    ],
+    keys: &["hour", "api_key_id", "model", "provider", "team"],
+    columns: &[To("api_key_name")],
+};
+
+/// The same by day.
+const DAYS: SumTable = SumTable {
+    name: "usage_daily",
+    keys: &["day", "api_key_id", "model", "provider", "team"],
+    columns: &[To("api_key_name")],
 };
 
 const TAGS: SumTable = SumTable {
@@ -87,11 +100,24 @@ pub(super) async fn add(db: &Db, tx: &mut Tx, sums: &Rollups) -> Result<(), Stor
     add_providers(db, tx, sums).await
 }
 
-/// The half that is summed up by hour.
+/// The half that is summed up by hour, and what of it is summed up by day too.
 async fn add_usage(db: &Db, tx: &mut Tx, sums: &Rollups) -> Result<(), StoreError> {
-    let buckets: Vec<String> = (0..LATENCY_BUCKETS).map(|bucket| format!("latency_{bucket:02}")).collect();
-    let usage = sums.usage.iter().map(|(key, sums)| usage_row(key, sums)).collect();
-    merge(db, tx, &USAGE, &buckets, usage).await?;
+    let columns = usage_columns();
+    let mut rows = Vec::new();
+    let mut days: BTreeMap<UsageKey, UsageSums> = BTreeMap::new();
+    for (key, sums) in &sums.usage {
+        rows.push(usage_row(key, sums));
+        // A day's row has the day where an hour's has the hour.
+        let day = UsageKey { hour: day_of(UnixMicros(key.hour)), ..key.clone() };
+        days.entry(day).or_default().merge(sums);
+    }
+    merge(db, tx, &USAGE, &columns, rows).await?;
+    let rows = days.iter().map(|(key, sums)| usage_row(key, sums)).collect();
+    merge(db, tx, &DAYS, &columns, rows).await?;
+    add_tags(db, tx, sums).await
+}
+
+async fn add_tags(db: &Db, tx: &mut Tx, sums: &Rollups) -> Result<(), StoreError> {
     let tags = sums.tags.iter().map(|(key, sums)| tag_row(key, sums)).collect();
     merge(db, tx, &TAGS, &[], tags).await
 }
@@ -102,13 +128,34 @@ async fn add_providers(db: &Db, tx: &mut Tx, sums: &Rollups) -> Result<(), Store
     merge(db, tx, &PROVIDERS, &[], providers).await
 }
 
-/// Puts an hour's sums in place of those that are there.
+/// Puts an hour's sums in place of those that are there, and sums its day up.
 pub(super) async fn replace_hour(db: &Db, tx: &mut Tx, hour: i64, sums: &Rollups) -> Result<(), StoreError> {
     for table in [&USAGE, &TAGS] {
         let delete = format!("DELETE FROM {} WHERE hour = ?", table.name);
         tx.execute(delete, vec![hour.into()]).await.map_err(stored)?;
     }
-    add_usage(db, tx, sums).await
+    add_usage(db, tx, sums).await?;
+    sum_day(db, tx, day_of(UnixMicros(hour))).await
+}
+
+/// Makes a day's usage the sum of its hours'.
+pub(super) async fn sum_day(db: &Db, tx: &mut Tx, day: i64) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM usage_daily WHERE day = ?".to_owned(), vec![day.into()]).await.map_err(stored)?;
+    let columns = usage_columns();
+    let sums: Vec<String> = columns.iter().map(|column| db.bigint(&format!("SUM({column})"))).collect();
+    let sql = format!(
+        "INSERT INTO usage_daily (day, api_key_id, model, provider, team, api_key_name, {}) \
+         SELECT MIN(hour) - MIN(hour) % {DAY_MICROS}, api_key_id, model, provider, team, MAX(api_key_name), {} \
+         FROM usage_hourly WHERE hour >= ? AND hour < ? GROUP BY api_key_id, model, provider, team",
+        columns.join(", "),
+        sums.join(", ")
+    );
+    tx.execute(sql, vec![day.into(), (day + DAY_MICROS).into()]).await.map_err(stored).map(drop)
+}
+
+fn usage_columns() -> Vec<String> {
+    let sums = USAGE_SUMS.iter().map(ToString::to_string);
+    sums.chain((0..LATENCY_BUCKETS).map(|bucket| format!("latency_{bucket:02}"))).collect()
 }
 
 /// Puts a day's sums in place of those that are there.
@@ -153,13 +200,10 @@ fn usage_row(key: &UsageKey, sums: &UsageSums) -> Vec<Value> {
         (&key.api_key_id).into(),
         (&key.model).into(),
         (&key.provider).into(),
+        (&key.team).into(),
         (&sums.api_key_name).into(),
-        (&sums.team).into(),
-        Value::count(sums.requests),
-        Value::count(sums.successes),
-        Value::count(sums.streams),
-        Value::count(sums.attempts),
     ];
+    row.extend([sums.requests, sums.successes, sums.streams, sums.attempts].map(Value::count));
     row.extend(token_values(&sums.tokens));
     row.extend([
         Value::count(sums.estimated),

@@ -10,7 +10,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, mysql::MySqlConnectOptions,
 };
 
-use super::{PASSWORD, USER, first_of, guard, missing, quoted};
+use super::{Keeping, PASSWORD, USER, first_of, guard, missing, quoted};
 
 pub(super) fn program() -> Result<PathBuf, String> {
     let names = ["mariadbd", "mysqld"];
@@ -43,14 +43,19 @@ pub(super) fn prepare(folder: &Path, account: guard::Account) -> Result<(), Stri
     guard::finish(&mut command, account)
 }
 
-/// Nothing is kept safe from a power cut: the data is thrown away.
-pub(super) fn command(program: &Path, folder: &Path, port: u16) -> String {
+/// What runs it. Where nothing needs to be kept safe from a power cut, it is small and quick; else as it is installed.
+pub(super) fn command(program: &Path, folder: &Path, port: u16, keeping: Keeping) -> String {
     let (data, temporary) = (quoted(&folder.join("data")), quoted(folder));
     let (socket, init) = (quoted(&folder.join("s")), quoted(&folder.join("init.sql")));
+    let keeping = match keeping {
+        Keeping::Nothing => {
+            "--innodb-log-file-size=8M --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M"
+        }
+        Keeping::All => "",
+    };
     format!(
         "{} --no-defaults --datadir={data} --tmpdir={temporary} --socket={socket} --pid-file={temporary}/pid --port={port} \
-         --bind-address=127.0.0.1 --skip-name-resolve --init-file={init} --innodb-log-file-size=8M \
-         --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M --max-connections=300 --skip-log-bin",
+         --bind-address=127.0.0.1 --skip-name-resolve --init-file={init} --max-connections=300 --skip-log-bin {keeping}",
         quoted(program)
     )
 }

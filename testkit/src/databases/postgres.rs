@@ -9,7 +9,7 @@ use std::{
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, postgres::PgConnectOptions};
 
-use super::{PASSWORD, USER, first_of, guard, missing, quoted};
+use super::{Keeping, PASSWORD, USER, first_of, guard, missing, quoted};
 
 pub(super) fn program() -> Result<PathBuf, String> {
     let mut candidates: Vec<PathBuf> = Vec::new();
@@ -41,11 +41,16 @@ pub(super) fn prepare(program: &Path, folder: &Path, account: guard::Account) ->
     guard::finish(&mut command, account)
 }
 
-/// Nothing is kept safe from a power cut: the data is thrown away.
-pub(super) fn command(program: &Path, folder: &Path, port: u16) -> String {
+/// What runs it. Where nothing needs to be kept safe from a power cut, it is small and quick; else as it is installed.
+pub(super) fn command(program: &Path, folder: &Path, port: u16, keeping: Keeping) -> String {
+    let keeping = match keeping {
+        Keeping::Nothing => {
+            "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=64MB"
+        }
+        Keeping::All => "",
+    };
     format!(
-        "{} -D {} -k {} -p {port} -c listen_addresses=127.0.0.1 -c fsync=off -c synchronous_commit=off \
-         -c full_page_writes=off -c shared_buffers=64MB -c max_connections=300",
+        "{} -D {} -k {} -p {port} -c listen_addresses=127.0.0.1 -c max_connections=300 {keeping}",
         quoted(program),
         quoted(&folder.join("data")),
         quoted(folder)

@@ -31,10 +31,10 @@ const WALLS: [Wall; 7] = [
         forbidden: &STORAGE,
     },
     // It measures the programs as they are shipped, from outside; but what a million rows cost is asked of the store itself, whose
-    // queries no door outside gives away.
+    // queries no door outside gives away. The servers that it is asked on are the tests'.
     Wall {
         package: "orchestrator-bench",
-        internal: &["orchestrator-base", "orchestrator-core", "orchestrator-proto"],
+        internal: &["orchestrator-base", "orchestrator-core", "orchestrator-proto", "orchestrator-testkit"],
         forbidden: &STORAGE,
     },
     // So does the chaos test, which brings scripted providers and looks into the database.

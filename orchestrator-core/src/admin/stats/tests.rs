@@ -32,7 +32,7 @@ fn nothing_has_no_rate_and_no_percentile() {
         (None, None, None)
     );
     assert_eq!(sums.latency_ms(99.0), None);
-    let mut counts = [0; BUCKETS];
+    let mut counts = [0; crate::policy::percentile::BUCKETS];
     counts[2] = 10;
     let some = UsageSums {
         requests: 10,

@@ -76,7 +76,7 @@ pub(crate) fn record() -> impl Strategy<Value = RequestRecord> {
             ttft_us: (latency_us % 2 == 0).then_some(latency_us / 2),
             ..AttemptRecord::default()
         });
-    let who = (word(&["", "k1", "k2"]), word(&["m1", "m2"]), word(&["", "one", "two"]));
+    let who = (word(&["", "k1", "k2"]), word(&["m1", "m2"]), word(&["", "one", "two"]), word(&["", "blue"]));
     let how =
         (word(&["ok", "truncated", "not_found", "cancelled"]), any::<bool>(), prop::bool::weighted(0.1));
     let used = (0u64..5, 0u64..5, prop::option::of(0u64..1000), any::<bool>());
@@ -88,6 +88,7 @@ pub(crate) fn record() -> impl Strategy<Value = RequestRecord> {
             api_key_id: who.0,
             model: who.1,
             provider: who.2,
+            team: who.3,
             outcome: how.0,
             stream: how.1,
             origin: if how.2 { Origin::Probe } else { Origin::Caller },

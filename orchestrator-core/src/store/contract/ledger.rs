@@ -217,14 +217,34 @@ async fn table(db: &Database, name: &str, columns: &[&str], order: &str) -> Vec<
     rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect()
 }
 
+/// Every column but the key's names, which are one of several.
+async fn a_day_is_the_sum_of_its_hours(db: &Database) {
+    let keys = "api_key_id, model, provider, team";
+    let columns = usage_columns();
+    let sums: Vec<String> = columns[6..].iter().map(|column| db.db.sum(column, column)).collect();
+    let day = "hour - hour % 86400000000";
+    let summed = format!(
+        "(SELECT {day} AS day, {keys}, {} FROM usage_hourly GROUP BY {day}, {keys}) AS summed",
+        sums.join(", ")
+    );
+    let mut columns: Vec<&str> = columns[6..].iter().map(String::as_str).collect();
+    columns.extend(["day", "api_key_id", "model", "provider", "team"]);
+    let order = format!("day, {keys}");
+    let days = table(db, "usage_daily", &columns, &order).await;
+    assert_eq!(days, table(db, &summed, &columns, &order).await);
+    assert!(days.len() > 2);
+}
+
+fn usage_columns() -> Vec<String> {
+    let columns = "hour api_key_id model provider team api_key_name requests successes streams attempts \
+                   prompt_tokens completion_tokens cached_read_tokens cache_write_tokens reasoning_tokens estimated \
+                   cost_nanos unpriced latency_us ttft_us ttft_count";
+    let buckets = (0..40).map(|bucket| format!("latency_{bucket:02}"));
+    columns.split_whitespace().map(str::to_owned).chain(buckets).collect()
+}
+
 async fn all_sums(db: &Database) -> Vec<Vec<String>> {
-    let mut usage: Vec<String> =
-        "hour api_key_id model provider api_key_name team requests successes streams attempts \
-        prompt_tokens completion_tokens estimated cost_nanos unpriced latency_us ttft_us ttft_count"
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect();
-    usage.extend((0..40).map(|bucket| format!("latency_{bucket:02}")));
+    let usage = usage_columns();
     let usage: Vec<&str> = usage.iter().map(String::as_str).collect();
     let tags = [
         "hour",
@@ -252,7 +272,11 @@ async fn all_sums(db: &Database) -> Vec<Vec<String>> {
         "ttft_count",
         "last_used_at",
     ];
-    let mut all = table(db, "usage_hourly", &usage, "hour, api_key_id, model, provider").await;
+    let mut all = table(db, "usage_hourly", &usage, "hour, api_key_id, model, provider, team").await;
+    let mut days = vec!["day"];
+    days.extend(usage.iter().filter(|column| !["hour", "api_key_name"].contains(column)));
+    let days = table(db, "usage_daily", &days, "day, api_key_id, model, provider, team").await;
+    all.extend(days);
     all.extend(table(db, "usage_tags_hourly", &tags, "hour, tag, tag_value").await);
     all.extend(table(db, "provider_stats", &providers, "day, provider_id, upstream_model").await);
     all
@@ -280,6 +304,7 @@ pub(super) async fn sums_that_are_made_anew_are_those_that_were_kept(db: &Databa
     }
     let kept = all_sums(db).await;
     assert!(kept.len() > 300, "{}", kept.len());
+    a_day_is_the_sum_of_its_hours(db).await;
 
     // The logs of the first hours are gone, an hour's sums are damaged, another's were lost.
     let mut tx = db.db.write().await.unwrap();
@@ -289,6 +314,7 @@ pub(super) async fn sums_that_are_made_anew_are_those_that_were_kept(db: &Databa
         format!("DELETE FROM request_attempts WHERE log_id < '{gone}'"),
         format!("UPDATE usage_hourly SET requests = 77, latency_03 = 5 WHERE hour = {}", 9 * HOUR),
         format!("DELETE FROM usage_hourly WHERE hour = {}", 10 * HOUR),
+        format!("DELETE FROM usage_daily WHERE day = {}", 24 * HOUR),
         format!("DELETE FROM usage_tags_hourly WHERE hour = {}", 10 * HOUR),
         format!("UPDATE provider_stats SET attempts = attempts + 1 WHERE day = {}", 24 * HOUR),
     ] {
@@ -299,4 +325,5 @@ pub(super) async fn sums_that_are_made_anew_are_those_that_were_kept(db: &Databa
     let rebuilt = db.rebuild_stats(UnixMicros(3 * 24 * HOUR - 1)).await.unwrap();
     assert_eq!((rebuilt.hours, rebuilt.days), (64, 2));
     assert_eq!(all_sums(db).await, kept);
+    a_day_is_the_sum_of_its_hours(db).await;
 }

@@ -10,7 +10,9 @@ use super::super::{
         Dimension, LogFilter, LogKeeper as _, LogReader as _, LogScan, Retention, StatsReader as _, Step,
         UsageQuery, first_id_at,
     },
+    rollups,
 };
+use crate::ledger::rollup::day_of;
 
 /// 2026-11-01T00:00:00Z.
 const NOVEMBER: i64 = 1_793_491_200_000_000;
@@ -307,6 +309,9 @@ async fn hour(db: &Database, hour: i64, key: &str, provider: &str, requests: i64
     }
     insert(db, "usage_hourly", row.iter().map(|(name, value)| (name.as_str(), value.clone())).collect())
         .await;
+    let mut tx = db.db.write().await.unwrap();
+    rollups::sum_day(&db.db, &mut tx, day_of(UnixMicros(NOVEMBER + hour * HOUR))).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 pub(super) async fn usage_is_summed_by_time_and_group(db: &Database) {
@@ -314,6 +319,7 @@ pub(super) async fn usage_is_summed_by_time_and_group(db: &Database) {
     hour(db, 5, "k1", "p2", 2).await;
     hour(db, 5, "k2", "p1", 4).await;
     hour(db, 24, "k1", "p1", 8).await;
+    hour(db, 49, "k3", "p1", 16).await;
     let query = |step, by, hours| UsageQuery {
         from: UnixMicros(NOVEMBER),
         to: UnixMicros(NOVEMBER + hours * HOUR),
@@ -342,6 +348,30 @@ pub(super) async fn usage_is_summed_by_time_and_group(db: &Database) {
     let by_both = sums(query(Step::Day, vec![Dimension::Provider, Dimension::Key], 24)).await;
     let expected = [("p1k1", 1), ("p1k2", 4), ("p2k1", 2)].map(|(name, sum)| (0, name.to_owned(), sum));
     assert_eq!(by_both, expected);
+    // From the fifth hour of the first day, over all of the second, to the second of the third.
+    let later = |step, by| UsageQuery { from: UnixMicros(NOVEMBER + 5 * HOUR), ..query(step, by, 50) };
+    let by_key = [("k1", 10), ("k2", 4), ("k3", 16)].map(|(name, sum)| (5, name.to_owned(), sum));
+    assert_eq!(sums(later(Step::Whole, vec![Dimension::Key])).await, by_key);
+    let by_provider = [(0, "p1", 4), (0, "p2", 2), (24, "p1", 8), (48, "p1", 16)]
+        .map(|(day, name, sum)| (day, name.to_owned(), sum));
+    assert_eq!(sums(later(Step::Day, vec![Dimension::Provider])).await, by_provider);
+    let first_two = UsageQuery { limit: 2, ..later(Step::Whole, vec![Dimension::Key]) };
+    assert_eq!(sums(first_two).await, by_key[..2]);
+    assert_eq!(sums(later(Step::Whole, vec![Dimension::Team])).await, [(5, none(), 30)]);
+    assert_eq!(sums(later(Step::Whole, vec![])).await, [(5, none(), 30)]);
+
+    // Only whole days are read as days.
+    let mut tx = db.db.write().await.unwrap();
+    let sql = format!("UPDATE usage_daily SET requests = 100 WHERE api_key_id = 'k1' AND day >= {NOVEMBER}");
+    tx.execute(sql, Vec::new()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(sums(later(Step::Whole, vec![])).await, [(5, none(), 6 + 100 + 16)]);
+    for day in 0..3 {
+        let mut tx = db.db.write().await.unwrap();
+        rollups::sum_day(&db.db, &mut tx, NOVEMBER + day * 24 * HOUR).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     let whole = db.usage(&query(Step::Whole, vec![Dimension::Key], 25)).await.unwrap();
     assert_eq!((whole[0].sums.cost_nanos, whole[0].sums.latencies.unwrap()[20]), (11, 11));
     assert_eq!(whole[0].api_key_name, "name");

@@ -65,6 +65,7 @@ async fn every_migration_is_applied_once_and_named() {
             (13, "audit log"),
             (14, "managed by"),
             (15, "llmio views"),
+            (16, "usage daily"),
         ]
     );
     assert_eq!(database.migrate().await.unwrap(), []);
