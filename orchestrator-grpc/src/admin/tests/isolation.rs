@@ -92,6 +92,49 @@ async fn a_refusal_names_the_role_that_is_needed_and_is_on_record() {
 }
 
 #[tokio::test]
+async fn secrets_and_bodies_are_for_admins_whatever_the_method_is_open_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = service(&folder).await;
+    let operator = key_of(&service, "operator").await;
+    let export =
+        |passphrase: Option<&str>| v1::ExportConfigRequest { passphrase: passphrase.map(Into::into) };
+    let by_operator = [("x-admin-key", operator.as_str())];
+    assert!(service.export_config(with(export(None), &by_operator)).await.is_ok());
+    let secrets = export(Some("correct horse battery"));
+    let refused = service.export_config(with(secrets.clone(), &by_operator)).await.unwrap_err();
+    assert_eq!(
+        refused.message(),
+        "ExportConfig with secrets needs the role admin; this key is of a operator"
+    );
+    let exported = service.export_config(by_admin(secrets)).await.unwrap().into_inner().document_json;
+
+    let import = v1::ImportConfigRequest { document_json: exported, ..v1::ImportConfigRequest::default() };
+    let refused = service.import_config(with(import, &by_operator)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let apply = |document: &str| v1::ApplyConfigRequest {
+        document_json: document.into(),
+        dry_run: true,
+        ..v1::ApplyConfigRequest::default()
+    };
+    let declared = apply(r#"{"api_keys":[{"name":"one","secret":"declared-key-0123456789"}]}"#);
+    let refused = service.apply_config(with(declared, &by_operator)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let plain = apply(r#"{"models":[{"name":"one"}]}"#);
+    assert!(service.apply_config(with(plain, &by_operator)).await.is_ok());
+
+    let bodies = |include_bodies| v1::GetRequestLogRequest { id: "none".into(), include_bodies };
+    let refused = service.get_request_log(with(bodies(true), &by_operator)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let missing = service.get_request_log(with(bodies(false), &by_operator)).await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound);
+
+    let list =
+        v1::ListAuditLogRequest { action: "export_secrets".into(), ..v1::ListAuditLogRequest::default() };
+    let log = service.list_audit_log(by_admin(list)).await.unwrap().into_inner().audit_entries;
+    assert_eq!(log.len(), 1, "what was refused was not exported");
+}
+
+#[tokio::test]
 async fn the_log_says_where_a_change_came_from() {
     let folder = tempfile::tempdir().unwrap();
     let service = service(&folder).await;
