@@ -21,7 +21,7 @@ use orchestrator_testkit::databases::Kind;
 use serde_json::json;
 use tokio::{
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use self::watch::{Watch, mib};
@@ -53,6 +53,8 @@ pub(crate) struct Outage {
 const AROUND: Duration = Duration::from_secs(5);
 /// A change must be refused, and after the outage taken, by then.
 const ADMIN_WITHIN: Duration = Duration::from_secs(10);
+/// Health says by then that records are not stored: a statement waits for a lock for five seconds, and health is looked at each second.
+const DEGRADED_WITHIN: Duration = Duration::from_secs(10);
 /// All that waited must be stored so long after the database is back.
 const STORED_WITHIN: Duration = Duration::from_secs(30);
 /// So many bytes more than before the outage the core may take.
@@ -85,6 +87,8 @@ struct Seen {
     waiting: u64,
     /// What else became of changes and reads.
     wrong: Vec<String>,
+    /// Until health said degraded.
+    degraded_after: Option<Duration>,
     /// Until a change was taken again.
     change_after: Option<Duration>,
     /// Until all that waited was stored.
@@ -173,14 +177,13 @@ async fn take_away_and_give_back(
     watch.remember_calm(gateway)?;
     let until = Instant::now() + Duration::from_secs(outage.seconds);
     let away = database.take_away().await?;
-    let lines = log_lines(gateway)?;
-    // The last change is asked for early enough to be refused before the database is back; the first in any case.
-    loop {
-        ask_in_vain(gateway, &mut seen).await;
-        if Instant::now() + BETWEEN_CHANGES + ADMIN_WITHIN > until {
-            break;
-        }
+    let (gone, lines) = (Instant::now(), log_lines(gateway)?);
+    ask_in_vain(gateway, &mut seen).await;
+    await_degraded(gateway, gone, &mut seen).await;
+    // The last change is asked for early enough to be refused before the database is back.
+    while Instant::now() + BETWEEN_CHANGES + ADMIN_WITHIN < until {
         watch.look_for(BETWEEN_CHANGES, gateway).await?;
+        ask_in_vain(gateway, &mut seen).await;
     }
     watch.look_for(until.saturating_duration_since(Instant::now()), gateway).await?;
     seen.lines = log_lines(gateway)? - lines;
@@ -191,7 +194,7 @@ async fn take_away_and_give_back(
     Ok(seen)
 }
 
-/// A client's request that only reads, which must be served; a change, which must be refused in time; and health, which must tell.
+/// A client's request that only reads, which must be served; and a change, which must be refused in time.
 async fn ask_in_vain(gateway: &Gateway, seen: &mut Seen) {
     let bearer = format!("Bearer {CLIENT_KEY}");
     let headers = [("authorization", bearer.as_str())];
@@ -201,11 +204,20 @@ async fn ask_in_vain(gateway: &Gateway, seen: &mut Seen) {
         other => seen.wrong.push(format!("GET /v1/models while the database is away: {other:?}")),
     }
     ask_to_change(gateway, seen).await;
-    // By now something could not be stored.
-    match gateway.admin(Method::GET, "/health/ready", None).await {
-        Ok((200, said)) if said["degraded"].is_string() => {}
-        other => seen.wrong.push(format!("GET /health/ready while the database is away: {other:?}")),
+}
+
+/// Health must tell of it soon, and says after how long.
+async fn await_degraded(gateway: &Gateway, since: Instant, seen: &mut Seen) {
+    while since.elapsed() < DEGRADED_WITHIN {
+        if let Ok((200, said)) = gateway.admin(Method::GET, "/health/ready", None).await
+            && said["degraded"].is_string()
+        {
+            seen.degraded_after = Some(since.elapsed());
+            return;
+        }
+        sleep(LOOK).await;
     }
+    seen.wrong.push(format!("health does not say degraded within {DEGRADED_WITHIN:?}"));
 }
 
 async fn ask_to_change(gateway: &Gateway, seen: &mut Seen) {
@@ -295,6 +307,7 @@ fn judge(outage: Outage, books: &Books, watch: &Watch, seen: Seen, gateway: Gate
         "{:?} away for {} s, {} requests ({} a second)\n{findings}{watch}\
          a change while it is away: {} refused, the slowest after {:.1?}: {}\n\
          the list of models while it is away: served {} times\n\
+         health says degraded after {}\n\
          once it is back: a change is taken after {}, all that waited is stored after {}\n\
          lines in the core's log while it is away: {}\n\
          this machine's load at the end: {}",
@@ -306,6 +319,7 @@ fn judge(outage: Outage, books: &Books, watch: &Watch, seen: Seen, gateway: Gate
         seen.slowest_refusal,
         seen.refusal,
         seen.reads,
+        shown(seen.degraded_after),
         shown(seen.change_after),
         shown(seen.stored_after),
         seen.lines,
