@@ -32,6 +32,11 @@ chaos: ## run the programs between failing providers and many callers, and witho
 	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos run $(CHAOS_ARGS)
 	$(call outages,8)
 
+kill: ## kill the core a hundred times under load, and compare the books (3 minutes); KILL_ARGS='--rounds 20'
+	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
+	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos kill $(KILL_ARGS)
+	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos kill --rounds 6 --skip-replay
+
 outage: ## take each of the three databases away for a minute under load, and account for every request (4 minutes)
 	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
 	$(call outages,60)

@@ -91,6 +91,9 @@ impl AdminError {
 
 impl From<Status> for AdminError {
     fn from(status: Status) -> Self {
+        if let Some(away) = Self::database_unavailable(&status) {
+            return away;
+        }
         let (http_status, code) = match status.code() {
             Code::InvalidArgument => (StatusCode::BAD_REQUEST, "invalid_request"),
             Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
@@ -100,12 +103,9 @@ impl From<Status> for AdminError {
                 (StatusCode::CONFLICT, "conflict")
             }
             Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
-            // Of a database that is away the core says so itself, in words that are meant for callers.
+            // In words that are meant for callers.
             Code::Unavailable if is_cores_own(&status) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => {
-                if let Some(away) = Self::database_unavailable(&status) {
-                    return away;
-                }
                 tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core gave no answer");
                 let message = "The gateway's core cannot be reached; try again in a moment.".to_owned();
                 let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -97,7 +97,7 @@ pub(super) fn check_admin(role: Role, what: &str) -> Result<()> {
 }
 
 fn too_small(what: &str, least: Role, role: Role) -> Error {
-    let message = format!("{what} needs the role {}; this key is of a {}", least.name(), role.name());
+    let message = format!("{what} needs the role {}; this key's role is {}", least.name(), role.name());
     Error::new(ErrorKind::PermissionDenied, message).with_code("role_too_small")
 }
 
