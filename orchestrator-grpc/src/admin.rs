@@ -5,6 +5,7 @@ mod admin_keys;
 mod api_keys;
 mod audit;
 mod auth;
+mod caller;
 mod health;
 mod logs;
 mod model_providers;
@@ -20,16 +21,14 @@ mod transfer;
 use std::sync::Arc;
 
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, Session, health::HealthDesk, refusals::Refusals},
+    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals},
     admission::gate::Gate,
-    audit::Actor,
-    error::Result,
 };
 use orchestrator_proto::v1::{self, admin_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::{convert::admin::admin_keys as convert, status::to_status};
+use crate::convert::admin::admin_keys as convert;
 
 /// The service, over the core's [`Admin`] and its [`HealthDesk`].
 #[derive(Clone)]
@@ -61,51 +60,6 @@ impl AdminService {
     #[must_use]
     pub fn until(self, draining: CancellationToken) -> Self {
         Self { draining, ..self }
-    }
-
-    /// Every method begins here: without an admin key whose role is enough nothing is even looked at. Which method it is says the
-    /// request's type: each has one of its own.
-    fn admit<T: prost::Name>(&self, request: Request<T>) -> std::result::Result<(Caller, T), Status> {
-        let nobody = auth::nobody(&request);
-        let request_id = nobody.request_id.clone();
-        let refuse = |error| to_status(&error, &request_id);
-        let presented = auth::presented(request.metadata()).map_err(refuse)?;
-        let session = self.auth.check(&presented).map_err(|error| {
-            if !presented.is_empty() {
-                self.refusals.sign_in_failed(&nobody, &error.message);
-            }
-            refuse(error)
-        })?;
-        let actor = Actor { name: session.actor.clone(), role: session.role, ..nobody };
-        roles::check::<T>(session.role).map_err(|error| {
-            self.refusals.denied(&actor, T::NAME);
-            refuse(error)
-        })?;
-        let admin = self.keeper.acting_as(actor);
-        let health = self.desk.acting_through(&admin);
-        Ok((Caller { admin, health, session, request_id }, request.into_inner()))
-    }
-
-    /// For what of a method's is for admins alone: secrets, and what was said in requests.
-    fn admins_only(&self, caller: &Caller, what: &str) -> std::result::Result<(), Status> {
-        roles::check_admin(caller.session.role, what).map_err(|error| {
-            self.refusals.denied(&caller.admin.stamp().actor, what);
-            to_status(&error, &caller.request_id)
-        })
-    }
-}
-
-/// Who calls, and what acts in his name.
-struct Caller {
-    admin: Admin,
-    health: HealthDesk,
-    session: Session,
-    request_id: String,
-}
-
-impl Caller {
-    fn answer<T>(&self, outcome: Result<T>) -> Answer<T> {
-        outcome.map(Response::new).map_err(|error| to_status(&error, &self.request_id))
     }
 }
 

@@ -21,7 +21,7 @@ const SIDEWAYS: [(&str, &[&str]); 14] = [
     ("recording", &["ledger"]),
     ("admission", &["ledger"]),
     ("provider", &["dialect"]),
-    ("audit", &["catalog", "health"]),
+    ("audit", &["catalog", "health", "policy"]),
     ("condition", &["policy", "health", "health_board", "catalog"]),
     ("health_board", &["health"]),
     ("health", &["policy"]),
