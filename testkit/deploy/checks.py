@@ -10,6 +10,7 @@ CHECKS = {
     "yaml": files.yaml_parses,
     "settings": files.every_variable_is_a_setting,
     "secrets": files.no_secret_is_shipped,
+    "documents": files.documents_agree,
     "compose": files.compose_accepts,
     "kubernetes": files.kubernetes_accepts,
     "systemd": hosts.systemd_accepts,

@@ -205,3 +205,37 @@ def expect_restricted(name, pod):
     ]
     if not all(demanded):
         raise Failure(f"{name} is not restricted: {demanded}")
+
+
+def documents_agree():
+    """Links in the documents lead somewhere; the two READMEs have the same commands, links and settings."""
+    paths = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md", cwd=ROOT).split()
+    broken = [f"{path}: {target}" for path in paths for target in links(read(path)) if not leads_somewhere(path, target)]
+    if broken:
+        raise Failure(f"links that lead nowhere: {', '.join(broken)}")
+    english, chinese = read("README.md"), read("README.zh-CN.md")
+    for what, parts in (("blocks", lambda text: re.findall(r"^```.*?^```", text, re.M | re.S)),
+                        ("settings", lambda text: re.findall(r"`[A-Z]+_[A-Z_]+`", text)),
+                        ("headings", lambda text: re.findall(r"^#+ ", text, re.M)),
+                        ("list's items", lambda text: re.findall(r"^\* ", text, re.M)),
+                        ("links", lambda text: sorted(set(links(text)) - {"README.md", "README.zh-CN.md"}))):
+        if parts(english) != parts(chinese):
+            raise Failure(f"the READMEs' {what} differ")
+    return f"{len(paths)} documents"
+
+
+def links(text):
+    """Targets in this repository."""
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.M | re.S)
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+
+
+def leads_somewhere(path, target):
+    file, _, heading = target.partition("#")
+    found = (ROOT / path).parent / file if file else ROOT / path
+    if not found.exists():
+        return False
+    if not heading or found.suffix != ".md":
+        return True
+    headings = re.findall(r"^#+ (.*)$", found.read_text(), re.M)
+    return heading in {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
