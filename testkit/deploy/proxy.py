@@ -84,6 +84,8 @@ def write_configuration(home, openssl, running, ports):
     rest, grpc = text.split("# gRPC, for programs")
     rest = rest.replace("listen 80;", f"listen 127.0.0.1:{ports['plain']};").replace("listen 443 ssl http2;", f"listen 127.0.0.1:{ports['rest']} ssl http2;")
     grpc = grpc.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{ports['grpc']} http2;")
+    # The edge tells nginx by a header to leave streams alone; here the file must do it.
+    rest = rest.replace("proxy_http_version 1.1;", "proxy_http_version 1.1; proxy_ignore_headers X-Accel-Buffering;")
     text = f"{rest}# gRPC{grpc}".replace("/etc/nginx/tls", str(home))
     text = text.replace("127.0.0.1:8000", f"127.0.0.1:{running.base.rsplit(':', 1)[1]}").replace("127.0.0.1:50051", f"127.0.0.1:{running.grpc}")
     (home / "site.conf").write_text(text)
