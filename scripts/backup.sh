@@ -32,11 +32,11 @@ one_of() {
 # Takes scheme://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS apart.
 take_apart() {
   local rest=${1#*://} authority
-  parameters=
+  parameters=''
   case $rest in *\?*) parameters=${rest#*\?}; rest=${rest%%\?*} ;; esac
   authority=${rest%%/*}
   case $rest in */*) database=$(decoded "${rest#*/}") ;; *) database= ;; esac
-  user= password= host= port=
+  user='' password='' host='' port=''
   case $authority in
     *@*)
       user=${authority%@*}; authority=${authority##*@}
@@ -133,7 +133,7 @@ url=${DATABASE_URL:-}
 if [ -z "$url" ] && [ -n "${DATABASE_URL_FILE:-}" ]; then
   url=$(cat "$DATABASE_URL_FILE") || fail "$DATABASE_URL_FILE cannot be read"
 fi
-copy=
+copy=''
 case $url in
   env:* | file:*) fail "give DATABASE_URL itself, or DATABASE_URL_FILE" ;;
   '' | sqlite*) sqlite ;;

@@ -11,6 +11,7 @@ CHECKS = {
     "settings": files.every_variable_is_a_setting,
     "secrets": files.no_secret_is_shipped,
     "documents": files.documents_agree,
+    "scripts": files.scripts_parse,
     "compose": files.compose_accepts,
     "kubernetes": files.kubernetes_accepts,
     "systemd": hosts.systemd_accepts,

@@ -9,7 +9,7 @@ import tempfile
 
 import yaml
 
-from programs import ENVIRONMENT, ROOT, Failure, Missing, folder, gateway, needs, read, run
+from programs import ROOT, Failure, folder, gateway, needs, read, run
 from run import HERE, TARGET
 
 COMPOSE = ["docker-compose.yml", "docker-compose.production.yml"]
@@ -125,6 +125,13 @@ def no_secret_is_shipped():
     for path in (".env", "deploy/k8s/secrets.env"):
         if subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT).returncode:
             raise Failure(f"{path} could be committed")
+
+
+def scripts_parse():
+    """The shells that run the scripts can read them, and shellcheck, where it is, has nothing to say."""
+    run("bash", "-n", ROOT / "scripts/backup.sh")
+    run("sh", "-n", ROOT / "deploy/compose/make-secrets.sh")
+    run(needs("shellcheck", "shellcheck"), ROOT / "scripts/backup.sh", ROOT / "deploy/compose/make-secrets.sh")
 
 
 def compose_accepts():

@@ -1,6 +1,5 @@
 """What runs on a host without containers: systemd's units, logrotate's file."""
 
-import os
 import re
 import shutil
 import subprocess

@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 
-from programs import Failure, Process, call, chat, embedded, folder, free_port, gateway, needs, read, run, until
+from programs import Failure, Process, call, chat, embedded, folder, free_port, gateway, needs, read, run
 
 PIECES = 6
 PAUSE = 0.3
