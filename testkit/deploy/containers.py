@@ -96,7 +96,7 @@ def succeeds(command, environment=None):
 
 def compose_services_become_healthy():
     """Commands, environments and health checks of all compose services as plain processes, in development and then in production."""
-    needs("mariadb-admin", "mariadb-client")
+    needs("mariadb", "mariadb-client")
     needs("redis-cli", "redis-tools")
     example = dict(re.findall(r"^([A-Z_]+)=(.*)$", read(".env.example"), re.M))
     with folder() as home:

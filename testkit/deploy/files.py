@@ -79,6 +79,9 @@ def every_variable_is_a_setting():
         look(path.name, names, known | words_in("scripts/backup.sh") if "backup" in path.name else known)
     if unknown:
         raise Failure("; ".join(unknown))
+    # An unedited copy is what `make run` reads.
+    for program in ("orchestrator-edge", "orchestrator-grpc"):
+        run(gateway(program), "--env-file", ROOT / ".env.example", "check-config")
     built = sorted(COMING & known)
     return f"{len(seen)} variables" + (f"; {', '.join(built)} exist now: take them out of COMING in testkit/deploy/files.py" if built else "")
 
@@ -139,7 +142,9 @@ def compose_accepts():
     go = needs("go", "Go 1.24 or newer")
     program = TARGET / "deploy" / "compose"
     environment = {name: value for name, value in os.environ.items() if name.startswith(("GO", "HOME", "PATH", "http", "HTTP", "no_", "NO_"))}
-    subprocess.run([go, "build", "-o", program, "."], cwd=HERE / "compose", env=environment, check=True, timeout=300)
+    built = subprocess.run([go, "build", "-o", program, "."], cwd=HERE / "compose", env=environment, capture_output=True, text=True, timeout=300)
+    if built.returncode:
+        raise Failure(f"compose's library was not built: {built.stderr.strip()}")
     with folder() as home:
         for path in COMPOSE:
             shutil.copy(ROOT / path, home)

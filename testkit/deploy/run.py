@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,8 @@ VENV = TARGET / "deploy" / "python"
 
 def main():
     enter_environment()
+    # Told to end, it ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     import checks
     from programs import Failure, Missing
 
@@ -42,7 +45,7 @@ def main():
             verdict, said = "passed", check() or ""
         except Missing as missing:
             verdict, said = "SKIPPED", str(missing)
-        except (Failure, AssertionError) as failure:
+        except (Failure, subprocess.TimeoutExpired) as failure:
             verdict, said = "FAILED", str(failure)
         results.append(verdict)
         print(f"{verdict:8}{name} ({time.monotonic() - started:.1f} s){': ' if said else ''}{said}", flush=True)
