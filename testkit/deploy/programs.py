@@ -154,9 +154,10 @@ class Process:
         return self
 
     def __exit__(self, *_):
+        # Asked first: who has processes of its own ends them.
         if self.child.poll() is None:
-            self.child.kill()
-            self.child.wait()
+            with contextlib.suppress(Failure):
+                self.stop(10)
 
 
 @contextlib.contextmanager
