@@ -30,6 +30,7 @@ pub mod routing;
 
 pub mod dialect;
 pub mod provider;
+pub mod shared_state;
 pub mod store;
 
 pub mod audit;

@@ -18,6 +18,7 @@ mod database;
 mod db;
 mod entity;
 mod health_checks;
+mod limits;
 mod lists;
 mod log_keeping;
 mod log_query;
@@ -38,6 +39,7 @@ mod revision;
 mod rollups;
 mod settings;
 mod stats;
+mod teams;
 mod transfer;
 
 pub use database::{Database, Migration, MigrationState, MigrationStatus};

@@ -12,7 +12,7 @@ use super::{
     store_error, validate,
 };
 use crate::{
-    catalog::{ApiKey, ManagedBy, OnDisconnect, keys::digest},
+    catalog::{ApiKey, ManagedBy, OnDisconnect, keys::digest, limits::Limits},
     error::Result,
     store::CatalogChange,
 };
@@ -132,6 +132,8 @@ impl Admin {
             expires_at: None,
             on_disconnect: OnDisconnect::Cancel,
             log_bodies: false,
+            limits: Limits::default(),
+            previous: None,
             managed_by: ManagedBy::Admin,
             created_at: now,
             updated_at: now,

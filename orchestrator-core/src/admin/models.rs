@@ -2,7 +2,7 @@
 
 use super::{Admin, Listed, Page, editable, found, providers::set, store_error, validate};
 use crate::{
-    catalog::{ManagedBy, Model, Timeouts, defaults, route::Resolution},
+    catalog::{ManagedBy, Model, Timeouts, defaults, limits::Limits, route::Resolution},
     error::{Error, Result},
     store::CatalogChange,
 };
@@ -96,6 +96,7 @@ impl Admin {
             timeout: None,
             timeouts: Timeouts::default(),
             enabled: true,
+            limits: Limits::default(),
             managed_by: ManagedBy::Admin,
             created_at: now,
             updated_at: now,

@@ -45,6 +45,7 @@ impl CatalogReader for Sealed {
             models: vec![samples::model("m1", "echo")],
             model_providers: vec![samples::model_provider("a1", "m1", "p1")],
             api_keys: vec![samples::api_key("c1", "caller", "secret")],
+            teams: Vec::new(),
             prices: Vec::new(),
             admin_keys: Vec::new(),
         })

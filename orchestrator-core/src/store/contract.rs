@@ -21,8 +21,10 @@ use crate::{
     audit::Stamp,
     call::UsageSource,
     catalog::{
-        ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions,
-        Timeouts, samples,
+        ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, PreviousSecret, Provider, ProviderKey,
+        ProviderOptions, Timeouts,
+        limits::{Budget, Limits, Period},
+        samples,
     },
     ledger::{RequestRecord, record::UsageRecord},
 };
@@ -151,6 +153,13 @@ fn api_key() -> ApiKey {
         operations: vec!["chat".into()],
         on_disconnect: OnDisconnect::Drain,
         log_bodies: true,
+        limits: Limits {
+            requests_per_minute: Some(60),
+            tokens_per_minute: Some(1 << 40),
+            max_concurrency: Some(3),
+            budget: Some(Budget { nanos: 5_000_000_001, period: Period::Month }),
+        },
+        previous: Some(PreviousSecret { digest: [7; 32], until: UnixMicros(11) }),
         expires_at: Some(UnixMicros(9)),
         managed_by: ManagedBy::File,
         ..samples::api_key("c1", "caller", "secret")

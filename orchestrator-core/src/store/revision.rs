@@ -35,6 +35,7 @@ impl CatalogReader for Database {
             models: all(&mut tx).await?,
             model_providers: all(&mut tx).await?,
             api_keys: all(&mut tx).await?,
+            teams: all(&mut tx).await?,
             prices: prices::in_force(&mut tx).await?,
             sealed_with: transfer::fingerprint(&mut tx).await?,
             admin_keys: all(&mut tx).await?,

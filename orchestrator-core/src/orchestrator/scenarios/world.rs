@@ -119,6 +119,7 @@ impl World {
             models: vec![model],
             model_providers: Vec::new(),
             api_keys: vec![caller],
+            teams: Vec::new(),
             prices: Vec::new(),
             admin_keys: Vec::new(),
         };
