@@ -122,6 +122,17 @@ pub struct Served {
     pub dropped: Vec<String>,
     /// Time spent in the gateway itself until the provider was asked, in microseconds.
     pub overhead_us: u64,
+    /// For which request the answer was made, if not for this one.
+    pub repeat: Option<Box<Repeat>>,
+}
+
+/// An answer that was made for another request, under the same idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// `joined` or `replayed`.
+    pub how: &'static str,
+    /// The id of the request that it was made for.
+    pub original: String,
 }
 
 /// Where usage comes from.
@@ -154,6 +165,17 @@ pub struct About {
     pub client_address: String,
     /// What the caller calls itself.
     pub user_agent: String,
+    /// The request is to be made once, however often it comes.
+    pub idempotency: Option<Box<Idempotency>>,
+}
+
+/// A request's own name for itself: with the same one it is the same request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// As the caller said it.
+    pub key: String,
+    /// On the typed plane, a digest of the message.
+    pub asked: Option<[u8; 32]>,
 }
 
 /// What one scan of a body tells: all that admission, routing, rewriting and the ledger need of it.

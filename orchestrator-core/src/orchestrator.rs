@@ -7,6 +7,7 @@
 mod around;
 mod asking;
 mod count;
+mod keyed;
 mod leaving;
 pub mod native;
 pub mod prepare;
@@ -22,6 +23,7 @@ use orchestrator_base::{
 };
 use secrecy::SecretString;
 
+pub use keyed::typed::{Form, Retelling, WriteEvents};
 pub use leaving::Drains;
 pub use native::{NativeBody, NativeReply, NativeStream};
 pub use typed::{Answered, ChatStream, TypedEvent};
@@ -39,6 +41,7 @@ use crate::{
     ledger::{Entry, Ledger},
     origins::Origins,
     provider::http::{HttpClient, Transport},
+    recording::claims::Claims,
     routing::Plan,
 };
 
@@ -58,8 +61,10 @@ pub struct Shared {
     pub ledger: Ledger,
     /// How many requests for models run at once.
     pub gate: Arc<Gate>,
-    /// Answers that are read on for callers who have left.
+    /// Answers that are made or read on whether or not their callers are still there.
     pub drains: Drains,
+    /// Who holds which idempotency key.
+    pub claims: Arc<Claims>,
     /// Where stored responses are.
     pub origins: Arc<dyn Origins>,
     /// What is known of the providers.
@@ -113,7 +118,14 @@ impl Orchestrator {
             }
         };
         let wire = dialect.wire();
-        match self.admit(call).await {
+        let mut prepared = match self.prepare(call) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return native::refusal(&refusal.error, &refusal.request_id, wire),
+        };
+        if let Some(wish) = prepared.wish.take() {
+            return Box::pin(keyed::native::reply(self, prepared, wish, wire)).await;
+        }
+        match self.enter(prepared).await {
             Ok(admitted) if admitted.job.facts.stream => native::stream(self.clone(), admitted, wire).await,
             Ok(admitted) => native::whole(self.clone(), admitted, wire).await,
             Err(refusal) => native::refusal(&refusal.error, &refusal.request_id, wire),

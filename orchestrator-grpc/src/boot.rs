@@ -31,6 +31,7 @@ use orchestrator_core::{
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
     policy::breaker::BreakerRules,
+    recording::claims::Claims,
     refresher::Reloader,
     store::{Database, Rebuilt},
 };
@@ -121,6 +122,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         ledger,
         gate: Gate::new(&config.admission),
         drains: Drains::default(),
+        claims: Claims::new(&config.idempotency),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
         clock,

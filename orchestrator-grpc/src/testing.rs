@@ -16,6 +16,7 @@ use orchestrator_core::{
     ledger::{Ledger, journal::Journal},
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
+    recording::claims::Claims,
 };
 use orchestrator_proto::v1::{self, admin_server::Admin};
 use tonic::{Request, Response, Status, body::Body};
@@ -64,6 +65,7 @@ fn empty_core() -> Orchestrator {
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
+        claims: Claims::new(&config::Idempotency::default()),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
         clock,

@@ -28,6 +28,9 @@ use crate::{
     policy::price::Price,
 };
 
+/// The tag of a request whose answer was made for another one, under the same idempotency key: `joined` or `replayed`.
+const AGAIN: &str = "idempotency";
+
 /// One request's account. Closed when dropped.
 #[derive(Debug)]
 pub struct Entry {
@@ -102,6 +105,19 @@ impl Entry {
             let Some(last) = last else { break };
             record.tags.remove(&last);
         }
+    }
+
+    /// The answer is another request's: how, as tag [`AGAIN`]; `None`: it is its own, whatever was said before.
+    pub fn again(&mut self, how: Option<&str>) {
+        let tags = &mut Arc::make_mut(&mut self.record).tags;
+        let Some(how) = how else {
+            tags.remove(AGAIN);
+            return;
+        };
+        if tags.len() >= bounds::TAGS && !tags.contains_key(AGAIN) {
+            tags.pop_last();
+        }
+        tags.insert(AGAIN.to_owned(), how.to_owned());
     }
 
     /// What the known caller asks is kept, if its key or a setting wants it.
@@ -214,6 +230,7 @@ impl Entry {
             attempts: self.record.attempts,
             dropped: Vec::new(),
             overhead_us: self.record.overhead_us,
+            repeat: None,
         }
     }
 

@@ -31,15 +31,20 @@ pub(super) struct Admitted {
 impl Orchestrator {
     /// Prepares a call, and waits for a place if there are too many.
     pub(super) async fn admit(&self, call: Call) -> Result<Admitted, Box<Refusal>> {
-        let PreparedCall { job, plan, mut entry, on_disconnect } = self.prepare(call)?;
+        self.enter(self.prepare(call)?).await
+    }
+
+    /// Waits for a place if there are too many.
+    pub(super) async fn enter(&self, prepared: PreparedCall) -> Result<Admitted, Box<Refusal>> {
+        let PreparedCall { job, plan, mut entry, on_disconnect, .. } = prepared;
         match self.shared.gate.enter(job.deadline).await {
             Ok(place) => {
                 let drains = (on_disconnect == OnDisconnect::Drain).then(|| self.shared.drains.clone());
-                Ok(Admitted { job: Arc::new(job), plan, entry, stay: Stay { place, drains } })
+                Ok(Admitted { job, plan, entry, stay: Stay { place, drains } })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
-                Err(Box::new(Refusal { error, request_id: job.request_id }))
+                Err(Box::new(Refusal { error, request_id: job.request_id.clone() }))
             }
         }
     }

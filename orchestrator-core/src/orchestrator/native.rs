@@ -1,8 +1,8 @@
 //! Delivery on the native plane: bytes of the caller's dialect, failures included.
 
 mod framing;
-mod headers;
-mod live;
+pub(super) mod headers;
+pub(super) mod live;
 
 use std::{
     fmt,
@@ -20,6 +20,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::{
     Orchestrator,
     asking::{Admitted, Asking, Driven},
+    keyed::native::Told,
     leaving::{Open, Stay},
 };
 use crate::{
@@ -101,11 +102,25 @@ pub(super) fn failed(error: &Error, request_id: &str, wire: &dyn Wire, entry: &m
 
 fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entry>) -> NativeReply {
     let body = wire.render_error(error, request_id);
-    NativeReply { head: headers::failed(error, request_id, entry), body: NativeBody::Whole(body) }
+    let head = headers::failed(error, request_id, entry.map(Entry::served));
+    NativeReply { head, body: NativeBody::Whole(body) }
 }
 
 /// Answers a request that does not stream.
 pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wire) -> NativeReply {
+    let job = Arc::clone(&admitted.job);
+    match asked(core, admitted, wire).await {
+        Ok((head, body)) => NativeReply { head, body: NativeBody::Whole(body) },
+        Err((error, mut entry)) => failed(&error, &job.request_id, wire, &mut entry),
+    }
+}
+
+/// A whole answer, accounted for; or why there is none, with its account.
+pub(super) async fn asked(
+    core: Orchestrator,
+    admitted: Admitted,
+    wire: &dyn Wire,
+) -> Result<(Head, Bytes), (Error, Entry)> {
     let job = Arc::clone(&admitted.job);
     let Driven { result, mut entry, stay: _stay } = Asking::new(core, admitted).await;
     let answered = result.and_then(|committed| {
@@ -134,9 +149,9 @@ pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wir
         Ok((head, body)) => {
             entry.sent(&body);
             entry.close(Outcome::Answered(head.status.as_u16()));
-            NativeReply { head, body: NativeBody::Whole(body) }
+            Ok((head, body))
         }
-        Err(error) => failed(&error, &job.request_id, wire, &mut entry),
+        Err(error) => Err((error, entry)),
     }
 }
 
@@ -191,17 +206,25 @@ pub struct NativeStream {
     sent: tokio::time::Instant,
 }
 
-enum State {
+pub(super) enum State {
     /// The head was sent early; no provider has answered yet.
     Asking(Asking),
     /// A provider answers.
     Live(Box<Live>),
+    /// The answer is in a recording.
+    Told(Box<Told>),
     /// Nothing more comes.
     Ended,
 }
 
 impl State {
-    fn live(committed: Committed, job: &Job, wire: &'static dyn Wire, mut entry: Entry, stay: Stay) -> Self {
+    pub(super) fn live(
+        committed: Committed,
+        job: &Job,
+        wire: &'static dyn Wire,
+        mut entry: Entry,
+        stay: Stay,
+    ) -> Self {
         match committed.answer {
             CommittedAnswer::Stream(upstream) => {
                 entry.committed(true);
@@ -219,7 +242,7 @@ impl State {
 }
 
 impl NativeStream {
-    fn new(state: State, job: Arc<Job>, wire: &'static dyn Wire, quiet_for: Duration) -> Self {
+    pub(super) fn new(state: State, job: Arc<Job>, wire: &'static dyn Wire, quiet_for: Duration) -> Self {
         let sent = tokio::time::Instant::now();
         let framing = Framing::of(&job);
         Self { state, job, wire, framing, quiet: Box::pin(sleep(quiet_for)), quiet_for, sent }
@@ -250,6 +273,7 @@ impl NativeStream {
                     }
                     return Poll::Ready(next);
                 }
+                State::Told(told) => return told.poll_bytes(context),
                 State::Ended => return Poll::Ready(None),
             }
         }

@@ -10,7 +10,7 @@ use super::{Orchestrator, around::Around, unknown_model};
 use crate::{
     admission,
     attempt::Job,
-    call::{Call, Facts, Input},
+    call::{Call, Facts, Idempotency, Input},
     catalog::{
         ApiKey, OnDisconnect,
         route::{Resolution, Route},
@@ -22,20 +22,26 @@ use crate::{
     error::{Error, Result},
     ledger::{Entry, Outcome},
     origins::Keeper,
+    recording::claims::{Name, Wish, fingerprint},
     routing::{self, Plan},
 };
+
+/// The longest idempotency key.
+const LONGEST_KEY: usize = 255;
 
 /// A call that has been admitted and planned.
 #[derive(Debug)]
 pub struct PreparedCall {
     /// What is asked.
-    pub job: Job,
+    pub job: Arc<Job>,
     /// Who is asked, in order.
     pub plan: Plan,
     /// Its account.
     pub entry: Entry,
     /// What its key says of callers who leave.
     pub on_disconnect: OnDisconnect,
+    /// The idempotency key that it came with, if it did.
+    pub wish: Option<Box<Wish>>,
 }
 
 /// A call that was refused before any provider was asked. Its account is closed.
@@ -73,18 +79,20 @@ impl Orchestrator {
         }
         let planned = facts.and_then(|facts| {
             let caller = caller?;
+            let wish = call.about.idempotency.as_ref().map(|key| wish(key, &caller, &call.input)).transpose()?;
             let plan = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
-            Ok((facts, plan, caller))
+            Ok((facts, plan, caller, wish))
         });
         match planned {
-            Ok((facts, plan, caller)) => {
+            Ok((facts, plan, caller, wish)) => {
                 let mut job = job(call, facts, operation);
                 if job.dialect() == Some(Dialect::OpenAiResponses) {
                     let origins = Arc::clone(&shared.origins);
                     job.keeper =
                         Some(Keeper::new(origins, shared.clock.clone(), &job.facts.model, &caller.id));
                 }
-                Ok(PreparedCall { job, plan, entry, on_disconnect: caller.on_disconnect })
+                let (job, on_disconnect) = (Arc::new(job), caller.on_disconnect);
+                Ok(PreparedCall { job, plan, entry, on_disconnect, wish })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
@@ -150,6 +158,27 @@ impl Orchestrator {
             None => Ok(plan),
         }
     }
+}
+
+/// The claim of a request under an idempotency key.
+///
+/// Errors: 400 for what is no key.
+fn wish(idempotency: &Idempotency, caller: &ApiKey, input: &Input) -> Result<Box<Wish>> {
+    let Idempotency { key, asked } = idempotency;
+    if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("the idempotency key must be 1 to {LONGEST_KEY} visible ASCII characters");
+        return Err(Error::invalid("idempotency_key".to_owned(), message));
+    }
+    let fingerprint = match input {
+        Input::Native { dialect, body, path } => {
+            let flags = [u8::from(path.stream), u8::from(path.json_array)];
+            let model = path.model.as_deref().unwrap_or_default();
+            fingerprint(&[dialect.name().as_bytes(), model.as_bytes(), &flags, body])
+        }
+        _ => asked.ok_or_else(|| Error::internal("a typed request came without its digest"))?,
+    };
+    let name = Name { api_key_id: caller.id.as_str().into(), key: key.as_str().into() };
+    Ok(Box::new(Wish { name, fingerprint }))
 }
 
 /// A response that is not the caller's, in OpenAI's words.

@@ -11,14 +11,14 @@ use futures_core::Stream;
 use orchestrator_core::{
     call::Served,
     error::Result as CoreResult,
-    orchestrator::{NativeBody, NativeStream, TypedEvent},
+    orchestrator::{ChatStream, NativeBody, NativeStream, Retelling, TypedEvent},
 };
 use orchestrator_proto::v1;
 use pin_project_lite::pin_project;
 use tonic::Status;
 
 use crate::{
-    convert::chat_event::EventEncoder,
+    convert::{chat_event::EventEncoder, recorded},
     layers::{panic::next_guarded, trace::RequestId},
     status::to_status,
 };
@@ -69,6 +69,47 @@ impl<S: Stream<Item = CoreResult<TypedEvent>>> Stream for ChatEvents<S> {
             }
         }
         Poll::Ready(None)
+    }
+}
+
+pin_project! {
+    /// A typed answer's events, of either kind.
+    #[project = TypedEventsProjection]
+    #[derive(Debug)]
+    pub enum TypedEvents {
+        /// As they are made.
+        Live {
+            #[pin]
+            events: ChatEvents<ChatStream>,
+        },
+        /// As they were written down.
+        Told {
+            #[pin]
+            told: Retelling,
+            request_id: Option<RequestId>,
+        },
+    }
+}
+
+impl TypedEvents {
+    pub(super) fn told(told: Retelling, request_id: Option<RequestId>) -> Self {
+        Self::Told { told, request_id }
+    }
+}
+
+impl Stream for TypedEvents {
+    type Item = Result<v1::ChatEvent, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.project() {
+            TypedEventsProjection::Live { events } => events.poll_next(cx),
+            TypedEventsProjection::Told { told, request_id } => {
+                let id = request_id.as_ref().map(RequestId::as_str).unwrap_or_default();
+                let message = ready!(told.poll_next(cx));
+                let event = message.map(|message| message.and_then(recorded::decode));
+                Poll::Ready(event.map(|event| event.map_err(|error| to_status(&error, id))))
+            }
+        }
     }
 }
 

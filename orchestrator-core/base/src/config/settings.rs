@@ -156,6 +156,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("health_check.max_errors", "HEALTH_CHECK_MAX_ERRORS", Shape::Number(1, 1000)),
     known("health_check.retry_hours", "HEALTH_CHECK_RETRY_HOURS", Shape::Number(1, 720)),
     other("providers.deny_private_networks", Shape::Switch),
+    // Ninety days.
+    other("idempotency.retention_seconds", Shape::Number(0, 7_776_000)),
+    other("idempotency.max_entries", Shape::Number(0, 10_000_000)),
+    other("idempotency.max_bytes", SIZE),
+    other("idempotency.total_bytes", SIZE),
     other("journal.fsync_ms", Shape::Number(0, 60_000)),
     other("journal.segment_bytes", SIZE),
     other("journal.max_bytes", SIZE),

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::script::{Act, Asking, Part, Stage};
 use crate::{
     admission::gate::Gate,
-    call::{About, Call, Input, PathFacts},
+    call::{About, Call, Idempotency, Input, PathFacts},
     catalog::{
         ApiKey, CatalogRows, Model, Provider, samples,
         snapshot::{SharedCatalog, Snapshot},
@@ -35,6 +35,7 @@ use crate::{
     orchestrator::{Drains, NativeBody, Orchestrator, Shared},
     origins::LocalOrigins,
     prober::{self, Ask as _, LiveAsk},
+    recording::claims::Claims,
 };
 
 /// What the wall clock says when the world begins: Sunday, 13 September 2020, 12:26:40 GMT.
@@ -109,6 +110,23 @@ impl World {
         change: impl FnOnce(&mut Model),
         caller: ApiKey,
     ) -> Self {
+        Self::build(actors, change, caller, &config::Idempotency::default())
+    }
+
+    /// The same as [`World::of`], and answers under idempotency keys are kept so.
+    pub(super) fn keeping(
+        actors: impl IntoIterator<Item = Actor>,
+        idempotency: &config::Idempotency,
+    ) -> Self {
+        Self::build(actors, |_| (), samples::api_key("caller", "caller", "secret"), idempotency)
+    }
+
+    fn build(
+        actors: impl IntoIterator<Item = Actor>,
+        change: impl FnOnce(&mut Model),
+        caller: ApiKey,
+        idempotency: &config::Idempotency,
+    ) -> Self {
         let mut model = samples::model("m", "m");
         change(&mut model);
         let mut rows = CatalogRows {
@@ -139,10 +157,14 @@ impl World {
             rows.providers.push(actor.row);
             parts.insert(name, actor.part);
         }
-        Self::over(rows, parts)
+        Self::over(rows, parts, idempotency)
     }
 
-    fn over(rows: CatalogRows, parts: HashMap<String, Part>) -> Self {
+    fn over(
+        rows: CatalogRows,
+        parts: HashMap<String, Part>,
+        idempotency: &config::Idempotency,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(orchestrator_base::clock::UnixMicros(NOW * 1_000_000));
         let random = Random::seeded(7);
@@ -169,6 +191,7 @@ impl World {
             deny_private: false,
             gate: Gate::new(&config::Admission::default()),
             drains: Drains::default(),
+        claims: Claims::new(idempotency),
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
         Self { stage, core, journal, clock, _folder: folder }
@@ -253,12 +276,13 @@ pub(super) struct Question {
     json_array: bool,
     timeout: Option<Duration>,
     id: String,
+    key: Option<String>,
 }
 
 /// A whole answer is asked for.
 pub(super) fn whole() -> Question {
     let (dialect, id) = (Dialect::OpenAiChat, "r1".to_owned());
-    Question { dialect, stream: false, json_array: false, timeout: None, id }
+    Question { dialect, stream: false, json_array: false, timeout: None, id, key: None }
 }
 
 /// A stream is asked for.
@@ -291,6 +315,17 @@ impl Question {
         self
     }
 
+    /// Whether it asks for a stream.
+    pub(super) fn streams(&self) -> bool {
+        self.stream
+    }
+
+    /// Under this idempotency key.
+    pub(super) fn keyed(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
     fn call(self) -> Call {
         let turns = json!([{"role": "user", "content": "hi"}]);
         let body = match self.dialect {
@@ -307,13 +342,14 @@ impl Question {
             path.stream = self.stream;
             path.json_array = self.json_array;
         }
+        let idempotency = self.key.map(|key| Box::new(Idempotency { key, asked: None }));
         Call {
             request_id: self.id,
             keys: vec!["secret".into()],
             input: Input::Native { dialect: self.dialect, body: Bytes::from(body.to_string()), path },
             received: Instant::now(),
             timeout: self.timeout,
-            about: About::default(),
+            about: About { idempotency, ..About::default() },
             headers: HeaderMap::new(),
         }
     }
