@@ -126,6 +126,8 @@ async fn a_malformed_header_is_a_400_that_names_it() {
         ("x-orchestrator-strict", "maybe"),
         ("x-orchestrator-providers", "a,,b"),
         ("idempotency-key", "naïve"),
+        ("idempotency-key", ""),
+        ("idempotency-key", "two words"),
     ] {
         let answer = ask(&app, request("POST", CHAT, &[(name, value)], "{}")).await;
         let error: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();

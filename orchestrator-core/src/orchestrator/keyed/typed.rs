@@ -157,7 +157,9 @@ async fn record(
                 let is_last = matches!(event, TypedEvent::Finished { .. });
                 let mut messages = write(event);
                 let last = if is_last { messages.pop() } else { None };
-                messages.into_iter().for_each(|message| recorder.append(message));
+                for message in messages {
+                    recorder.append(message);
+                }
                 if is_last {
                     return recorder.complete(last.unwrap_or_default());
                 }

@@ -77,7 +77,9 @@ pub(in crate::orchestrator) fn told(opening: &Opening, reading: &Reading) -> Hea
     if reading.again().is_some() {
         // What was left of the provider's limits then says nothing now.
         let stale: Vec<HeaderName> = headers.keys().filter(|name| is_passed(name)).cloned().collect();
-        stale.into_iter().for_each(|name| drop(headers.remove(name)));
+        for name in stale {
+            headers.remove(name);
+        }
         let original = HeaderName::from_static("x-orchestrator-original-request-id");
         insert_text(&mut headers, original, &opening.request_id);
     }

@@ -155,7 +155,7 @@ async fn a_failure_is_told_to_those_who_joined_and_frees_the_key() {
             let seen = at_once(&world, &question, 3).await;
             assert_eq!(world.asked().len(), 1);
             for (number, seen) in seen.iter().enumerate() {
-                assert_eq!((seen.status, seen.header("x-orchestrator-attempts")), (502, "1"), "{}", seen.text());
+                assert_eq!((seen.status, seen.header("x-orchestrator-attempts")), (500, "1"), "{}", seen.text());
                 assert_eq!(seen.header("x-request-id"), format!("request-{number}"));
                 assert_eq!(seen.header(HOW), if number == 0 { "" } else { "joined" });
             }
@@ -255,7 +255,7 @@ async fn a_twin_waits_for_no_longer_than_its_own_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_too_large_goes_to_its_first_caller_alone() {
-    let settings = Idempotency { max_bytes: 400, ..Idempotency::default() };
+    let settings = Idempotency { max_bytes: 200, ..Idempotency::default() };
     for question in [whole(), stream()] {
         let act = if question.streams() { slowly() } else { says(LONG).after(500) };
         let world = World::keeping([provider("a", [act])], &settings);
@@ -275,15 +275,25 @@ async fn an_answer_that_is_too_large_goes_to_its_first_caller_alone() {
     }
 }
 
-const LONG: &str = "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\
-                    0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\
-                    0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\
-                    0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
+#[tokio::test(start_paused = true)]
+async fn who_joined_before_an_answer_grew_too_large_is_told_so_where_it_stands() {
+    let settings = Idempotency { max_bytes: 400, ..Idempotency::default() };
+    let world = World::keeping([provider("a", [slowly()])], &settings);
+    let seen = at_once(&world, &stream().keyed("k"), 2).await;
+    assert!(claims_success(Dialect::OpenAiChat, &seen[0].text()), "{}", seen[0].text());
+    assert_eq!((seen[1].status, errors_told(&seen[1].text())), (200, 1), "{}", seen[1].text());
+    let outcomes: Vec<_> = world.records().iter().map(|record| record.outcome.clone()).collect();
+    assert!(outcomes.contains(&"ok".into()) && outcomes.contains(&"truncated".into()), "{outcomes:?}");
+}
+
+const LONG: &str = "as long as it takes: 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 \
+                    0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789";
 
 #[tokio::test(start_paused = true)]
 async fn of_many_answers_the_oldest_are_forgotten() {
+    let one = World::of([provider("a", [says("hello")])]).ask(whole()).await.text().len();
     let by_count = Idempotency { max_entries: 2, ..Idempotency::default() };
-    let by_size = Idempotency { max_bytes: 500, total_bytes: 1000, ..Idempotency::default() };
+    let by_size = Idempotency { total_bytes: 2 * one + 1, ..Idempotency::default() };
     for settings in [by_count, by_size] {
         let world = World::keeping([provider("a", [says("hello")])], &settings);
         for key in ["one", "two", "three", "four"] {
