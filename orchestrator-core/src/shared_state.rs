@@ -12,6 +12,8 @@
 //! counted twice or lost when a core dies between the database and the counters. A dead core's outstanding sums expire; what it had
 //! answered is in its journal, and is stored when that is replayed.
 
+pub mod redis;
+
 use std::{sync::Arc, time::Duration};
 
 use orchestrator_base::clock::UnixMicros;

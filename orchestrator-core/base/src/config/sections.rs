@@ -50,6 +50,8 @@ pub struct Config {
     pub journal: Journal,
     /// Bodies in the log of requests.
     pub bodies: Bodies,
+    /// What several cores share.
+    pub redis: Redis,
     /// Threads.
     pub runtime: Runtime,
     /// The catalog that the file declares; no setting.
@@ -438,6 +440,41 @@ impl Default for Bodies {
     }
 }
 
+/// Section `redis`: where several cores keep what they share.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// `REDIS_ENABLED`, default `false`: limits, budgets and the like are counted in this process alone.
+    pub enabled: bool,
+    /// `REDIS_URL`, default `redis://localhost:6379/0`; `rediss://` is over TLS. It may hold a password.
+    #[serde(serialize_with = "masked_address")]
+    pub url: SecretString,
+    /// The most connections, default 16.
+    pub pool_size: u32,
+    /// How long a request may wait for a free connection, default 20 ms.
+    pub checkout_ms: u64,
+    /// How long Redis may take for an answer, default 20 ms. Whoever takes longer is away.
+    pub command_ms: u64,
+    /// What every key in Redis begins with, default `llmo:`. Installations that share a server have different ones.
+    pub prefix: String,
+    /// How long what a core holds is believed after it was last heard of, default 60 s.
+    pub core_expiry_ms: u64,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            url: SecretString::from("redis://localhost:6379/0"),
+            pool_size: 16,
+            checkout_ms: 20,
+            command_ms: 20,
+            prefix: "llmo:".into(),
+            core_expiry_ms: 60_000,
+        }
+    }
+}
+
 /// Section `runtime`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -456,4 +493,9 @@ fn masked<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result
 #[expect(clippy::ref_option, reason = "serde calls it so")]
 fn masked_url<S: Serializer>(url: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     url.as_ref().map(|url| mask::url(url.expose_secret())).serialize(serializer)
+}
+
+/// Likewise.
+fn masked_address<S: Serializer>(url: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    mask::url(url.expose_secret()).serialize(serializer)
 }

@@ -39,6 +39,10 @@ pub(super) enum Shape {
     BaseUrl,
     /// A database's URL, which may hold a password.
     DatabaseUrl,
+    /// The URL of Redis, which may hold a password.
+    RedisUrl,
+    /// What keys in Redis begin with.
+    KeyPrefix,
     /// Never shown, never quoted.
     Secret,
 }
@@ -51,7 +55,7 @@ impl Shape {
 
     /// Whether the value must not be quoted, and may be given as `env:NAME`, `file:/path` or by a variable ending in `_FILE`.
     pub(super) fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::DatabaseUrl)
+        matches!(self, Self::Secret | Self::DatabaseUrl | Self::RedisUrl)
     }
 }
 
@@ -167,6 +171,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("bodies.keep", Shape::Switch),
     // A statement holds several, and databases bound what they take at once.
     other("bodies.max_bytes", Shape::Number(1, 1 << 20)),
+    known("redis.enabled", "REDIS_ENABLED", Shape::Switch),
+    known("redis.url", "REDIS_URL", Shape::RedisUrl),
+    other("redis.pool_size", Shape::Number(1, 1000)),
+    other("redis.checkout_ms", Shape::Number(1, 10_000)),
+    other("redis.command_ms", Shape::Number(1, 10_000)),
+    other("redis.prefix", Shape::KeyPrefix),
+    other("redis.core_expiry_ms", Shape::Number(1000, 3_600_000)),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 

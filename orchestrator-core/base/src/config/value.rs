@@ -36,7 +36,32 @@ pub(super) fn parse(shape: Shape, text: &str, sources: &Sources, layers: &Layers
             database::parse(url.expose_secret())?;
             Ok(Value::from(url.expose_secret()))
         }
+        Shape::RedisUrl => {
+            let url = resolve(text, sources, layers)?;
+            redis_url(url.expose_secret())?;
+            Ok(Value::from(url.expose_secret()))
+        }
+        Shape::KeyPrefix => key_prefix(text),
     }
+}
+
+/// `redis://[USER[:PASSWORD]@]HOST[:PORT][/NUMBER]`, `rediss` for TLS. Nothing of it is quoted.
+fn redis_url(text: &str) -> Result<(), String> {
+    let wrong = || "is not a URL of the form redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER]".to_owned();
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    let number = url.path().trim_start_matches('/');
+    let is_numbered = number.is_empty() || number.parse::<u16>().is_ok();
+    let is_redis = matches!(url.scheme(), "redis" | "rediss") && url.has_host();
+    if is_redis && is_numbered { Ok(()) } else { Err(wrong()) }
+}
+
+/// Braces would say to which of a cluster's servers a key belongs.
+fn key_prefix(text: &str) -> Result<Value, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '/');
+    if text.len() <= 64 && text.chars().all(is_plain) {
+        return Ok(Value::from(text));
+    }
+    Err(format!("{} is not made of at most 64 letters, digits and : - _ . /", quoted(text)))
 }
 
 fn switch(text: &str) -> Result<Value, String> {

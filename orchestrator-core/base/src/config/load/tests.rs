@@ -402,9 +402,31 @@ fn what_is_shown_says_everything_but_secrets() {
     keep = false
     max_bytes = 65536
 
+    [redis]
+    enabled = false
+    url = "redis://localhost:6379/0"
+    pool_size = 16
+    checkout_ms = 20
+    command_ms = 20
+    prefix = "llmo:"
+    core_expiry_ms = 60000
+
     [runtime]
     threads = 2  # command line
     "#);
     assert!(!show(&loaded).contains("s3cret"));
     assert!(!format!("{loaded:?}").contains("s3cret"));
+}
+
+#[test]
+fn the_url_of_redis_is_checked_and_its_password_never_shown() {
+    let home = Home::new().variable("REDIS_URL", "rediss://u:s3cret@cache:6380/2");
+    let shown = show(&home.load());
+    assert!(shown.contains("url = \"rediss://****@cache:6380/2\"  # REDIS_URL"), "{shown}");
+    for wrong in ["http://u:s3cret@cache", "redis://u:s3cret@cache/name", "u:s3cret@cache"] {
+        let told = Home::new().variable("REDIS_URL", wrong).problems();
+        assert!(told.contains("redis.url") && !told.contains("s3cret"), "{told}");
+    }
+    let told = Home::new().set("redis.prefix", "{x}").problems();
+    assert!(told.contains("redis.prefix"), "{told}");
 }
