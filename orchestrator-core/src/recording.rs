@@ -6,9 +6,12 @@
 //! through.
 //!
 //! It is bounded. What outgrows its bound is not kept: the first caller goes on at its own pace, behind a window, and all others are
-//! told that the answer is too large ([`Ending::TooLarge`]). Who holds which key, and for how long, is [`claims`]' business.
+//! told that the answer is too large ([`Ending::TooLarge`]). Who holds which key, and for how long, is [`claims`]' business; what other
+//! cores are told, and what they tell, is in `elsewhere.rs`.
 
 pub mod claims;
+mod elsewhere;
+mod written;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -233,6 +236,28 @@ impl Recording {
         state.wake_all();
     }
 
+    fn opening(&self) -> Option<Arc<Opening>> {
+        self.state().opening.clone()
+    }
+
+    /// Comes back when nothing more is made of it.
+    async fn over(&self) {
+        let waiter = {
+            let mut state = self.state();
+            state.next_follower += 1;
+            state.next_follower - 1
+        };
+        poll_fn(|context| {
+            let mut state = self.state();
+            if state.ending.is_some() {
+                return Poll::Ready(());
+            }
+            state.waiting.insert(waiter, context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     fn overflowed(&self) -> bool {
         self.state().overflowed
     }
@@ -316,6 +341,8 @@ enum Who {
     First,
     /// Another caller.
     Twin,
+    /// Whoever tells other cores.
+    Mirror,
 }
 
 impl Who {

@@ -122,7 +122,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         ledger,
         gate: Gate::new(&config.admission),
         drains: Drains::default(),
-        claims: Claims::new(&config.idempotency),
+        claims: Claims::new(&config.idempotency, None),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
         clock,

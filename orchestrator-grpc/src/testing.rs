@@ -65,7 +65,7 @@ fn empty_core() -> Orchestrator {
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
-        claims: Claims::new(&config::Idempotency::default()),
+        claims: Claims::new(&config::Idempotency::default(), None),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
         clock,

@@ -124,7 +124,7 @@ pub(super) async fn read(
     let job = Arc::clone(&prepared.job);
     let head_by = patience.map(|patience| Instant::now() + patience);
     loop {
-        match core.shared.claims.claim(wish) {
+        match core.shared.claims.claim(wish).await {
             Claim::First(recorder, mut follow) => {
                 prepared.entry.again(None);
                 let deserted = recorder.deserted(UNREAD);

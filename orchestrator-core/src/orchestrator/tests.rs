@@ -90,7 +90,7 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
         ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
-        claims: Claims::new(&config::Idempotency::default()),
+        claims: Claims::new(&config::Idempotency::default(), None),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
         clock,

@@ -15,8 +15,15 @@ use orchestrator_base::config::Idempotency;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::{Ending, Follow, Opening, Recording, Room, Who};
-use crate::{call::Served, error::Error};
+use super::{
+    Ending, Follow, Opening, Recording, Room, Who,
+    elsewhere::{self, Lease},
+};
+use crate::{
+    call::Served,
+    error::Error,
+    shared_state::redis::idempotency::{Answers, Held, Place},
+};
 
 /// A digest of what was asked.
 pub type Fingerprint = [u8; 32];
@@ -86,6 +93,8 @@ pub struct Claims {
     max_bytes: usize,
     max_entries: usize,
     retention: Duration,
+    /// What other cores hold.
+    elsewhere: Option<Arc<Answers>>,
 }
 
 #[derive(Default)]
@@ -129,14 +138,15 @@ impl Table {
 }
 
 impl Claims {
-    /// None are claimed yet.
-    pub fn new(settings: &Idempotency) -> Arc<Self> {
+    /// None are claimed yet. `elsewhere`: what other cores hold; `None`: there are none.
+    pub fn new(settings: &Idempotency, elsewhere: Option<Answers>) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::default(),
             room: Arc::new(Room { held: AtomicUsize::new(0), most: settings.total_bytes }),
             max_bytes: settings.max_bytes,
             max_entries: settings.max_entries,
             retention: Duration::from_secs(settings.retention_seconds),
+            elsewhere: elsewhere.map(Arc::new),
         })
     }
 
@@ -145,8 +155,50 @@ impl Claims {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims a key, or joins whoever holds it.
-    pub fn claim(self: &Arc<Self>, wish: &Wish) -> Claim {
+    /// Claims a key, or joins whoever holds it, in this core or in another.
+    pub async fn claim(self: &Arc<Self>, wish: &Wish) -> Claim {
+        let claim = self.claim_here(wish);
+        match (&self.elsewhere, claim) {
+            (Some(answers), Claim::First(recorder, follow)) => {
+                self.claim_elsewhere(answers, wish, recorder, follow).await
+            }
+            (_, claim) => claim,
+        }
+    }
+
+    /// The key is this core's; is it that among all cores? Meanwhile twins join here.
+    async fn claim_elsewhere(
+        &self,
+        answers: &Arc<Answers>,
+        wish: &Wish,
+        mut recorder: Recorder,
+        follow: Follow,
+    ) -> Claim {
+        let place = answers.place(&wish.name.api_key_id, &wish.name.key);
+        // The caller may leave before it is heard who holds the key.
+        let lease = Lease::of(answers, &place);
+        let held = answers.claim(&place, &hex::encode(wish.fingerprint)).await;
+        match held {
+            Some(Held::Mine) => {
+                elsewhere::mirror(lease, &recorder.recording);
+                recorder.held_at = Some((Arc::clone(answers), place));
+                return Claim::First(recorder, follow);
+            }
+            // Idempotent within this core as long as Redis is away. What was asked of it may have been done: the lease frees it.
+            None => return Claim::First(recorder, follow),
+            Some(Held::Running | Held::Kept | Held::Reused) => lease.forget(),
+        }
+        if held == Some(Held::Reused) {
+            return Claim::Reused;
+        }
+        let again = if held == Some(Held::Kept) { Again::Replayed } else { Again::Joined };
+        let twin = recorder.recording.follow(Who::Twin);
+        drop(follow);
+        elsewhere::read(Arc::clone(answers), place, recorder);
+        Claim::Again(again, twin)
+    }
+
+    fn claim_here(self: &Arc<Self>, wish: &Wish) -> Claim {
         let mut table = self.table();
         let _gone = table.expire(Instant::now(), self.max_entries);
         if let Some(slot) = table.slots.get(&wish.name) {
@@ -163,8 +215,9 @@ impl Claims {
         let fingerprint = wish.fingerprint;
         let slot = Slot { serial, fingerprint, recording: recording.clone(), kept: false };
         table.slots.insert(wish.name.clone(), slot);
-        let claims = Arc::clone(self);
-        Claim::First(Recorder { claims, name: wish.name.clone(), serial, recording, ended: false }, follow)
+        let (claims, name) = (Arc::clone(self), wish.name.clone());
+        let recorder = Recorder { claims, name, serial, recording, held_at: None, ended: false };
+        Claim::First(recorder, follow)
     }
 
     /// Forgets the oldest answer that is kept. Answers whether there was one.
@@ -213,6 +266,8 @@ pub struct Recorder {
     name: Name,
     serial: u64,
     recording: Recording,
+    /// Where other cores are told of it.
+    held_at: Option<(Arc<Answers>, Place)>,
     ended: bool,
 }
 
@@ -240,10 +295,10 @@ impl Recorder {
     }
 
     /// The last frame of an answer that is whole.
-    pub fn complete(mut self, last: Bytes) {
+    pub async fn complete(mut self, last: Bytes) {
         let kept = self.fits(&last);
         if self.recording.overflowed() || !kept {
-            self.release();
+            self.release(&Ending::TooLarge).await;
         } else {
             self.ended = true;
             self.claims.keep(&self.name, self.serial);
@@ -252,16 +307,34 @@ impl Recorder {
     }
 
     /// The last frame of an answer that broke, which says so.
-    pub fn cut(mut self, last: Bytes, error: Error) {
+    pub async fn cut(mut self, last: Bytes, error: Error) {
         let kept = self.fits(&last);
-        self.release();
-        self.recording.end(last, kept, Ending::Cut { error, told: true });
+        let ending = Ending::Cut { error, told: true };
+        self.release(&ending).await;
+        self.recording.end(last, kept, ending);
     }
 
     /// There is no answer.
-    pub fn fail(mut self, error: Error, served: Option<Served>) {
-        self.release();
-        self.recording.end(Bytes::new(), true, Ending::Failed { error, served });
+    pub async fn fail(mut self, error: Error, served: Option<Served>) {
+        let ending = Ending::Failed { error, served };
+        self.release(&ending).await;
+        self.recording.end(Bytes::new(), true, ending);
+    }
+
+    /// An answer of another core has ended. It is kept there, if it is.
+    pub(super) fn pass(mut self, ending: Ending) {
+        self.release_here();
+        self.recording.end(Bytes::new(), true, ending);
+    }
+
+    /// Whether anything was told of it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.recording.opening().is_some()
+    }
+
+    /// Whether a caller follows.
+    pub(super) fn is_read(&self) -> bool {
+        self.recording.state().callers > 0
     }
 
     fn fits(&self, frame: &Bytes) -> bool {
@@ -269,7 +342,14 @@ impl Recorder {
     }
 
     /// Whoever comes from here on is a first caller again: before anybody learns that this one has ended.
-    fn release(&mut self) {
+    async fn release(&mut self, ending: &Ending) {
+        if let Some((answers, place)) = &self.held_at {
+            elsewhere::free(answers, place, ending).await;
+        }
+        self.release_here();
+    }
+
+    fn release_here(&mut self) {
         self.ended = true;
         self.claims.release(&self.name, self.serial);
     }
@@ -280,9 +360,8 @@ impl Drop for Recorder {
         if self.ended {
             return;
         }
-        self.release();
-        let begun = self.recording.state().opening.is_some();
-        let ending = if begun {
+        self.release_here();
+        let ending = if self.has_begun() {
             let message = "the answer was given up before its end";
             Ending::Cut { error: Error::internal(message).with_code("stream_truncated"), told: false }
         } else {

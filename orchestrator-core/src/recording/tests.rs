@@ -15,18 +15,23 @@ fn wish(api_key_id: &str, asked: &str) -> Wish {
 }
 
 fn claims(max_bytes: usize) -> Arc<Claims> {
-    Claims::new(&Idempotency { max_bytes, ..Idempotency::default() })
+    Claims::new(&Idempotency { max_bytes, ..Idempotency::default() }, None)
+}
+
+/// Nothing is elsewhere, so nothing is waited for.
+fn claim(claims: &Arc<Claims>, wish: &Wish) -> Claim {
+    claims.claim(wish).now_or_never().unwrap()
 }
 
 fn first(claims: &Arc<Claims>) -> (Recorder, Follow) {
-    match claims.claim(&wish("caller", "hi")) {
+    match claim(claims, &wish("caller", "hi")) {
         Claim::First(recorder, follow) => (recorder, follow),
         other => panic!("{other:?}"),
     }
 }
 
 fn twin(claims: &Arc<Claims>) -> (Again, Follow) {
-    match claims.claim(&wish("caller", "hi")) {
+    match claim(claims, &wish("caller", "hi")) {
         Claim::Again(again, follow) => (again, follow),
         other => panic!("{other:?}"),
     }
@@ -65,7 +70,7 @@ async fn everybody_gets_the_frames_so_far_and_then_the_rest_at_its_own_pace() {
     assert_eq!((read(&mut caller).0, read(&mut late).0), ("ab".into(), "ab".into()));
     recorder.append(frame("c"));
     assert_eq!(read(&mut late).0, "c");
-    recorder.complete(frame("d"));
+    recorder.complete(frame("d")).now_or_never().unwrap();
     for (follow, rest) in [(&mut caller, "cd"), (&mut late, "d"), (&mut slow, "abcd")] {
         let (text, ending) = read(follow);
         assert!(text == rest && matches!(*ending.unwrap(), Ending::Complete), "{text}");
@@ -78,8 +83,8 @@ async fn everybody_gets_the_frames_so_far_and_then_the_rest_at_its_own_pace() {
 fn a_key_is_its_callers_own_and_stands_for_one_request() {
     let claims = claims(1000);
     let (_recorder, _caller) = first(&claims);
-    assert!(matches!(claims.claim(&wish("caller", "something else")), Claim::Reused));
-    assert!(matches!(claims.claim(&wish("another", "something else")), Claim::First(..)));
+    assert!(matches!(claim(&claims, &wish("caller", "something else")), Claim::Reused));
+    assert!(matches!(claim(&claims, &wish("another", "something else")), Claim::First(..)));
     assert_ne!(fingerprint(&[b"ab", b"c"]), fingerprint(&[b"a", b"bc"]));
 }
 
@@ -88,10 +93,10 @@ fn what_has_no_good_end_frees_its_key() {
     let claims = claims(1000);
     let error = || Error::new(ErrorKind::ProviderFailed, "broken");
     let ends: [&dyn Fn(Recorder); 4] = [
-        &|recorder| recorder.fail(error(), None),
+        &|recorder| recorder.fail(error(), None).now_or_never().unwrap(),
         &|recorder| {
             recorder.open(Opening::default());
-            recorder.cut(frame("broken"), error());
+            recorder.cut(frame("broken"), error()).now_or_never().unwrap();
         },
         &drop,
         &|recorder| recorder.open(Opening::default()),
@@ -142,7 +147,7 @@ async fn a_first_caller_that_reads_slowly_holds_up_only_what_is_too_large_to_be_
     assert_eq!(got, 100 * part.len());
     drop(caller);
     assert_eq!(recorder.ready().now_or_never(), Some(false), "nobody is left");
-    recorder.complete(Bytes::new());
+    recorder.complete(Bytes::new()).now_or_never().unwrap();
     drop(late);
     drop(joined);
     drop(first(&claims));
@@ -161,7 +166,7 @@ async fn who_waits_is_woken_by_what_it_waits_for() {
         tokio::task::yield_now().await;
         recorder.open(Opening { status: 200, ..Opening::default() });
         tokio::task::yield_now().await;
-        recorder.complete(frame("all"));
+        recorder.complete(frame("all")).now_or_never().unwrap();
     };
     let ((status, one, other), ()) = tokio::join!(reading, writing);
     assert_eq!(status, 200);
@@ -173,22 +178,22 @@ async fn who_waits_is_woken_by_what_it_waits_for() {
 #[test]
 fn what_is_forgotten_gives_its_bytes_back_when_its_last_reader_is_gone() {
     let settings = Idempotency { max_bytes: 100, total_bytes: 150, ..Idempotency::default() };
-    let claims = Claims::new(&settings);
+    let claims = Claims::new(&settings, None);
     let hundred = || Bytes::from(vec![b'x'; 100]);
-    let claim = |name: &str| match claims.claim(&wish(name, "")) {
+    let first = |name: &str| match claim(&claims, &wish(name, "")) {
         Claim::First(recorder, follow) => (recorder, follow),
         other => panic!("{other:?}"),
     };
-    let (recorder, reader) = claim("one");
-    recorder.complete(hundred());
-    let (recorder, mut second) = claim("two");
+    let (recorder, reader) = first("one");
+    recorder.complete(hundred()).now_or_never().unwrap();
+    let (recorder, mut second) = first("two");
     recorder.append(hundred());
     let told = read(&mut second);
     assert_eq!(told.0.len(), 100, "the first caller gets it all the same");
-    let Claim::Again(_, mut joined) = claims.claim(&wish("two", "")) else { panic!() };
+    let Claim::Again(_, mut joined) = claim(&claims, &wish("two", "")) else { panic!() };
     assert!(matches!(*read(&mut joined).1.unwrap(), Ending::TooLarge), "somebody still reads the one before");
     drop((recorder, reader));
-    let (recorder, _follow) = claim("three");
-    recorder.complete(hundred());
-    assert!(matches!(claims.claim(&wish("three", "")), Claim::Again(Again::Replayed, _)));
+    let (recorder, _follow) = first("three");
+    recorder.complete(hundred()).now_or_never().unwrap();
+    assert!(matches!(claim(&claims, &wish("three", "")), Claim::Again(Again::Replayed, _)));
 }

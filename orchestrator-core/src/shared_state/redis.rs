@@ -7,6 +7,7 @@
 //! All that is kept there begins with the setting `redis.prefix`, has an expiry, and a tag in braces where a script needs several keys
 //! in one place of a cluster: [`Redis::key`]. Values are numbers and short texts; nothing is ever executed but our own scripts.
 
+pub mod idempotency;
 mod link;
 
 use std::{
@@ -275,4 +276,4 @@ fn is_unable(error: &RedisError) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

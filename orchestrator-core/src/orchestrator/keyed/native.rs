@@ -110,14 +110,14 @@ async fn pump(core: Orchestrator, prepared: PreparedCall, recorder: Recorder, wi
         Ok(admitted) => match native::asked(core, admitted, wire).await {
             Ok((head, body)) => {
                 recorder.open(opening(head));
-                recorder.complete(body);
+                recorder.complete(body).await;
             }
             Err((error, mut entry)) => {
                 let served = end_badly(&error, &job, &mut entry, wire);
-                recorder.fail(error, Some(served));
+                recorder.fail(error, Some(served)).await;
             }
         },
-        Err(refusal) => recorder.fail(refusal.error, None),
+        Err(refusal) => recorder.fail(refusal.error, None).await,
     }
 }
 
@@ -141,7 +141,7 @@ async fn stream(core: Orchestrator, admitted: Admitted, recorder: Recorder, wire
         Ok(committed) => committed,
         Err(error) => {
             let served = end_badly(&error, &job, &mut entry, wire);
-            return recorder.fail(error, Some(served));
+            return recorder.fail(error, Some(served)).await;
         }
     };
     let head = headers::answered(committed.status, &committed.headers, &committed.dropped, &job, &entry);
@@ -151,12 +151,12 @@ async fn stream(core: Orchestrator, admitted: Admitted, recorder: Recorder, wire
         match live.next().await {
             (bytes, Tail::Open) => recorder.append(bytes),
             (bytes, Tail::Well) => {
-                recorder.complete(bytes);
+                recorder.complete(bytes).await;
                 // The connection can be used again.
                 live.drained().await;
                 return;
             }
-            (bytes, Tail::Badly(error)) => return recorder.cut(bytes, error),
+            (bytes, Tail::Badly(error)) => return recorder.cut(bytes, error).await,
         }
     }
     live.left();

@@ -115,7 +115,7 @@ async fn pump(core: Orchestrator, prepared: PreparedCall, recorder: Recorder, fo
     let request_id = prepared.job.request_id.clone();
     let admitted = match core.enter(prepared).await {
         Ok(admitted) => admitted,
-        Err(refusal) => return recorder.fail(refusal.error, None),
+        Err(refusal) => return recorder.fail(refusal.error, None).await,
     };
     let made = match form {
         Form::Chat(write) => typed::chat(core, admitted).await.map(|answered| written(answered, write)),
@@ -129,9 +129,9 @@ async fn pump(core: Orchestrator, prepared: PreparedCall, recorder: Recorder, fo
     match made {
         Ok((served, message)) => {
             recorder.open(opening(request_id, served));
-            recorder.complete(message);
+            recorder.complete(message).await;
         }
-        Err(error) => recorder.fail(error, None),
+        Err(error) => recorder.fail(error, None).await,
     }
 }
 
@@ -161,10 +161,10 @@ async fn record(
                     recorder.append(message);
                 }
                 if is_last {
-                    return recorder.complete(last.unwrap_or_default());
+                    return recorder.complete(last.unwrap_or_default()).await;
                 }
             }
-            Some(Err(error)) => return recorder.cut(Bytes::new(), error),
+            Some(Err(error)) => return recorder.cut(Bytes::new(), error).await,
             None => return,
         }
     }

@@ -191,7 +191,7 @@ impl World {
             deny_private: false,
             gate: Gate::new(&config::Admission::default()),
             drains: Drains::default(),
-        claims: Claims::new(idempotency),
+        claims: Claims::new(idempotency, None),
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
         Self { stage, core, journal, clock, _folder: folder }
