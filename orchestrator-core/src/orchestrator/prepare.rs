@@ -79,7 +79,8 @@ impl Orchestrator {
         }
         let planned = facts.and_then(|facts| {
             let caller = caller?;
-            let wish = call.about.idempotency.as_ref().map(|key| wish(key, &caller, &call.input)).transpose()?;
+            let wish =
+                call.about.idempotency.as_ref().map(|key| wish(key, &caller, &call.input)).transpose()?;
             let plan = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
             Ok((facts, plan, caller, wish))
         });

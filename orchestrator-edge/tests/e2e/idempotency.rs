@@ -44,11 +44,8 @@ fn questions() -> Vec<(&'static str, Value)> {
 
 /// A provider of OpenAI's Chat that takes its time.
 async fn stage(channel: Channel) -> Stage {
-    let stage = Stage::of_one(
-        channel,
-        |_| {},
-        json!({"max_retries": 0, "options": {"dialects": ["openai_chat"]}}),
-    );
+    let stage =
+        Stage::of_one(channel, |_| {}, json!({"max_retries": 0, "options": {"dialects": ["openai_chat"]}}));
     let stage = stage.await;
     stage.first_answers(Script::choose(|_, seen| {
         if seen.json()["stream"] == true {
@@ -146,8 +143,7 @@ async fn a_failure_frees_the_key_and_a_caller_that_left_finds_its_answer() {
         stage.gateway.forgive().await;
 
         let headers = [("idempotency-key", "k"), ("x-request-id", "two")];
-        let mut left =
-            stage.gateway.client.open(Method::POST, path, &headers, body.to_string().into()).await;
+        let mut left = stage.gateway.client.open(Method::POST, path, &headers, body.to_string().into()).await;
         left.read_until(events(&[role(), content("Hello")]).len()).await;
         drop(left);
         let again = ask(&stage, path, &body, "k", "three").await;

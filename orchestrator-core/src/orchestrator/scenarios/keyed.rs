@@ -60,7 +60,11 @@ async fn fifty_at_once_are_one_request_for_the_provider_and_fifty_equal_answers(
                 let pair = format!("{} of {}", caller.name(), upstream.name());
                 assert_eq!(world.asked().len(), 1, "{pair}");
                 let (first, others) = seen.split_first().unwrap();
-                assert_eq!((first.status, first.header(HOW), first.header(ORIGINAL)), (200, "", ""), "{pair}");
+                assert_eq!(
+                    (first.status, first.header(HOW), first.header(ORIGINAL)),
+                    (200, "", ""),
+                    "{pair}"
+                );
                 assert_eq!(errors_told(&first.text()), 0, "{pair}: {}", first.text());
                 for (number, other) in others.iter().enumerate() {
                     assert_eq!((other.status, other.text()), (200, first.text()), "{pair}");
@@ -75,7 +79,8 @@ async fn fifty_at_once_are_one_request_for_the_provider_and_fifty_equal_answers(
                     }
                 }
                 let records = world.records();
-                let (own, joined): (Vec<_>, Vec<_>) = records.iter().partition(|record| how(record).is_empty());
+                let (own, joined): (Vec<_>, Vec<_>) =
+                    records.iter().partition(|record| how(record).is_empty());
                 assert_eq!((own.len(), joined.len()), (1, 49), "{pair}");
                 assert_eq!((own[0].attempts, &*own[0].outcome, &*own[0].request_id), (1, "ok", "request-0"));
                 for record in joined {
@@ -155,7 +160,12 @@ async fn a_failure_is_told_to_those_who_joined_and_frees_the_key() {
             let seen = at_once(&world, &question, 3).await;
             assert_eq!(world.asked().len(), 1);
             for (number, seen) in seen.iter().enumerate() {
-                assert_eq!((seen.status, seen.header("x-orchestrator-attempts")), (500, "1"), "{}", seen.text());
+                assert_eq!(
+                    (seen.status, seen.header("x-orchestrator-attempts")),
+                    (500, "1"),
+                    "{}",
+                    seen.text()
+                );
                 assert_eq!(seen.header("x-request-id"), format!("request-{number}"));
                 assert_eq!(seen.header(HOW), if number == 0 { "" } else { "joined" });
             }
@@ -243,8 +253,7 @@ async fn an_answer_that_nobody_reads_is_given_up_after_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn a_twin_waits_for_no_longer_than_its_own_deadline() {
     let slow = World::of([provider("a", [says("hello").after(3000)])]);
-    let (first, twin) =
-        tokio::join!(slow.ask(whole().keyed("k")), slow.ask(whole().keyed("k").within(1000)));
+    let (first, twin) = tokio::join!(slow.ask(whole().keyed("k")), slow.ask(whole().keyed("k").within(1000)));
     assert_eq!((first.status, twin.status, twin.end_at), (200, 504, 1000), "{}", twin.text());
     let half = World::of([provider("a", [slowly()])]);
     let (first, twin) =

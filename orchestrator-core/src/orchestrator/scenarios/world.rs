@@ -160,11 +160,7 @@ impl World {
         Self::over(rows, parts, idempotency)
     }
 
-    fn over(
-        rows: CatalogRows,
-        parts: HashMap<String, Part>,
-        idempotency: &config::Idempotency,
-    ) -> Self {
+    fn over(rows: CatalogRows, parts: HashMap<String, Part>, idempotency: &config::Idempotency) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(orchestrator_base::clock::UnixMicros(NOW * 1_000_000));
         let random = Random::seeded(7);
@@ -191,7 +187,7 @@ impl World {
             deny_private: false,
             gate: Gate::new(&config::Admission::default()),
             drains: Drains::default(),
-        claims: Claims::new(idempotency, None),
+            claims: Claims::new(idempotency, None),
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
         Self { stage, core, journal, clock, _folder: folder }

@@ -256,6 +256,9 @@ fn millis(duration: Duration) -> u64 {
 
 impl fmt::Debug for Answers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answers").field("redis", &self.redis).field("core", &self.core).finish_non_exhaustive()
+        f.debug_struct("Answers")
+            .field("redis", &self.redis)
+            .field("core", &self.core)
+            .finish_non_exhaustive()
     }
 }
