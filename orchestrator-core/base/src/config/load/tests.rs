@@ -93,6 +93,8 @@ fn sample(shape: Shape, default: &str) -> &'static str {
         Shape::Origins => "https://chat.example.com",
         Shape::BaseUrl => "https://api.example.com/v1",
         Shape::DatabaseUrl => "sqlite://elsewhere.db",
+        Shape::RedisUrl => "redis://elsewhere:6380/1",
+        Shape::KeyPrefix => "elsewhere:",
         Shape::Secret => GOOD_KEY,
     }
 }
