@@ -6,6 +6,7 @@
 
 mod lease;
 mod outlook;
+mod pace;
 mod state;
 
 use std::{sync::Arc, time::Duration};

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod breaker;
+pub mod budget;
 pub mod ewma;
 pub mod gcra;
 pub mod glob;

@@ -1,6 +1,6 @@
 //! What several cores share: how much of its limits each key, team, model and provider has used.
 //!
-//! A request that is under limits asks once for all of its tenant's : every limit has room and all are taken,
+//! A request that is under limits asks once for all of its tenant's: every limit has room and all are taken,
 //! or none is. What it takes is an estimate; settling says what it came to. With one core the answer comes from this process
 //! ([`local`]); with several it comes from Redis, in one round trip, and from this process while Redis is away.
 //!
@@ -12,13 +12,132 @@
 //! counted twice or lost when a core dies between the database and the counters. A dead core's outstanding sums expire; what it had
 //! answered is in its journal, and is stored when that is replayed.
 
+#[cfg(test)]
+mod contract;
+pub mod local;
 pub mod redis;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
 
-use crate::catalog::limits::{Limits, Period};
+use self::{
+    local::{Local, LocalGrant},
+    redis::{Remote, RemoteGrant},
+};
+use crate::{
+    catalog::limits::{Limits, Period},
+    error::Result,
+};
+
+/// The shared state as a core has it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum SharedState {
+    /// In this process alone.
+    Local(Arc<Local>),
+    /// Together with other cores.
+    Redis(Arc<Remote>),
+}
+
+/// The limits that a request has taken. [`Grant::settle`] says what it came to; dropped without that, all is given back: requests,
+/// tokens, money and its place among those that run.
+#[derive(Debug)]
+pub enum Grant {
+    /// From [`SharedState::Local`].
+    Local(LocalGrant),
+    /// From [`SharedState::Redis`].
+    Redis(RemoteGrant),
+}
+
+impl SharedState {
+    /// For a core on its own.
+    pub fn local(spend: Arc<dyn StoredSpend>) -> Self {
+        Self::Local(Arc::new(Local::new(spend)))
+    }
+
+    /// Takes all of a tenant's limits, or none.
+    ///
+    /// Errors: which has no room.
+    pub async fn admit(&self, tenant: &Arc<Tenant>, ask: Ask) -> Result<Grant, Box<Refused>> {
+        match self {
+            Self::Local(local) => local.admit(tenant, ask).await.map(Grant::Local),
+            Self::Redis(remote) => remote.admit(tenant, ask).await.map(Grant::Redis),
+        }
+    }
+
+    /// A batch of records was stored, and what their scopes had spent by then.
+    pub fn stored(&self, batch: &[Stored]) {
+        match self {
+            Self::Local(local) => local.stored(batch),
+            Self::Redis(remote) => remote.stored(batch),
+        }
+    }
+
+    /// Whether [`SharedState::stored`] wants to hear of a scope.
+    pub fn follows(&self, scope: &str) -> bool {
+        match self {
+            Self::Local(local) => local.follows(scope),
+            Self::Redis(remote) => remote.follows(scope),
+        }
+    }
+
+    /// Asks a provider's rate of all cores together for one request. What this core does by itself is bounded elsewhere
+    /// (`condition.rs`).
+    ///
+    /// Errors: after how long there may be room.
+    pub async fn pace(&self, provider_id: &str, per_minute: u32) -> Result<(), Duration> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Redis(remote) => remote.pace(provider_id, per_minute).await,
+        }
+    }
+
+    /// Whether cores that share their limits can do so now. A core on its own shares none.
+    pub fn is_well(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Redis(remote) => remote.is_together(),
+        }
+    }
+}
+
+impl Grant {
+    /// How the rates stood after it was taken.
+    pub fn standing(&self) -> Standing {
+        match self {
+            Self::Local(grant) => grant.standing(),
+            Self::Redis(grant) => grant.standing(),
+        }
+    }
+
+    /// The request is over, and came to so much.
+    pub fn settle(self, used: Used) {
+        match self {
+            Self::Local(grant) => grant.settle(used),
+            Self::Redis(grant) => grant.settle(used),
+        }
+    }
+}
+
+/// Who knows what the database says was spent.
+#[async_trait]
+pub trait StoredSpend: Send + Sync {
+    /// What was charged to each of these scopes in the day, the month and all time that a moment is in, in nano-dollars: one answer a
+    /// scope, in their order.
+    async fn spent(&self, scopes: &[Scope], at: UnixMicros) -> Result<Vec<[u64; 3]>>;
+}
+
+/// Of whom nothing was ever spent: for a core without a database.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NothingSpent;
+
+#[async_trait]
+impl StoredSpend for NothingSpent {
+    async fn spent(&self, scopes: &[Scope], _: UnixMicros) -> Result<Vec<[u64; 3]>> {
+        Ok(vec![[0; 3]; scopes.len()])
+    }
+}
 
 /// Whose limits: `key:ID`, `team:ID`, `model:ID`, `provider:ID`.
 pub type Scope = Arc<str>;
@@ -63,6 +182,8 @@ pub enum LimitKind {
     Concurrency,
     /// Money.
     Budget(Period),
+    /// Money, of which it is not known how much was spent: the database does not say it.
+    UnknownSpend,
 }
 
 /// How a limit stands.
@@ -83,6 +204,17 @@ pub struct Standing {
     pub requests: Option<Meter>,
     /// Tokens a minute; `None`: there is no limit.
     pub tokens: Option<Meter>,
+}
+
+impl Standing {
+    /// Of both, each rate with the least left.
+    pub fn tighter(self, other: Self) -> Self {
+        let less = |one: Option<Meter>, two: Option<Meter>| match (one, two) {
+            (Some(one), Some(two)) => Some(if two.remaining < one.remaining { two } else { one }),
+            (one, two) => one.or(two),
+        };
+        Self { requests: less(self.requests, other.requests), tokens: less(self.tokens, other.tokens) }
+    }
 }
 
 /// A limit has no room.

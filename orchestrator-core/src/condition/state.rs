@@ -8,13 +8,13 @@ use super::{
     ConditionRules, REFUSED_KEY_RESTS,
     lease::{Barrier, Refused, Verdict},
     outlook::{Level, Outlook},
+    pace::Pace,
 };
 use crate::{
     catalog::route::{Target, TargetKey},
     policy::{
         breaker::{Breaker, Passage, Phase, Probe},
         ewma::Ewma,
-        gcra::Gcra,
         retry_budget,
     },
 };
@@ -120,7 +120,7 @@ pub(super) struct State {
     active: u32,
     repeating: u32,
     /// Against the limit that the operator has set.
-    rate: Gcra,
+    pace: Pace,
 }
 
 impl State {
@@ -148,7 +148,7 @@ impl State {
     }
 
     fn barred(&self, target: &Target, spot: &Spot, now: Instant) -> Option<(Barrier, Instant)> {
-        if let Some(until) = target.rate_limit.and_then(|limit| self.rate.barred(now, limit)) {
+        if let Some(until) = target.rate_limit.and_then(|limit| self.pace.barred(now, limit)) {
             return Some((Barrier::RateLimit, until));
         }
         let key = self.keys.get(&spot.key_id).and_then(|key| key.barred(now));
@@ -183,7 +183,7 @@ impl State {
             return Err(Refused { barrier, until });
         }
         if let Some(limit) = target.rate_limit {
-            self.rate.take(now, limit);
+            self.pace.take(now, limit);
         }
         let passage = self.at(spot, now, |state| {
             state.in_flight += 1;

@@ -50,6 +50,8 @@ pub struct Config {
     pub bodies: Bodies,
     /// What several cores share.
     pub redis: Redis,
+    /// Budgets.
+    pub budget: Budget,
     /// Threads.
     pub runtime: Runtime,
     /// The catalog that the file declares; no setting.
@@ -451,6 +453,35 @@ impl Default for Redis {
             core_expiry_ms: 60_000,
         }
     }
+}
+
+/// Section `budget`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// What becomes of requests under a budget while Redis is away, default `allowance`.
+    pub without_redis: WithoutRedis,
+    /// Of what was left of a budget when Redis was last heard, so many percent may be spent without it by all cores together, default 10.
+    pub allowance_percent: u32,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { without_redis: WithoutRedis::default(), allowance_percent: 10 }
+    }
+}
+
+/// What becomes of requests under a budget while several cores cannot count together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutRedis {
+    /// Each core may spend a share of what was left; then they are refused.
+    #[default]
+    Allowance,
+    /// They go on, and are counted later.
+    Open,
+    /// They are refused.
+    Closed,
 }
 
 /// Section `runtime`.

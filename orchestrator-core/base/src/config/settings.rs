@@ -172,7 +172,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("redis.checkout_ms", Shape::Number(1, 10_000)),
     other("redis.command_ms", Shape::Number(1, 10_000)),
     other("redis.prefix", Shape::KeyPrefix),
-    other("redis.core_expiry_ms", Shape::Number(1000, 3_600_000)),
+    other("redis.core_expiry_ms", Shape::Number(50, 3_600_000)),
+    other("budget.without_redis", Shape::Word(&["allowance", "open", "closed"])),
+    other("budget.allowance_percent", Shape::Number(0, 100)),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 

@@ -413,6 +413,10 @@ fn what_is_shown_says_everything_but_secrets() {
     prefix = "llmo:"
     core_expiry_ms = 60000
 
+    [budget]
+    without_redis = "allowance"
+    allowance_percent = 10
+
     [runtime]
     threads = 2  # command line
     "#);
