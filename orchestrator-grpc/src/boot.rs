@@ -30,8 +30,9 @@ use orchestrator_core::{
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
-    policy::breaker::BreakerRules,
+    policy::{breaker::BreakerRules, estimate::Estimates},
     refresher::Reloader,
+    shared_state::SharedState,
     store::{Database, Rebuilt},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -112,13 +113,19 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
 
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
-        .keeping_bodies(BodyRules::new(&config.bodies));
+        .keeping_bodies(BodyRules::new(&config.bodies))
+        .charging(Estimates::new(&config.budget).ceiling);
+    let core = random.uuid(clock.now()).to_string();
+    let shared_state = SharedState::local(core, Arc::new(database.clone()));
     let stop = CancellationToken::new();
-    let mut background = start_background(config, &database, journal, reloader, &stop).await?;
+    let mut background = start_background(config, &database, journal, reloader, &shared_state, &stop).await?;
     background.push(adopt_journals(config, &data_dir, &database, &stop));
+    background.push(learn_of_others(shared_state.clone(), clock.clone(), stop.clone()));
     let shared = Arc::new(Shared {
         catalog,
         ledger,
+        shared_state,
+        estimates: Estimates::new(&config.budget),
         gate: Gate::new(&config.admission),
         drains: Drains::default(),
         origins: Arc::new(LocalOrigins::default()),
@@ -263,10 +270,12 @@ async fn start_background(
     database: &Database,
     journal: Arc<Journal>,
     reloader: Arc<Reloader>,
+    shared_state: &SharedState,
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<Option<()>>>, StartError> {
     let writer = Writer::start(Arc::clone(&journal), Arc::new(database.clone())).await;
     let writer = writer.map_err(StartError::at("replaying the journal"))?;
+    let writer = writer.telling(shared_state.clone());
     let mut tasks = vec![task::spawn("ledger writer", writer.run(stop.clone()))];
     let lists = ModelListKeeper::new(Arc::clone(reloader.shared()), config.providers.deny_private_networks);
     tasks.push(task::spawn("model lists", lists.run(stop.clone())));
@@ -277,6 +286,24 @@ async fn start_background(
         tasks.push(task::spawn("journal fsync", ledger::keep_synced(journal, interval, stop.clone())));
     }
     Ok(tasks)
+}
+
+/// How often it is looked what other cores have spent.
+const LEARN: Duration = Duration::from_secs(10);
+
+/// Learns what other cores on the same database have spent.
+fn learn_of_others(
+    shared_state: SharedState,
+    clock: Clock,
+    stop: CancellationToken,
+) -> JoinHandle<Option<()>> {
+    task::spawn("budgets", async move {
+        while stop.run_until_cancelled(tokio::time::sleep(LEARN)).await.is_some() {
+            if let Err(error) = shared_state.learn(clock.now()).await {
+                tracing::debug!(%error, "what other cores have spent cannot be read now");
+            }
+        }
+    })
 }
 
 /// Stores what lies in the journals of cores that are gone.

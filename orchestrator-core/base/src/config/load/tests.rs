@@ -370,6 +370,14 @@ fn what_is_shown_says_everything_but_secrets() {
     max_queue_length = 1000
     max_queue_wait = 30
 
+    [budget]
+    default_output_tokens = 4096
+    unknown_price_input_usd = "15"
+    unknown_price_output_usd = "75"
+
+    [alerts]
+    budget_percent = [80, 100]
+
     [stream]
     early_head_ms = 10000
     idle_bytes_ms = 15000
