@@ -129,7 +129,7 @@ fn refusal(refused: &Refused, tenant: &Tenant, model: &str) -> Error {
             (
                 ErrorKind::RateLimited,
                 "rate_limit_exceeded",
-                format!("{whose} is limited to {limit} requests a minute"),
+                format!("{whose} is limited to {} a minute", counted(limit.into(), "request")),
             )
         }
         LimitKind::Tokens => {
@@ -137,7 +137,7 @@ fn refusal(refused: &Refused, tenant: &Tenant, model: &str) -> Error {
             (
                 ErrorKind::RateLimited,
                 "rate_limit_exceeded",
-                format!("{whose} is limited to {limit} tokens a minute"),
+                format!("{whose} is limited to {} a minute", counted(limit, "token")),
             )
         }
         LimitKind::Concurrency => {
@@ -145,7 +145,7 @@ fn refusal(refused: &Refused, tenant: &Tenant, model: &str) -> Error {
             (
                 ErrorKind::RateLimited,
                 "concurrency_limit",
-                format!("{whose} is limited to {limit} requests at once"),
+                format!("{whose} is limited to {} at once", counted(limit.into(), "request")),
             )
         }
         LimitKind::Budget(period) => {
@@ -159,10 +159,21 @@ fn refusal(refused: &Refused, tenant: &Tenant, model: &str) -> Error {
     };
     let hint = match (refused.limit, refused.retry_after) {
         (LimitKind::Tokens, None) => "; this request alone asks for more".to_owned(),
-        (_, Some(wait)) if is_soon(Some(wait)) => format!("; try again in {:.3} s", wait.as_secs_f64()),
+        (_, Some(wait)) if is_soon(Some(wait)) => format!("; try again in {} s", seconds(wait)),
         _ => String::new(),
     };
     Error::new(kind, what + &hint).with_code(code).with_retry_after(refused.retry_after)
+}
+
+/// `1 request`, `2 requests`.
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// Rounded up to thousandths.
+fn seconds(wait: Duration) -> f64 {
+    Duration::from_millis(u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)).as_secs_f64()
 }
 
 /// Whether it helps to wait.

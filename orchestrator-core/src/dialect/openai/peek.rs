@@ -165,6 +165,8 @@ mod tests {
             sealed: false,
             previous_response: None,
             wishes: None,
+            max_output: None,
+            answers: None,
             body_bytes: body.len(),
             outline: Some(Object::scan_for(&WORDS, body.as_bytes(), 128).unwrap().into_outline()),
         };

@@ -318,6 +318,14 @@ impl Question {
         self
     }
 
+    /// How long its body is.
+    pub(super) fn bytes(self) -> usize {
+        match self.call().input {
+            Input::Native { body, .. } => body.len(),
+            _ => 0,
+        }
+    }
+
     fn call(self) -> Call {
         let turns = json!([{"role": "user", "content": "hi"}]);
         let body = match self.dialect {
