@@ -8,6 +8,7 @@ mod around;
 mod asking;
 mod count;
 mod leaving;
+mod limits;
 pub mod native;
 pub mod prepare;
 mod stored;
@@ -38,8 +39,10 @@ use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{Entry, Ledger},
     origins::Origins,
+    policy::estimate::Estimates,
     provider::http::{HttpClient, Transport},
     routing::Plan,
+    shared_state::SharedState,
 };
 
 /// The core, as one request thread sees it. Cheap to clone.
@@ -56,6 +59,10 @@ pub struct Shared {
     pub catalog: Arc<SharedCatalog>,
     /// The account.
     pub ledger: Ledger,
+    /// How much of their limits callers have used.
+    pub shared_state: SharedState,
+    /// What requests are taken to use before it is known.
+    pub estimates: Estimates,
     /// How many requests for models run at once.
     pub gate: Arc<Gate>,
     /// Answers that are read on for callers who have left.
@@ -84,6 +91,7 @@ impl Shared {
             clock: self.clock.clone(),
             random: self.random.clone(),
             conditions: self.conditions.clone(),
+            shared_state: self.shared_state.clone(),
             max_event_bytes: self.limits.max_event_bytes,
             max_answer_bytes: self.limits.max_answer_bytes,
         }
@@ -112,11 +120,11 @@ impl Orchestrator {
                 return self.invoke_models(&call);
             }
         };
-        let wire = dialect.wire();
+        let (dialect, wire) = (*dialect, dialect.wire());
         match self.admit(call).await {
             Ok(admitted) if admitted.job.facts.stream => native::stream(self.clone(), admitted, wire).await,
             Ok(admitted) => native::whole(self.clone(), admitted, wire).await,
-            Err(refusal) => native::refusal(&refusal.error, &refusal.request_id, wire),
+            Err(refusal) => native::refused(&refusal, dialect),
         }
     }
 

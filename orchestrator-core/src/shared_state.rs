@@ -26,10 +26,11 @@ use self::{
     local::{Local, LocalGrant},
     redis::{Remote, RemoteGrant},
 };
-use crate::{
-    catalog::limits::{Limits, Period},
-    error::Result,
+pub use crate::{
+    call::{Meter, Standing},
+    catalog::tenants::{Scope, Tenant},
 };
+use crate::{catalog::limits::Period, error::Result};
 
 /// The shared state as a core has it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -52,8 +53,16 @@ pub enum Grant {
 
 impl SharedState {
     /// For a core on its own.
-    pub fn local(spend: Arc<dyn StoredSpend>) -> Self {
-        Self::Local(Arc::new(Local::new(spend)))
+    pub fn local(core: String, spend: Arc<dyn StoredSpend>) -> Self {
+        Self::Local(Arc::new(Local::new(core, spend)))
+    }
+
+    /// What this core calls itself in the records whose money it holds: another name at each start.
+    pub fn core(&self) -> &str {
+        match self {
+            Self::Local(local) => local.core(),
+            Self::Redis(remote) => remote.core(),
+        }
     }
 
     /// Takes all of a tenant's limits, or none.
@@ -63,6 +72,44 @@ impl SharedState {
         match self {
             Self::Local(local) => local.admit(tenant, ask).await.map(Grant::Local),
             Self::Redis(remote) => remote.admit(tenant, ask).await.map(Grant::Redis),
+        }
+    }
+
+    /// Records were stored: whoever follows what their keys and teams spend hears of it, with what the database has by now. `told`
+    /// is emptied, but for what cannot be told yet.
+    pub async fn tell(&self, told: &mut Vec<Added>) -> Result<()> {
+        told.retain(|added| self.follows(&added.scope));
+        while let Some(first) = told.first() {
+            let day = first.day;
+            let of_day: Vec<Added> = told.iter().filter(|added| added.day == day).cloned().collect();
+            let scopes: Vec<Scope> = of_day.iter().map(|added| Arc::clone(&added.scope)).collect();
+            let sums = self.spend().spent(&scopes, day).await?;
+            let batch = of_day.into_iter().zip(sums);
+            let batch = batch.map(|(Added { scope, day, nanos }, totals)| Stored {
+                scope,
+                day,
+                added: nanos,
+                totals,
+            });
+            self.stored(&batch.collect::<Vec<_>>());
+            told.retain(|added| added.day != day);
+        }
+        Ok(())
+    }
+
+    /// Who knows what was spent.
+    pub fn spend(&self) -> &Arc<dyn StoredSpend> {
+        match self {
+            Self::Local(local) => local.spend(),
+            Self::Redis(remote) => remote.spend(),
+        }
+    }
+
+    /// Learns what was spent elsewhere, of everybody that is followed.
+    pub async fn learn(&self, now: UnixMicros) -> Result<()> {
+        match self {
+            Self::Local(local) => local.learn(now).await,
+            Self::Redis(remote) => remote.learn(now).await,
         }
     }
 
@@ -139,18 +186,6 @@ impl StoredSpend for NothingSpent {
     }
 }
 
-/// Whose limits: `key:ID`, `team:ID`, `model:ID`, `provider:ID`.
-pub type Scope = Arc<str>;
-
-/// A key with limits, and its team's: built once with the catalog's snapshot, and shared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenant {
-    /// What all its scopes share: the team's id where there is one, else the key's. Redis keeps what it shares in one place.
-    pub tag: Arc<str>,
-    /// The key's and the team's, those of them that have limits. Never empty.
-    pub scopes: Vec<(Scope, Limits)>,
-}
-
 /// What a request is expected to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ask {
@@ -186,37 +221,6 @@ pub enum LimitKind {
     UnknownSpend,
 }
 
-/// How a limit stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meter {
-    /// The limit.
-    pub limit: u64,
-    /// How much of it is left now.
-    pub remaining: u64,
-    /// After how long all of it is, if nothing more is asked.
-    pub reset: Duration,
-}
-
-/// How a tenant's rates stand after an ask: of several scopes, the one with the least left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Requests a minute; `None`: there is no limit.
-    pub requests: Option<Meter>,
-    /// Tokens a minute; `None`: there is no limit.
-    pub tokens: Option<Meter>,
-}
-
-impl Standing {
-    /// Of both, each rate with the least left.
-    pub fn tighter(self, other: Self) -> Self {
-        let less = |one: Option<Meter>, two: Option<Meter>| match (one, two) {
-            (Some(one), Some(two)) => Some(if two.remaining < one.remaining { two } else { one }),
-            (one, two) => one.or(two),
-        };
-        Self { requests: less(self.requests, other.requests), tokens: less(self.tokens, other.tokens) }
-    }
-}
-
 /// A limit has no room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -228,6 +232,17 @@ pub struct Refused {
     pub retry_after: Option<Duration>,
     /// How the rates stand.
     pub standing: Standing,
+}
+
+/// What records that were stored together charge a scope on a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// `key:ID` or `team:ID`.
+    pub scope: Scope,
+    /// The day, by its first microsecond.
+    pub day: UnixMicros,
+    /// What this core held outstanding for them, in nano-dollars; nothing of records of an earlier start, or of another core.
+    pub nanos: u64,
 }
 
 /// What is stored of a scope's spending on a day, after a batch of records was stored.

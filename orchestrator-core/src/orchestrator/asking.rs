@@ -29,17 +29,22 @@ pub(super) struct Admitted {
 }
 
 impl Orchestrator {
-    /// Prepares a call, and waits for a place if there are too many.
+    /// Prepares a call, takes its limits, and waits for a place if there are too many.
     pub(super) async fn admit(&self, call: Call) -> Result<Admitted, Box<Refusal>> {
-        let PreparedCall { job, plan, mut entry, on_disconnect } = self.prepare(call)?;
-        match self.shared.gate.enter(job.deadline).await {
+        let PreparedCall { mut job, plan, mut entry, on_disconnect, under } = self.prepare(call)?;
+        let taken = self.take_limits(&under, &mut job, &plan, &mut entry).await;
+        let entered = match taken {
+            Ok(()) => self.shared.gate.enter(job.deadline).await,
+            Err(error) => Err(error),
+        };
+        match entered {
             Ok(place) => {
                 let drains = (on_disconnect == OnDisconnect::Drain).then(|| self.shared.drains.clone());
                 Ok(Admitted { job: Arc::new(job), plan, entry, stay: Stay { place, drains } })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
-                Err(Box::new(Refusal { error, request_id: job.request_id }))
+                Err(Box::new(Refusal { error, request_id: job.request_id, limits: job.limits }))
             }
         }
     }

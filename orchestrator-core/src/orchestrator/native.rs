@@ -2,6 +2,7 @@
 
 mod framing;
 mod headers;
+mod limits;
 mod live;
 
 use std::{
@@ -21,6 +22,7 @@ use super::{
     Orchestrator,
     asking::{Admitted, Asking, Driven},
     leaving::{Open, Stay},
+    prepare::Refusal,
 };
 use crate::{
     attempt::{Committed, CommittedAnswer, Job, WholeAnswer},
@@ -58,6 +60,13 @@ pub(super) fn json(body: Bytes, request_id: &str) -> NativeReply {
 /// An answer to a call that no provider was asked for.
 pub(super) fn refusal(error: &Error, request_id: &str, wire: &dyn Wire) -> NativeReply {
     failure(error, request_id, wire, None)
+}
+
+/// An answer to a call that was refused before anybody was asked, in the caller's dialect.
+pub(super) fn refused(refusal: &Refusal, dialect: Dialect) -> NativeReply {
+    let mut reply = failure(&refusal.error, &refusal.request_id, dialect.wire(), None);
+    limits::insert(&mut reply.head.headers, refusal.limits.as_ref(), Some(dialect));
+    reply
 }
 
 /// What a provider answered to a request that was not for a model, as it came.
@@ -99,6 +108,13 @@ pub(super) fn failed(error: &Error, request_id: &str, wire: &dyn Wire, entry: &m
     reply
 }
 
+/// The same for a call that was admitted.
+fn failed_job(error: &Error, job: &Job, wire: &dyn Wire, entry: &mut Entry) -> NativeReply {
+    let mut reply = failed(error, &job.request_id, wire, entry);
+    limits::insert(&mut reply.head.headers, job.limits.as_ref(), job.dialect());
+    reply
+}
+
 fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entry>) -> NativeReply {
     let body = wire.render_error(error, request_id);
     NativeReply { head: headers::failed(error, request_id, entry), body: NativeBody::Whole(body) }
@@ -136,7 +152,7 @@ pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wir
             entry.close(Outcome::Answered(head.status.as_u16()));
             NativeReply { head, body: NativeBody::Whole(body) }
         }
-        Err(error) => failed(&error, &job.request_id, wire, &mut entry),
+        Err(error) => failed_job(&error, &job, wire, &mut entry),
     }
 }
 
@@ -169,7 +185,7 @@ pub(super) async fn stream(core: Orchestrator, admitted: Admitted, wire: &'stati
             let state = State::live(committed, &job, wire, entry, stay);
             NativeReply { head, body: NativeBody::Stream(NativeStream::new(state, job, wire, idle_bytes)) }
         }
-        Ok(Driven { result: Err(error), mut entry, .. }) => failed(&error, &job.request_id, wire, &mut entry),
+        Ok(Driven { result: Err(error), mut entry, .. }) => failed_job(&error, &job, wire, &mut entry),
         Err(_) => {
             let head = headers::early(&job);
             let stream = NativeStream::new(State::Asking(asking), job, wire, idle_bytes);

@@ -6,15 +6,16 @@ mod choice;
 use std::sync::Arc;
 
 use self::choice::Choice;
-use super::{Orchestrator, around::Around, unknown_model};
+use super::{Orchestrator, around::Around, limits::Under, unknown_model};
 use crate::{
     admission,
     attempt::Job,
-    call::{Call, Facts, Input},
+    call::{Call, Facts, Input, LimitNews},
     catalog::{
         ApiKey, OnDisconnect,
         route::{Resolution, Route},
         snapshot::Catalog,
+        tenants::Tenant,
     },
     chat::{ChatRequest, PartKind, ResponseFormat, size::prompt_bytes},
     dialect::{Dialect, Operation},
@@ -36,6 +37,8 @@ pub struct PreparedCall {
     pub entry: Entry,
     /// What its key says of callers who leave.
     pub on_disconnect: OnDisconnect,
+    /// Whose limits it is under.
+    pub under: Under,
 }
 
 /// A call that was refused before any provider was asked. Its account is closed.
@@ -45,6 +48,8 @@ pub struct Refusal {
     pub error: Error,
     /// For the answer's headers and body.
     pub request_id: String,
+    /// What the caller is told of its limits.
+    pub limits: Option<LimitNews>,
 }
 
 impl From<Box<Refusal>> for Error {
@@ -54,7 +59,7 @@ impl From<Box<Refusal>> for Error {
 }
 
 impl Orchestrator {
-    /// Admits and plans a call.
+    /// Knows the caller of a call, and plans it.
     pub(super) fn prepare(&self, call: Call) -> Result<PreparedCall, Box<Refusal>> {
         let shared = &self.shared;
         let operation = operation(&call.input);
@@ -69,26 +74,31 @@ impl Orchestrator {
         let mut entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
         if let Ok(caller) = &caller {
             entry.caller(caller);
+            if let Some(team) = view.tenants.of_key(&caller.id).and_then(|member| member.team_id.as_deref()) {
+                entry.team_id(team);
+            }
             entry.asked(caller, &call.input);
         }
         let planned = facts.and_then(|facts| {
             let caller = caller?;
-            let plan = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
-            Ok((facts, plan, caller))
+            let (plan, model) = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
+            Ok((facts, plan, model, caller))
         });
         match planned {
-            Ok((facts, plan, caller)) => {
+            Ok((facts, plan, model, caller)) => {
+                let member = view.tenants.of_key(&caller.id);
+                let under = Under { caller: member.and_then(|member| member.tenant.clone()), model };
                 let mut job = job(call, facts, operation);
                 if job.dialect() == Some(Dialect::OpenAiResponses) {
                     let origins = Arc::clone(&shared.origins);
                     job.keeper =
                         Some(Keeper::new(origins, shared.clock.clone(), &job.facts.model, &caller.id));
                 }
-                Ok(PreparedCall { job, plan, entry, on_disconnect: caller.on_disconnect })
+                Ok(PreparedCall { job, plan, entry, on_disconnect: caller.on_disconnect, under })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
-                Err(Box::new(Refusal { error, request_id: call.request_id }))
+                Err(Box::new(Refusal { error, request_id: call.request_id, limits: None }))
             }
         }
     }
@@ -118,7 +128,7 @@ impl Orchestrator {
         call: &Call,
         facts: &Facts,
         operation: Operation,
-    ) -> Result<Plan> {
+    ) -> Result<(Plan, Option<Arc<Tenant>>)> {
         admission::authorize(caller, operation, &facts.model)?;
         let choice = Choice::of(&call.about, facts);
         if let Some(choice) = &choice {
@@ -134,6 +144,7 @@ impl Orchestrator {
             (Err(_), Some(choice)) => choice.direct(catalog, caller, operation, &facts.model)?,
             (Err(unknown), None) => return Err(unknown),
         };
+        let limits = routes.first().and_then(|route| route.limits.clone());
         let around = Around::new(&self.shared, &call.input, facts);
         let mut plan = routing::plan(&routes, facts, operation, &around)?;
         if let Some(choice) = &choice {
@@ -142,12 +153,12 @@ impl Orchestrator {
         let told = call.about.retry_count.map(|retries| retries.saturating_add(1));
         let told = told.or(facts.wishes.as_ref().and_then(|wishes| wishes.max_attempts));
         plan.max_attempts = told.unwrap_or(plan.max_attempts);
-        let Some(id) = &facts.previous_response else { return Ok(plan) };
+        let Some(id) = &facts.previous_response else { return Ok((plan, limits)) };
         match self.shared.origins.find(id, self.shared.clock.now()) {
-            Some(origin) if origin.api_key_id == caller.id => plan.only(&origin),
+            Some(origin) if origin.api_key_id == caller.id => Ok((plan.only(&origin)?, limits)),
             Some(_) => Err(unknown_response(id)),
             // Made before this process began, or by another: the provider knows, and only one that speaks Responses is asked.
-            None => Ok(plan),
+            None => Ok((plan, limits)),
         }
     }
 }
@@ -234,6 +245,8 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         sealed: false,
         previous_response: None,
         wishes: None,
+        max_output: request.max_output_tokens.map(u64::from),
+        answers: request.candidate_count.map(u64::from),
         body_bytes: prompt_bytes(request),
         outline: None,
     })

@@ -12,6 +12,7 @@ mod breaking;
 mod cooling;
 mod endings;
 mod faults;
+mod limits;
 mod patience;
 mod storm;
 mod turns;

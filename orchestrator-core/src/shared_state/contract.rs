@@ -15,7 +15,12 @@ use orchestrator_base::clock::{Clock, UnixMicros};
 use tokio::time::sleep;
 
 use super::*;
-use crate::{catalog::limits::Budget, error::ErrorKind, policy::budget::DAY, registry::lock};
+use crate::{
+    catalog::limits::{Budget, Limits},
+    error::ErrorKind,
+    policy::budget::DAY,
+    registry::lock,
+};
 
 pub(super) const DOLLAR: u64 = 1_000_000_000;
 
@@ -234,5 +239,5 @@ async fn exact_concurrency(cores: &[SharedState], tag: &str) {
 #[tokio::test]
 async fn one_process_keeps_it() {
     let book = Arc::new(Book::default());
-    all(&[SharedState::local(book.clone())], &book, "local").await;
+    all(&[SharedState::local("core".into(), book.clone())], &book, "local").await;
 }

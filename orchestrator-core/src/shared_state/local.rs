@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 
 use self::scope::{Charge, Denial, ScopeState};
 use super::{Ask, LimitKind, Refused, Scope, Standing, Stored, StoredSpend, Tenant, Used};
-use crate::{catalog::limits::Period, registry::lock};
+use crate::{catalog::limits::Period, error::Result, registry::lock};
 
 /// How long a request waits for the database to say what was spent.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,6 +33,8 @@ const MANY: usize = 1024;
 pub struct Local {
     /// What moments are counted from.
     origin: Instant,
+    /// What this core calls itself in the records whose money it holds.
+    core: String,
     spend: Arc<dyn StoredSpend>,
     scopes: Mutex<Scopes>,
     /// Held by the one that asks the database; until when nobody does.
@@ -63,10 +65,15 @@ pub struct LocalGrant {
 }
 
 impl Local {
-    /// Nothing is taken yet; what was spent is read from `spend`.
-    pub fn new(spend: Arc<dyn StoredSpend>) -> Self {
+    /// Nothing is taken yet; what was spent is read from `spend`. `core`: a name that no other start of a core has.
+    pub fn new(core: String, spend: Arc<dyn StoredSpend>) -> Self {
         let scopes = Mutex::new(Scopes { states: HashMap::new(), most: MANY });
-        Self { origin: Instant::now(), spend, scopes, asking: tokio::sync::Mutex::new(None) }
+        Self { origin: Instant::now(), core, spend, scopes, asking: tokio::sync::Mutex::new(None) }
+    }
+
+    /// What it calls itself.
+    pub fn core(&self) -> &str {
+        &self.core
     }
 
     /// Takes all of a tenant's limits, or none. Waits only where the database has to say what was spent.
@@ -159,20 +166,34 @@ impl Local {
         }
     }
 
-    /// What the database says was spent in the periods of a moment: of other cores as well.
-    pub fn learn(&self, scope: &Scope, at: UnixMicros, sums: &[u64; 3]) {
-        if let Some(state) = lock(&self.scopes).states.get_mut(scope) {
-            state.learn(at, sums);
-        }
+    /// Who knows what was spent.
+    pub fn spend(&self) -> &Arc<dyn StoredSpend> {
+        &self.spend
     }
 
-    /// The scopes whose spending is followed here: only of those a writer has to say what is stored.
+    /// Learns what the database says was spent, of other cores as well.
+    pub async fn learn(&self, now: UnixMicros) -> Result<()> {
+        let followed = self.followed();
+        if followed.is_empty() {
+            return Ok(());
+        }
+        let sums = self.spend.spent(&followed, now).await?;
+        let mut scopes = lock(&self.scopes);
+        for (scope, sums) in followed.iter().zip(&sums) {
+            if let Some(state) = scopes.states.get_mut(scope) {
+                state.learn(now, sums);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a scope's spending is followed here: only of those a writer has to say what is stored.
     pub fn follows(&self, scope: &str) -> bool {
         lock(&self.scopes).states.get(scope).is_some_and(ScopeState::follows_money)
     }
 
     /// All of those.
-    pub fn followed(&self) -> Vec<Scope> {
+    fn followed(&self) -> Vec<Scope> {
         let scopes = lock(&self.scopes);
         let followed = scopes.states.iter().filter(|(_, state)| state.follows_money());
         followed.map(|(scope, _)| Arc::clone(scope)).collect()

@@ -32,9 +32,11 @@ use crate::{
         bodies::BodyRules,
         journal::{self, Journal, Line},
     },
-    orchestrator::{Drains, NativeBody, Orchestrator, Shared},
+    orchestrator::{Drains, NativeBody, NativeReply, Orchestrator, Shared},
     origins::LocalOrigins,
+    policy::estimate::Estimates,
     prober::{self, Ask as _, LiveAsk},
+    shared_state::{NothingSpent, SharedState, local::Outstanding},
 };
 
 /// What the wall clock says when the world begins: Sunday, 13 September 2020, 12:26:40 GMT.
@@ -109,6 +111,16 @@ impl World {
         change: impl FnOnce(&mut Model),
         caller: ApiKey,
     ) -> Self {
+        Self::with_rows(actors, change, caller, |_| ())
+    }
+
+    /// With other rows of the catalog beside them.
+    pub(super) fn with_rows(
+        actors: impl IntoIterator<Item = Actor>,
+        change: impl FnOnce(&mut Model),
+        caller: ApiKey,
+        prepare: impl FnOnce(&mut CatalogRows),
+    ) -> Self {
         let mut model = samples::model("m", "m");
         change(&mut model);
         let mut rows = CatalogRows {
@@ -124,6 +136,7 @@ impl World {
             admin_keys: Vec::new(),
         };
         let mut parts = HashMap::new();
+        prepare(&mut rows);
         for (place, actor) in actors.into_iter().enumerate() {
             let name = actor.row.name.clone();
             let mut association = samples::model_provider(&name, "m", &name);
@@ -167,11 +180,26 @@ impl World {
             limits: config::Limits::default(),
             stream: config::Stream::default(),
             deny_private: false,
+            shared_state: SharedState::local("core".into(), Arc::new(NothingSpent)),
+            estimates: Estimates::default(),
             gate: Gate::new(&config::Admission::default()),
             drains: Drains::default(),
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
         Self { stage, core, journal, clock, _folder: folder }
+    }
+
+    /// What a scope holds that is not settled or not stored.
+    pub(super) fn outstanding(&self, scope: &str) -> Outstanding {
+        match &self.core.shared.shared_state {
+            SharedState::Local(local) => local.outstanding(scope),
+            SharedState::Redis(_) => Outstanding::default(),
+        }
+    }
+
+    /// Asks, and goes away with the head.
+    pub(super) async fn begin(&self, question: Question) -> NativeReply {
+        self.core.invoke(question.call()).await
     }
 
     /// Asks, and reads the answer to its end.
@@ -289,6 +317,14 @@ impl Question {
     pub(super) fn called(mut self, id: String) -> Self {
         self.id = id;
         self
+    }
+
+    /// How long its body is.
+    pub(super) fn bytes(self) -> usize {
+        match self.call().input {
+            Input::Native { body, .. } => body.len(),
+            _ => 0,
+        }
     }
 
     fn call(self) -> Call {

@@ -114,11 +114,6 @@ impl Local {
     pub(in crate::shared_state) fn running(&self, scope: &Scope) -> u32 {
         lock(&self.scopes).states.get(scope).map_or(0, ScopeState::running)
     }
-
-    /// The database, to be asked.
-    pub(in crate::shared_state) fn spend(&self) -> &std::sync::Arc<dyn crate::shared_state::StoredSpend> {
-        &self.spend
-    }
 }
 
 impl Charge {

@@ -80,6 +80,8 @@ struct Account {
     touched: Instant,
     /// What all cores have used of it, as last heard.
     seen: Option<i128>,
+    /// What was last said to be stored.
+    told: u64,
 }
 
 /// An account that something is said of.
@@ -213,11 +215,29 @@ impl Books {
         }
     }
 
-    /// Says all of this tag's accounts once more, or of everybody's: somebody may have forgotten them.
-    pub(super) fn queue_all(&mut self, local: &Local, tag: Option<&str>) {
-        let all = self.accounts.iter().filter(|(_, account)| tag.is_none_or(|tag| tag == &*account.tag));
-        let all: Vec<PotId> = all.filter(|(id, _)| id.held(local) != 0).map(|(id, _)| id.clone()).collect();
+    /// Says all accounts that hold something once more: Redis may have forgotten them.
+    pub(super) fn queue_all(&mut self, local: &Local) {
+        let all = self.accounts.keys().filter(|id| id.held(local) != 0);
+        let all: Vec<PotId> = all.cloned().collect();
         all.iter().for_each(|id| self.queue(id));
+    }
+
+    /// The database was asked, and [`Local`] knows what it said.
+    pub(super) fn learned(&mut self, local: &Local) {
+        let mut grown = Vec::new();
+        for (id, account) in &mut self.accounts {
+            let stored = id.stored(local);
+            if stored > account.told {
+                account.base = account.base.max(Some(stored));
+                grown.push(id.clone());
+            }
+        }
+        grown.iter().for_each(|id| self.queue(id));
+    }
+
+    /// The account of the pot of this key.
+    pub(super) fn at(&self, key: &str) -> Option<PotId> {
+        self.accounts.iter().find(|(_, account)| account.key == key).map(|(id, _)| id.clone())
     }
 
     /// Forgets accounts in which nothing was done for so long, and that hold nothing.
@@ -286,6 +306,7 @@ impl Account {
             queued: false,
             touched: Instant::now(),
             seen: None,
+            told: 0,
         }
     }
 
@@ -308,6 +329,7 @@ impl Account {
         } else if with_changes {
             (change, base) = (mem::take(&mut self.change), self.base.take());
         }
+        self.told = self.told.max(base.unwrap_or(0));
         Share {
             id: id.clone(),
             tag: Arc::clone(&self.tag),

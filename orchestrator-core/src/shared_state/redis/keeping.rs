@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Away,
     books::{Heard, Kind, RateChange, Share},
+    news::{MISSED, Told},
     remote::Remote,
-    script::{Answer, Mode, Step},
+    script::{Answer, Mode, Seen, Step},
 };
 use crate::{policy::budget, registry::lock};
 
@@ -25,6 +26,8 @@ const MOST: usize = 200;
 const AGAIN: Duration = Duration::from_millis(50);
 /// News: a pot was made anew.
 const MADE: &str = "made";
+/// News: a core lives.
+const LIVES: &str = "lives";
 /// A core is heard of so often within the time that it is believed.
 const BEATS: u32 = 6;
 
@@ -50,10 +53,11 @@ impl Remote {
                     self.live().await;
                 }
                 told = told.recv() => match told {
-                    Ok(told) if told.kind == MADE => self.say_again(Some(&told.text)),
-                    Ok(_) => continue,
+                    Ok(told) => if !self.hear(&told).await {
+                        continue;
+                    },
                     // Some of them were missed.
-                    Err(_) => self.say_again(None),
+                    Err(_) => lock(&self.books).queue_all(&self.local),
                 },
                 changed = changes.changed() => {
                     if changed.is_ok() && self.redis.is_up() {
@@ -81,7 +85,8 @@ impl Remote {
     /// Says that this core lives and what it holds, and hears how many cores there are.
     async fn live(&self) {
         lock(&self.books).forget(&self.local, self.lives);
-        lock(&self.books).queue_all(&self.local, None);
+        lock(&self.books).queue_all(&self.local);
+        self.news.tell(LIVES, "");
         let key = self.cores_key();
         let lives = self.lives.as_millis().to_string();
         // Time is Redis's own, so that cores whose clocks differ agree.
@@ -93,17 +98,53 @@ impl Remote {
         );
         let counted = self.redis.script::<u32>(script.key(key).arg(&self.core).arg(lives)).await;
         if let Ok(cores) = counted {
-            self.cores.store(cores.max(1), Ordering::Relaxed);
+            self.count(cores);
+        }
+    }
+
+    /// Redis has counted so many; it may have forgotten some that were heard of.
+    fn count(&self, cores: u32) {
+        let mut others = lock(&self.others);
+        others.retain(|_, heard| heard.elapsed() < self.lives);
+        let heard = u32::try_from(others.len()).unwrap_or(u32::MAX).saturating_add(1);
+        self.cores.store(cores.max(heard), Ordering::Relaxed);
+    }
+
+    /// Another core has told something. Says whether there is something to be said now.
+    async fn hear(&self, told: &Told) -> bool {
+        match &*told.kind {
+            LIVES => {
+                let is_new = lock(&self.others).insert(told.from.clone(), Instant::now()).is_none();
+                self.count(0);
+                if is_new {
+                    self.news.tell(LIVES, "");
+                }
+                false
+            }
+            MADE => {
+                let known = {
+                    let mut books = lock(&self.books);
+                    let known = books.at(&told.text);
+                    known.iter().for_each(|id| books.queue(id));
+                    known.is_some()
+                };
+                if !known {
+                    let mut step = self.step(Mode::Settle);
+                    step.nothing_of(&told.text);
+                    let _ = self.redis.script::<Vec<i64>>(&step.invocation()).await;
+                }
+                known
+            }
+            MISSED => {
+                lock(&self.books).queue_all(&self.local);
+                true
+            }
+            _ => false,
         }
     }
 
     fn cores_key(&self) -> String {
         self.redis.key("cores", "live")
-    }
-
-    /// Somebody has made a pot anew: whoever holds something in that place says so.
-    fn say_again(&self, tag: Option<&str>) {
-        lock(&self.books).queue_all(&self.local, tag);
     }
 
     /// Says all that waits and can be said now.
@@ -136,6 +177,7 @@ impl Remote {
         let mut is_readable = true;
         let mut books = lock(&self.books);
         let mut missing = Vec::new();
+        let cores = self.cores();
         for (place, saying) in sayings.into_iter().enumerate() {
             let answer = said.as_ref().ok().and_then(|said| Answer::read(said.get(place)?));
             is_readable &= answer.is_some();
@@ -149,6 +191,9 @@ impl Remote {
                     (Err(Away::Unasked), _) => Heard::Unsent,
                     _ => Heard::Unsure,
                 };
+                if cores > 1 && share.makes && matches!(heard, Heard::Yes(_)) {
+                    self.news.tell(MADE, share.key.clone());
+                }
                 books.leave(&share, heard);
                 if let (Some(seen), Heard::Unsure) = (seen, heard)
                     && seen.is_missing()
@@ -167,7 +212,7 @@ impl Remote {
     fn saying(&self, saying: &Saying) -> Step {
         let mut step = self.step(Mode::Settle);
         for share in &saying.shares {
-            step.pot(share, 0, share.change);
+            step.pot(share, (0, share.change), self.cores());
         }
         for rate in &saying.rates {
             step.change_rate(rate);
@@ -189,15 +234,17 @@ impl Remote {
             let fresh = lock(&self.books).enter_fresh(&self.local, &share.id);
             if let Some(fresh) = fresh {
                 self.say(vec![fresh], Vec::new()).await?;
-                self.tell_made(&share.tag);
             }
         }
         Ok(())
     }
 
     /// Tells other cores that a pot was made: what they hold of it is not in it.
-    pub(super) fn tell_made(&self, tag: &str) {
-        tracing::debug!(tag, "what was spent was told to Redis");
-        self.news.tell(MADE, tag);
+    pub(super) fn tell_made(&self, shares: &[Share], seen: impl Iterator<Item = Seen>) {
+        for (share, seen) in shares.iter().zip(seen) {
+            if share.makes && !seen.is_unsure() && self.cores() > 1 {
+                self.news.tell(MADE, share.key.clone());
+            }
+        }
     }
 }

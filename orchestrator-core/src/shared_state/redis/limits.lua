@@ -6,10 +6,12 @@
 --
 -- ARGV: mode (admit: all or nothing; settle: each for itself), core, how long a core's share is believed (microseconds); then for each key
 --   r LIMIT BURST AMOUNT
---   p GENERATION LIMIT(2) AMOUNT(2) ANNOUNCE(0, 1) OWN(2) BASE(0 none, 1 where the pot is, 2 makes the pot) BASE(2) NEEDS_BASE(0, 1)
+--   p GENERATION LIMIT(2) AMOUNT(2) ANNOUNCE(0, 1) OWN(2) BASE(0 none, 1 where the pot is, 2 makes the pot) BASE(2) NEEDS_BASE(0, 1) CORES
+-- A pot that is made anew lets nobody in until so many cores have said what they hold of it, or for GRACE: "n" is their number and until when.
 -- Answer: outcome (0 refused, 1 done, 2 something must be said first), now, and for each key its state before:
---   MICROS REST 0 0 0, or FLAG BASE(2) SUM(2); flag 1: the pot is not there, 2: this core is to say what it holds.
-local BILLION, MINUTE, KEPT = 1000000000, 60000000, 3600000
+--   MICROS REST 0 0 0, or FLAG BASE(2) SUM(2); flag 1: the pot is not there, 2: this core is to say what it
+-- holds, 3: other cores are.
+local BILLION, MINUTE, KEPT, GRACE = 1000000000, 60000000, 3600000, 150000
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local admits, core, lives = ARGV[1] == 'admit', 'c:' .. ARGV[2], tonumber(ARGV[3])
@@ -67,7 +69,8 @@ local function pot(key)
   local generation = number()
   local limit, limit2, amount, amount2 = number(), number(), number(), number()
   local announces, own, own2 = number() == 1, number(), number()
-  local based, base, base2, needs = number(), number(), number(), number() == 1
+  local based, base, base2, needs, cores = number(), number(), number(), number() == 1, number()
+  local voices, awaited = 0, nil
   local kept, kept2, sum, sum2, mine, dead = nil, 0, 0, 0, nil, {}
   local fields = redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
@@ -75,6 +78,9 @@ local function pot(key)
     if name == 'b' then
       local h, l = string.match(value, '^(-?%d+);(%d+)$')
       kept, kept2 = tonumber(h), tonumber(l)
+    elseif name == 'n' then
+      local n, e = string.match(value, '^(%d+);(%d+)$')
+      awaited = {tonumber(n), tonumber(e)}
     else
       local h, l, g, e = string.match(value, '^(-?%d+);(%d+);(%d+);(%d+)$')
       if not e or tonumber(e) < now then
@@ -83,6 +89,7 @@ local function pot(key)
         mine = {tonumber(h), tonumber(l), tonumber(g)}
       else
         sum, sum2 = billions(sum + tonumber(h), sum2 + tonumber(l))
+        voices = voices + 1
       end
     end
   end
@@ -90,6 +97,7 @@ local function pot(key)
     ready = false
     return {1, 0, 0, 0, 0}, nil
   end
+  if not kept and needs and cores > 1 then awaited = {cores, now + GRACE} end
   local writes_base = false
   if based > 0 and (not kept or more(base, base2, kept, kept2)) then
     kept, kept2, writes_base = base, base2, true
@@ -101,7 +109,15 @@ local function pot(key)
   elseif announces or not mine or mine[3] ~= generation then
     flag, ready = 2, false
   end
-  if mine then sum, sum2 = billions(sum + mine[1], sum2 + mine[2]) end
+  if mine then
+    sum, sum2 = billions(sum + mine[1], sum2 + mine[2])
+    voices = voices + 1
+  end
+  local over = awaited and (voices >= awaited[1] or now > awaited[2])
+  local says = flag == 0
+  if says and admits and awaited and not over and (amount > 0 or amount2 > 0) then
+    flag, ready = 3, false
+  end
   if flag == 0 and (amount > 0 or amount2 > 0) then
     local h, l = billions(kept + sum + amount, kept2 + sum2 + amount2)
     if more(h, l, limit, limit2) then room = false end
@@ -109,7 +125,12 @@ local function pot(key)
   return {flag, kept, kept2, sum, sum2}, function(takes)
     if #dead > 0 then redis.call('HDEL', key, unpack(dead)) end
     if writes_base then redis.call('HSET', key, 'b', text(kept) .. ';' .. text(kept2)) end
-    if flag == 0 then
+    if over then
+      redis.call('HDEL', key, 'n')
+    elseif awaited then
+      redis.call('HSET', key, 'n', text(awaited[1]) .. ';' .. text(awaited[2]))
+    end
+    if says then
       if takes then mine[1], mine[2] = billions(mine[1] + amount, mine[2] + amount2) end
       local share = {text(mine[1]), text(mine[2]), text(mine[3]), text(now + lives)}
       redis.call('HSET', key, core, table.concat(share, ';'))

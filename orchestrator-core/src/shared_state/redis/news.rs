@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Redis;
 
+/// Said by this core to itself: it begins to listen, and may have missed something.
+pub const MISSED: &str = "missed";
+
 const CHANNEL: &str = "news";
 const VERSION: u32 = 1;
 /// How many may wait, to be told and to be heard.
@@ -26,7 +29,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     v: u32,
-    from: String,
+    /// Which core.
+    pub from: String,
     /// What it is about.
     pub kind: String,
     /// What is said.
@@ -54,8 +58,11 @@ impl News {
 
     /// Tells the other cores.
     pub fn tell(&self, kind: &str, text: impl Into<String>) {
-        let told = Told { v: VERSION, from: self.core.to_string(), kind: kind.to_owned(), text: text.into() };
-        let _ = self.out.try_send(told);
+        let _ = self.out.try_send(self.told(kind, text.into()));
+    }
+
+    fn told(&self, kind: &str, text: String) -> Told {
+        Told { v: VERSION, from: self.core.to_string(), kind: kind.to_owned(), text }
     }
 
     /// What other cores tell from now on.
@@ -91,6 +98,8 @@ impl News {
             {
                 let mut changes = self.redis.changes();
                 let mut messages = listener.on_message();
+                let missed = Told { kind: MISSED.to_owned(), ..self.told("", String::new()) };
+                let _ = self.heard.send(missed);
                 loop {
                     // A connection that hangs is left when Redis is known to be away.
                     let message = tokio::select! {

@@ -19,7 +19,7 @@ use orchestrator_base::{
 };
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -50,6 +50,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often a request may find that something must be said first.
 const ROUNDS: usize = 4;
+/// How long it waits at most for other cores to say what they hold of a pot that was made anew, and how often it looks.
+const OTHERS: Duration = Duration::from_secs(3);
+const A_MOMENT: Duration = Duration::from_millis(2);
 
 /// See the module.
 pub struct Remote {
@@ -66,6 +69,8 @@ pub struct Remote {
     pub(super) lives: Duration,
     /// How many cores there are, as last heard.
     pub(super) cores: AtomicU32,
+    /// Who was heard of, and when.
+    pub(super) others: Mutex<HashMap<String, Instant>>,
     patience: Duration,
     pub(super) rules: config::Budget,
     pub(super) news: News,
@@ -132,7 +137,7 @@ impl<'a> Wish<'a> {
                 }
                 Item::Pot(limit, amount) => {
                     if let Some(share) = shares.next() {
-                        step.pot(share, *limit, *amount);
+                        step.pot(share, (*limit, *amount), remote.cores());
                     }
                 }
             }
@@ -249,6 +254,8 @@ enum Round {
     Refused(Box<Refused>),
     /// Something must be said first; these pots are to be made from what the database says.
     Again(Vec<Scope>),
+    /// Other cores have yet to say what they hold.
+    Awaits,
     /// Redis is away.
     Away,
 }
@@ -265,7 +272,7 @@ impl Remote {
     ) -> Self {
         Self {
             redis,
-            local: Arc::new(Local::new(spend)),
+            local: Arc::new(Local::new(core.clone(), spend)),
             books: Mutex::default(),
             allowances: Mutex::default(),
             changed: Notify::new(),
@@ -273,6 +280,7 @@ impl Remote {
             core,
             lives: Duration::from_millis(settings.core_expiry_ms),
             cores: AtomicU32::new(1),
+            others: Mutex::default(),
             patience: Duration::from_millis(settings.checkout_ms.saturating_add(settings.command_ms)),
             rules: rules.clone(),
             news,
@@ -290,9 +298,15 @@ impl Remote {
         ask: Ask,
     ) -> Result<RemoteGrant, Box<Refused>> {
         let wish = Wish::new(tenant, Charge::new(ask));
-        let mut fresh = false;
-        for _ in 0..ROUNDS {
+        let (mut fresh, mut rounds) = (false, 0);
+        let until = Instant::now() + OTHERS;
+        while rounds < ROUNDS && Instant::now() < until {
+            rounds += 1;
             match self.round(&wish, fresh).await {
+                Round::Awaits => {
+                    (fresh, rounds) = (false, rounds - 1);
+                    sleep(A_MOMENT).await;
+                }
                 Round::Taken(standing) => return Ok(self.grant(&wish, Taken::Together, standing)),
                 Round::Refused(refused) => return Err(refused),
                 Round::Again(missing) => {
@@ -332,13 +346,13 @@ impl Remote {
             entered.leave(|_| Heard::Unsure);
             return Round::Away;
         };
-        self.heard(wish, entered, &answer, fresh)
+        self.heard(wish, entered, &answer)
     }
 
-    fn heard(&self, wish: &Wish<'_>, entered: Entered<'_>, answer: &Answer, fresh: bool) -> Round {
+    fn heard(&self, wish: &Wish<'_>, entered: Entered<'_>, answer: &Answer) -> Round {
         let scopes = wish.scopes(&answer.seen, &self.local);
         let (standing, refused) = judge(wish.tenant, &wish.charge, answer.now, &scopes);
-        let made = fresh.then(|| wish.tenant.tag.to_string());
+        self.tell_made(&entered.shares, wish.pots(&answer.seen).map(|(seen, _)| *seen));
         match answer.outcome {
             Outcome::Done => {
                 let used: Vec<i128> = wish
@@ -346,14 +360,12 @@ impl Remote {
                     .map(|(seen, amount)| seen.base() + seen.held() + amount)
                     .collect();
                 entered.took(wish.tenant, &wish.charge, &used);
-                made.into_iter().for_each(|tag| self.tell_made(&tag));
                 Round::Taken(standing)
             }
             Outcome::Refused => {
                 let used: Vec<i128> =
                     wish.pots(&answer.seen).map(|(seen, _)| seen.base() + seen.held()).collect();
                 entered.leave(|place| Heard::Yes(used[place]));
-                made.into_iter().for_each(|tag| self.tell_made(&tag));
                 Round::Refused(refused.unwrap_or_else(|| {
                     tracing::error!("Redis refused what has room");
                     busy(wish.tenant, standing)
@@ -362,12 +374,13 @@ impl Remote {
             Outcome::NotReady => {
                 let states: Vec<Seen> = wish.pots(&answer.seen).map(|(seen, _)| *seen).collect();
                 let missing = wish.pots.iter().zip(&states).filter(|(_, seen)| seen.is_missing());
-                let missing = missing.map(|(id, _)| Arc::clone(&id.scope)).collect();
+                let missing: Vec<Scope> = missing.map(|(id, _)| Arc::clone(&id.scope)).collect();
+                let awaits = missing.is_empty() && states.iter().any(|seen| seen.awaits_others());
                 entered.leave(|place| {
                     let seen = states[place];
                     if seen.is_unsure() { Heard::Unsure } else { Heard::Yes(seen.base() + seen.held()) }
                 });
-                Round::Again(missing)
+                if awaits { Round::Awaits } else { Round::Again(missing) }
             }
         }
     }
@@ -471,6 +484,24 @@ impl Remote {
         }
         drop(books);
         self.waiting.notify_one();
+    }
+
+    /// What this core calls itself: another name at each start.
+    pub fn core(&self) -> &str {
+        &self.core
+    }
+
+    /// Who knows what was spent.
+    pub fn spend(&self) -> &Arc<dyn StoredSpend> {
+        self.local.spend()
+    }
+
+    /// Learns what was spent elsewhere, of everybody that is followed.
+    pub async fn learn(&self, now: UnixMicros) -> crate::error::Result<()> {
+        self.local.learn(now).await?;
+        lock(&self.books).learned(&self.local);
+        self.waiting.notify_one();
+        Ok(())
     }
 
     /// Whether [`Remote::stored`] wants to hear of a scope.

@@ -59,8 +59,8 @@ impl Step {
         self.words.push(amount.to_string());
     }
 
-    /// Takes from a pot, if there is room below `limit`; `amount` is what is asked.
-    pub(super) fn pot(&mut self, share: &Share, limit: i128, amount: i128) {
+    /// Takes from a pot, if there is room below `limit`; `amount` is what is asked. `cores`: of how many a new pot awaits what they hold.
+    pub(super) fn pot(&mut self, share: &Share, (limit, amount): (i128, i128), cores: u32) {
         self.keys.push(share.key.clone());
         self.words.extend(["p".to_owned(), share.generation.to_string()]);
         self.billions(limit);
@@ -75,15 +75,19 @@ impl Step {
         self.words.push(base.to_owned());
         self.billions(share.base.unwrap_or(0).into());
         self.words.push(u8::from(matches!(share.id.kind, Kind::Money(..))).to_string());
+        self.words.push(cores.to_string());
+    }
+
+    /// Says that this core holds nothing of a pot.
+    pub(super) fn nothing_of(&mut self, key: &str) {
+        self.keys.push(key.to_owned());
+        let words = ["p", "0", "0", "0", "0", "0", "1", "0", "0", "0", "0", "0", "1", "0"];
+        self.words.extend(words.map(str::to_owned));
     }
 
     fn billions(&mut self, number: i128) {
         self.words.push(number.div_euclid(BILLION).to_string());
         self.words.push(number.rem_euclid(BILLION).to_string());
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
     }
 
     pub(super) fn invocation(&self) -> ScriptInvocation<'static> {
@@ -133,7 +137,12 @@ impl Seen {
 
     /// Of a pot: what this core holds has to be said, or its base.
     pub(super) fn is_unsure(self) -> bool {
-        self.0[0] != 0
+        matches!(self.0[0], 1 | 2)
+    }
+
+    /// Of a pot: other cores have yet to say what they hold.
+    pub(super) fn awaits_others(self) -> bool {
+        self.0[0] == 3
     }
 
     /// Of a pot: what is stored.

@@ -372,6 +372,16 @@ fn what_is_shown_says_everything_but_secrets() {
     max_queue_length = 1000
     max_queue_wait = 30
 
+    [budget]
+    default_output_tokens = 4096
+    unknown_price_input_usd = "15"
+    unknown_price_output_usd = "75"
+    without_redis = "allowance"
+    allowance_percent = 10
+
+    [alerts]
+    budget_percent = [80, 100]
+
     [stream]
     early_head_ms = 10000
     idle_bytes_ms = 15000
@@ -412,10 +422,6 @@ fn what_is_shown_says_everything_but_secrets() {
     command_ms = 20
     prefix = "llmo:"
     core_expiry_ms = 60000
-
-    [budget]
-    without_redis = "allowance"
-    allowance_percent = 10
 
     [runtime]
     threads = 2  # command line

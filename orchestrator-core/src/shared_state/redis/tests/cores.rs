@@ -177,7 +177,7 @@ async fn a_redis_that_dies_leaves_each_core_its_share() {
     // 800 were left: 80 for all cores, 40 for this one.
     alone.push(state.admit(&rate, ask(0, 40)).await.unwrap());
     assert!(!state.is_well());
-    let refused = full(state, &rate, ask(0, 1)).await;
+    let refused = full(state, &rate, ask(0, 0)).await;
     assert_eq!(refused.limit, LimitKind::Concurrency, "a half of 4 run");
     drop(grant);
     assert_eq!(full(state, &rate, ask(0, 1)).await.limit, LimitKind::Budget(Period::Day));
@@ -283,6 +283,76 @@ async fn a_caller_who_leaves_while_redis_is_asked_holds_nothing() {
         let _ = tokio::time::timeout(Duration::ZERO, asked).await;
     }
     drop(soon(&core.state, &tenant, ask(0, 100)).await);
+}
+
+#[tokio::test]
+async fn a_providers_rate_is_that_of_all_cores_together() {
+    let (server, book) = (RedisServer::start(), Arc::new(Book::default()));
+    let cores = two(&server, &book).await;
+    let mut passed = 0;
+    for number in 0..40 {
+        match cores[number % 2].state.pace("p", 60).await {
+            Ok(()) => passed += 1,
+            Err(wait) => assert!(wait <= Duration::from_secs(1), "{wait:?}"),
+        }
+    }
+    assert!((10..=11).contains(&passed), "ten seconds' worth: {passed}");
+    server.stop();
+    let mut alone = 0;
+    for _ in 0..20 {
+        alone += u32::from(cores[0].state.pace("p", 60).await.is_ok());
+    }
+    assert!((5..=6).contains(&alone), "this core's share: {alone}");
+}
+
+/// A catalog that is only a revision.
+#[derive(Default)]
+struct Revision(std::sync::atomic::AtomicI64);
+
+#[async_trait::async_trait]
+impl crate::store::CatalogReader for Revision {
+    async fn revision(&self) -> Result<i64, crate::store::StoreError> {
+        Ok(self.0.load(Ordering::Relaxed))
+    }
+
+    async fn load(&self) -> Result<crate::catalog::CatalogRows, crate::store::StoreError> {
+        let revision = self.0.load(Ordering::Relaxed);
+        Ok(crate::catalog::CatalogRows { revision, ..Default::default() })
+    }
+}
+
+#[tokio::test]
+async fn a_change_on_one_core_is_live_on_the_other_before_its_next_poll() {
+    let (server, stop) = (RedisServer::start(), CancellationToken::new());
+    let database = Arc::new(Revision::default());
+    let mut cores = Vec::new();
+    for name in ["a", "b"] {
+        let redis = Redis::new(&settings(&server, "t:")).unwrap();
+        assert!(redis.try_now().await);
+        let news = News::new(redis.clone(), name);
+        let shared = Arc::new(crate::catalog::snapshot::SharedCatalog::default());
+        let vault = Arc::new(crate::admin::secrets::Vault::new(&"a master key".into()));
+        let reader: Arc<dyn crate::store::CatalogReader> = database.clone();
+        let reloader =
+            crate::refresher::Reloader::new(reader, vault, Arc::clone(&shared), config::Timeouts::default());
+        let reloader = Arc::new(reloader.with_news(Some(news.clone())));
+        let (running, stopped) = (Arc::clone(&reloader), stop.clone());
+        drop(task::spawn("refresher", async move { running.run(stopped).await }));
+        drop(task::spawn("news", news.run(stop.clone())));
+        cores.push((reloader, shared));
+    }
+    until("both listen", async || server.command(&["PUBSUB", "NUMSUB", "t:news"]).ends_with('2')).await;
+    let mut quickest = Duration::MAX;
+    for revision in 1..=4 {
+        until("it is quiet", async || cores[1].1.peek().revision == revision - 1).await;
+        database.0.store(revision, Ordering::Relaxed);
+        let begun = Instant::now();
+        cores[0].0.reload().await.unwrap();
+        until("B has it", async || cores[1].1.peek().revision == revision).await;
+        quickest = quickest.min(begun.elapsed());
+    }
+    assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    stop.cancel();
 }
 
 #[derive(Clone, Debug)]
