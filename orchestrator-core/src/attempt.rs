@@ -24,6 +24,7 @@ use crate::{
     policy::retry::{self, Next, Standing},
     provider::http::Transport,
     routing::{Candidate, Plan},
+    shared_state::SharedState,
 };
 pub use job::Job;
 pub(crate) use one::without_secret;
@@ -41,6 +42,8 @@ pub struct Asker {
     pub random: Random,
     /// What is known of the providers.
     pub conditions: Conditions,
+    /// What all cores together ask of them.
+    pub shared_state: SharedState,
     /// The largest event of a stream, in bytes.
     pub max_event_bytes: usize,
     /// The largest whole answer, in bytes.

@@ -6,6 +6,7 @@
 pub mod route;
 pub mod snapshot;
 pub mod strategy;
+pub mod tenants;
 
 pub mod admin_keys;
 pub mod keys;

@@ -5,19 +5,28 @@
 //! over an await.
 
 mod lease;
+pub mod news;
 mod outlook;
+mod pace;
 mod state;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use orchestrator_base::{clock::Clock, random::Random};
 use tokio::time::Instant;
 
-use self::state::{Spot, State};
 pub use self::{
     lease::{Barrier, Lease, Refused, Verdict},
     outlook::{Level, Outlook},
     state::{BreakerView, COOL_DOWN},
+};
+use self::{
+    news::{ConditionNews, What},
+    state::{Spot, State},
 };
 use crate::{
     catalog::route::{Target, TargetKey},
@@ -38,13 +47,23 @@ pub struct ConditionRules {
 #[derive(Clone, Debug)]
 pub struct Conditions(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     rules: ConditionRules,
+    /// Who tells other cores.
+    teller: OnceLock<Teller>,
     health: Arc<HealthBoard>,
     random: Random,
     providers: Registry<State>,
     turns: Turns,
+}
+
+/// Passes news on.
+type Teller = Box<dyn Fn(ConditionNews) + Send + Sync>;
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("rules", &self.rules).finish_non_exhaustive()
+    }
 }
 
 impl Conditions {
@@ -52,7 +71,7 @@ impl Conditions {
     pub fn new(rules: ConditionRules, clock: Clock, random: Random) -> Self {
         let (providers, turns) = (Registry::default(), Turns::default());
         let health = Arc::new(HealthBoard::new(Settings::default(), clock));
-        Self(Arc::new(Shared { rules, health, random, providers, turns }))
+        Self(Arc::new(Shared { rules, teller: OnceLock::new(), health, random, providers, turns }))
     }
 
     /// How providers are.
@@ -101,11 +120,37 @@ impl Conditions {
         })
     }
 
+    /// All cores together have asked a provider as often as its operator allows: it is not asked for so long.
+    pub fn paced(&self, provider_id: &Arc<str>, wait: Duration) {
+        let until = Instant::now() + wait;
+        self.0.providers.with_or_new(provider_id, |state| state.paced(until));
+    }
+
+    /// What is found out from now on is passed on as well, to be told to other cores. Once; later ones are not asked.
+    pub fn tell(&self, teller: impl Fn(ConditionNews) + Send + Sync + 'static) {
+        let _ = self.0.teller.set(Box::new(teller));
+    }
+
+    /// Another core has found something out.
+    pub fn hear(&self, news: &ConditionNews) {
+        let now = Instant::now();
+        self.0.providers.with_or_new(&news.provider_id, |state| state.hear(news, now));
+    }
+
+    fn pass_on(&self, news: Option<ConditionNews>) {
+        if let (Some(news), Some(teller)) = (news, self.0.teller.get()) {
+            teller(news);
+        }
+    }
+
     /// A probe has shown whether a provider takes a key.
     pub fn key_checked(&self, target: &Target, key: Option<&TargetKey>, taken: bool) {
         let Some(key) = key else { return };
         let now = Instant::now();
         self.0.providers.with_or_new(&target.provider_id, |state| state.key_checked(&key.id, taken, now));
+        let what = if taken { What::KeyTaken } else { What::KeyRefused };
+        let (provider_id, key_id) = (Arc::clone(&target.provider_id), key.id.clone());
+        self.pass_on(Some(ConditionNews { provider_id, key_id, model: String::new(), what, millis: 0 }));
     }
 
     /// By what a target is barred with a key, if it is.

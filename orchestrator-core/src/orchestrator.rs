@@ -9,6 +9,7 @@ mod asking;
 mod count;
 mod keyed;
 mod leaving;
+mod limits;
 pub mod native;
 pub mod prepare;
 mod stored;
@@ -40,9 +41,11 @@ use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{Entry, Ledger},
     origins::Origins,
+    policy::estimate::Estimates,
     provider::http::{HttpClient, Transport},
     recording::claims::Claims,
     routing::Plan,
+    shared_state::SharedState,
 };
 
 /// The core, as one request thread sees it. Cheap to clone.
@@ -59,6 +62,10 @@ pub struct Shared {
     pub catalog: Arc<SharedCatalog>,
     /// The account.
     pub ledger: Ledger,
+    /// How much of their limits callers have used.
+    pub shared_state: SharedState,
+    /// What requests are taken to use before it is known.
+    pub estimates: Estimates,
     /// How many requests for models run at once.
     pub gate: Arc<Gate>,
     /// Answers that are made or read on whether or not their callers are still there.
@@ -89,6 +96,7 @@ impl Shared {
             clock: self.clock.clone(),
             random: self.random.clone(),
             conditions: self.conditions.clone(),
+            shared_state: self.shared_state.clone(),
             max_event_bytes: self.limits.max_event_bytes,
             max_answer_bytes: self.limits.max_answer_bytes,
         }
@@ -117,18 +125,18 @@ impl Orchestrator {
                 return self.invoke_models(&call);
             }
         };
-        let wire = dialect.wire();
+        let (dialect, wire) = (*dialect, dialect.wire());
         let mut prepared = match self.prepare(call) {
             Ok(prepared) => prepared,
-            Err(refusal) => return native::refusal(&refusal.error, &refusal.request_id, wire),
+            Err(refusal) => return native::refused(&refusal, dialect),
         };
         if let Some(wish) = prepared.wish.take() {
-            return Box::pin(keyed::native::reply(self, prepared, wish, wire)).await;
+            return Box::pin(keyed::native::reply(self, prepared, wish, dialect)).await;
         }
         match self.enter(prepared).await {
             Ok(admitted) if admitted.job.facts.stream => native::stream(self.clone(), admitted, wire).await,
             Ok(admitted) => native::whole(self.clone(), admitted, wire).await,
-            Err(refusal) => native::refusal(&refusal.error, &refusal.request_id, wire),
+            Err(refusal) => native::refused(&refusal, dialect),
         }
     }
 

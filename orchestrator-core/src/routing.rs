@@ -97,6 +97,7 @@ impl Candidate {
             targets: vec![target],
             max_attempts: 1,
             fallbacks: Vec::new(),
+            limits: None,
             strategy: Strategy::Priority,
         };
         Self { route: Arc::new(route), place: 0, keys }

@@ -12,6 +12,7 @@
 mod admin_keys;
 mod api_keys;
 mod audit_log;
+mod budget_spend;
 #[cfg(test)]
 mod contract;
 mod database;

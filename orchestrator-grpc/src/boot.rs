@@ -5,6 +5,7 @@ mod declared;
 mod health;
 pub(crate) mod keys;
 mod retention;
+mod shared_state;
 
 pub use database::{migrate, migration_status};
 
@@ -30,9 +31,10 @@ use orchestrator_core::{
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
-    policy::breaker::BreakerRules,
+    policy::{breaker::BreakerRules, estimate::Estimates},
     recording::claims::Claims,
     refresher::Reloader,
+    shared_state::SharedState,
     store::{Database, Rebuilt},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -93,10 +95,13 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let vault = Arc::new(keys::vault(config, &data_dir, &keys.master, &database).await?);
 
     let (clock, random) = (Clock::system(), Random::system());
+    let stop = CancellationToken::new();
+    let core = random.uuid(clock.now()).to_string();
+    let together = shared_state::connect(config, &core).await?;
     let catalog = Arc::new(SharedCatalog::default());
     let store = Arc::new(database.clone());
-    let reloader =
-        Arc::new(Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts));
+    let reloader = Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts);
+    let reloader = Arc::new(reloader.with_news(together.as_ref().map(|together| together.news.clone())));
     reloader.reload().await.map_err(StartError::at("loading the catalog"))?;
     let admin = Admin::new(
         store.clone(),
@@ -113,16 +118,22 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
 
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
-        .keeping_bodies(BodyRules::new(&config.bodies));
-    let stop = CancellationToken::new();
-    let mut background = start_background(config, &database, journal, reloader, &stop).await?;
+        .keeping_bodies(BodyRules::new(&config.bodies))
+        .charging(Estimates::new(&config.budget).ceiling);
+    let elsewhere = shared_state::answers(config, together.as_ref(), &core);
+    let spend = Arc::new(database.clone());
+    let shared_state = shared_state::open(config, together.as_ref(), core, spend, clock.clone());
+    let mut background = start_background(config, &database, journal, reloader, &shared_state, &stop).await?;
     background.push(adopt_journals(config, &data_dir, &database, &stop));
+    background.push(learn_of_others(shared_state.clone(), clock.clone(), stop.clone()));
     let shared = Arc::new(Shared {
         catalog,
         ledger,
+        shared_state,
+        estimates: Estimates::new(&config.budget),
         gate: Gate::new(&config.admission),
         drains: Drains::default(),
-        claims: Claims::new(&config.idempotency, None),
+        claims: Claims::new(&config.idempotency, elsewhere),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
         clock,
@@ -131,11 +142,13 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         stream: config.stream.clone(),
         deny_private: config.providers.deny_private_networks,
     });
+    background.extend(shared_state::start(together, &shared, &stop));
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
     background.extend(watching.tasks);
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
     let health = Health::starting().await;
     background.push(health::tell_of_ledger(shared.ledger.clone(), health.clone(), stop.clone()));
+    background.push(shared_state::tell_health(shared.shared_state.clone(), health.clone(), stop.clone()));
     tracing::info!("Health check service started");
     let auth = AdminAuth::new([&keys.admin], Arc::clone(&shared.catalog), shared.clock.clone());
     let refusals = Refusals::default();
@@ -265,10 +278,12 @@ async fn start_background(
     database: &Database,
     journal: Arc<Journal>,
     reloader: Arc<Reloader>,
+    shared_state: &SharedState,
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<Option<()>>>, StartError> {
     let writer = Writer::start(Arc::clone(&journal), Arc::new(database.clone())).await;
     let writer = writer.map_err(StartError::at("replaying the journal"))?;
+    let writer = writer.telling(shared_state.clone());
     let mut tasks = vec![task::spawn("ledger writer", writer.run(stop.clone()))];
     let lists = ModelListKeeper::new(Arc::clone(reloader.shared()), config.providers.deny_private_networks);
     tasks.push(task::spawn("model lists", lists.run(stop.clone())));
@@ -279,6 +294,24 @@ async fn start_background(
         tasks.push(task::spawn("journal fsync", ledger::keep_synced(journal, interval, stop.clone())));
     }
     Ok(tasks)
+}
+
+/// How often it is looked what other cores have spent.
+const LEARN: Duration = Duration::from_secs(10);
+
+/// Learns what other cores on the same database have spent.
+fn learn_of_others(
+    shared_state: SharedState,
+    clock: Clock,
+    stop: CancellationToken,
+) -> JoinHandle<Option<()>> {
+    task::spawn("budgets", async move {
+        while stop.run_until_cancelled(tokio::time::sleep(LEARN)).await.is_some() {
+            if let Err(error) = shared_state.learn(clock.now()).await {
+                tracing::debug!(%error, "what other cores have spent cannot be read now");
+            }
+        }
+    })
 }
 
 /// Stores what lies in the journals of cores that are gone.

@@ -16,7 +16,9 @@ use orchestrator_core::{
     ledger::{Ledger, journal::Journal},
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
+    policy::estimate::Estimates,
     recording::claims::Claims,
+    shared_state::{NothingSpent, SharedState},
 };
 use orchestrator_proto::v1::{self, admin_server::Admin};
 use tonic::{Request, Response, Status, body::Body};
@@ -63,6 +65,8 @@ fn empty_core() -> Orchestrator {
     Orchestrator::for_thread(Arc::new(Shared {
         catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
+        shared_state: SharedState::local("test".into(), Arc::new(NothingSpent)),
+        estimates: Estimates::default(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
         claims: Claims::new(&config::Idempotency::default(), None),

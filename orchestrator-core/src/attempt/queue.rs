@@ -93,13 +93,20 @@ impl Queue {
     /// The next one that may be asked.
     pub(super) async fn next(&mut self, asker: &Asker) -> Option<(Candidate, Lease)> {
         loop {
-            if let Some(free) = self.free(asker) {
-                return Some(free);
+            if let Some((candidate, lease)) = self.free(asker) {
+                if may_pass(asker, &candidate).await {
+                    return Some((candidate, lease));
+                }
+                // It is barred now, and stands behind the others.
+                drop(lease);
+                self.was_not_asked(&candidate);
+                self.waiting.push_front(candidate);
+                continue;
             }
             let soonest = self.soonest()?;
             let rests = matches!(soonest.barrier, Barrier::CoolingDown | Barrier::RateLimit);
             if !rests || soonest.until >= self.patience {
-                return self.least_bad(asker);
+                return self.least_bad_that_may(asker).await;
             }
             sleep_until(soonest.until).await;
             self.waiting.extend(self.barred.drain(..).map(|(candidate, _)| candidate));
@@ -109,7 +116,12 @@ impl Queue {
     /// The same one again, if the budget of repetitions allows it and it does not rest.
     pub(super) async fn again(&mut self, asker: &Asker, candidate: Candidate) -> Option<(Candidate, Lease)> {
         match self.lease(asker, &candidate, false) {
-            Ok(lease) => Some((candidate, lease)),
+            Ok(lease) if may_pass(asker, &candidate).await => Some((candidate, lease)),
+            Ok(lease) => {
+                drop(lease);
+                self.waiting.push_front(candidate);
+                Box::pin(self.next(asker)).await
+            }
             Err(Refused { barrier: Barrier::RetryBudget, .. }) => self.next(asker).await,
             Err(Refused { barrier: Barrier::BreakerOpen, .. }) => {
                 let lease = self.lease(asker, &candidate, true).ok()?;
@@ -172,6 +184,26 @@ impl Queue {
         None
     }
 
+    async fn least_bad_that_may(&mut self, asker: &Asker) -> Option<(Candidate, Lease)> {
+        loop {
+            let (candidate, lease) = self.least_bad(asker)?;
+            if may_pass(asker, &candidate).await {
+                return Some((candidate, lease));
+            }
+            drop(lease);
+            self.was_not_asked(&candidate);
+            let barred = asker.conditions.barrier(candidate.target(), candidate.key());
+            if let Some(refused) = barred {
+                self.barred.push((candidate, refused));
+            }
+        }
+    }
+
+    /// All cores together have asked its provider as often as they may, so this request has not.
+    fn was_not_asked(&mut self, candidate: &Candidate) {
+        self.asked.retain(|id| *id != candidate.target().provider_id);
+    }
+
     fn was_asked(&self, candidate: &Candidate) -> bool {
         self.asked.contains(&candidate.target().provider_id)
     }
@@ -184,5 +216,18 @@ impl Queue {
             self.asked.push(target.provider_id.clone());
         }
         Ok(lease)
+    }
+}
+
+/// Whether all cores together leave a provider with a limit room for one more. If not, it is barred here until they do.
+async fn may_pass(asker: &Asker, candidate: &Candidate) -> bool {
+    let target = candidate.target();
+    let Some(per_minute) = target.rate_limit else { return true };
+    match asker.shared_state.pace(&target.provider_id, per_minute).await {
+        Ok(()) => true,
+        Err(wait) => {
+            asker.conditions.paced(&target.provider_id, wait);
+            false
+        }
     }
 }

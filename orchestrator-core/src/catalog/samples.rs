@@ -106,3 +106,17 @@ pub(crate) fn api_key(id: &str, name: &str, secret: &str) -> ApiKey {
         updated_at: UnixMicros(2),
     }
 }
+
+/// An enabled team without limits.
+pub(crate) fn team(id: &str, name: &str) -> super::Team {
+    super::Team {
+        id: id.into(),
+        name: name.into(),
+        remark: String::new(),
+        enabled: true,
+        limits: Limits::default(),
+        managed_by: ManagedBy::Admin,
+        created_at: UnixMicros(1),
+        updated_at: UnixMicros(2),
+    }
+}

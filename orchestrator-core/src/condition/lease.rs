@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     Conditions,
+    news::{ConditionNews, What, millis},
     state::{Spot, State},
 };
 use crate::{
@@ -97,10 +98,22 @@ impl Lease {
         let of_attempt = (self.began, self.probe.take());
         let unit = || self.conditions.unit();
         let mut state = lock(&self.state);
-        state.saw(&self.spot, verdict, of_attempt, (now, unit), self.conditions.rules());
+        let found = state.saw(&self.spot, verdict, of_attempt, (now, unit), self.conditions.rules());
         if leaves {
             state.leave(&self.spot, self.repeats);
             self.left = true;
+        }
+        drop(state);
+        if let Some((what, lasts)) = found {
+            let (provider_id, key_id) = (Arc::clone(&self.provider_id), self.spot.key_id.clone());
+            let model = if what == What::BreakerOpen { self.spot.model.clone() } else { String::new() };
+            self.conditions.pass_on(Some(ConditionNews {
+                provider_id,
+                key_id,
+                model,
+                what,
+                millis: millis(lasts),
+            }));
         }
     }
 

@@ -7,14 +7,15 @@ use tokio::time::Instant;
 use super::{
     ConditionRules, REFUSED_KEY_RESTS,
     lease::{Barrier, Refused, Verdict},
+    news::{ConditionNews, What},
     outlook::{Level, Outlook},
+    pace::Pace,
 };
 use crate::{
     catalog::route::{Target, TargetKey},
     policy::{
         breaker::{Breaker, Passage, Phase, Probe},
         ewma::Ewma,
-        gcra::Gcra,
         retry_budget,
     },
 };
@@ -120,7 +121,9 @@ pub(super) struct State {
     active: u32,
     repeating: u32,
     /// Against the limit that the operator has set.
-    rate: Gcra,
+    pace: Pace,
+    /// Until when all cores together have asked as often as they may.
+    paced: Option<Instant>,
 }
 
 impl State {
@@ -148,7 +151,10 @@ impl State {
     }
 
     fn barred(&self, target: &Target, spot: &Spot, now: Instant) -> Option<(Barrier, Instant)> {
-        if let Some(until) = target.rate_limit.and_then(|limit| self.rate.barred(now, limit)) {
+        if let Some(until) = target.rate_limit.and_then(|limit| self.pace.barred(now, limit)) {
+            return Some((Barrier::RateLimit, until));
+        }
+        if let (Some(_), Some(until)) = (target.rate_limit, self.paced.filter(|until| *until > now)) {
             return Some((Barrier::RateLimit, until));
         }
         let key = self.keys.get(&spot.key_id).and_then(|key| key.barred(now));
@@ -183,7 +189,7 @@ impl State {
             return Err(Refused { barrier, until });
         }
         if let Some(limit) = target.rate_limit {
-            self.rate.take(now, limit);
+            self.pace.take(now, limit);
         }
         let passage = self.at(spot, now, |state| {
             state.in_flight += 1;
@@ -216,7 +222,8 @@ impl State {
         (began, probe): (Instant, Option<Probe>),
         (now, unit): (Instant, impl FnOnce() -> f64),
         rules: &ConditionRules,
-    ) {
+    ) -> Option<(What, Duration)> {
+        let mut found = None;
         match verdict {
             Verdict::Good(waited) => {
                 if let Some(key) = self.keys.get_mut(&spot.key_id) {
@@ -226,24 +233,58 @@ impl State {
                     state.latency.saw(now, *waited);
                     state.breaker.good(now, began, probe);
                 });
-                return;
+                return None;
             }
             Verdict::Fault => {
-                self.at(spot, now, |state| state.breaker.fault(now, began, unit(), &rules.breaker));
+                let open = |breaker: &Breaker| match breaker.phase(now) {
+                    Phase::Open(until) => Some(until),
+                    Phase::Closed | Phase::HalfOpen => None,
+                };
+                found = self.at(spot, now, |state| {
+                    let was = open(&state.breaker);
+                    state.breaker.fault(now, began, unit(), &rules.breaker);
+                    let until = open(&state.breaker).filter(|_| was.is_none())?;
+                    Some((What::BreakerOpen, until.saturating_duration_since(now)))
+                });
             }
             Verdict::Throttled(wait) => {
                 let wait = wait.unwrap_or(COOL_DOWN).clamp(SHORTEST_COOL_DOWN, LONGEST_COOL_DOWN);
                 let key = self.keys.entry(spot.key_id.clone()).or_default();
                 key.cooling = Some(Rest::begin(now, wait).longer(key.cooling));
+                found = Some((What::Cooling, wait));
             }
             Verdict::KeyRefused => {
                 let key = self.keys.entry(spot.key_id.clone()).or_default();
                 key.refused = Some(Rest::begin(now, REFUSED_KEY_RESTS));
+                found = Some((What::KeyRefused, Duration::ZERO));
             }
             Verdict::Nothing => {}
         }
         if let (Some(probe), Some(state)) = (probe, self.spots.get_mut(spot)) {
             state.breaker.release(probe);
+        }
+        found
+    }
+
+    /// All cores together have asked as often as they may.
+    pub(super) fn paced(&mut self, until: Instant) {
+        self.paced = self.paced.max(Some(until));
+    }
+
+    /// Another core has found something out. Whether a breaker may close again each core finds out for itself.
+    pub(super) fn hear(&mut self, news: &ConditionNews, now: Instant) {
+        let lasts = news.lasts();
+        match news.what {
+            What::Cooling => {
+                let key = self.keys.entry(news.key_id.clone()).or_default();
+                key.cooling = Some(Rest::begin(now, lasts).longer(key.cooling));
+            }
+            What::KeyRefused => self.key_checked(&news.key_id, false, now),
+            What::KeyTaken => self.key_checked(&news.key_id, true, now),
+            What::BreakerOpen => {
+                let spot = Spot { key_id: news.key_id.clone(), model: news.model.clone() };
+                self.at(&spot, now, |state| state.breaker.open_elsewhere(now, lasts));
+            }
         }
     }
 

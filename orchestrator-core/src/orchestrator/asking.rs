@@ -15,7 +15,7 @@ use crate::{
     attempt::{Committed, CommittedAnswer, Job},
     call::Call,
     catalog::OnDisconnect,
-    error::Result,
+    error::{Error, Result},
     ledger::{Entry, Outcome},
     routing::Plan,
 };
@@ -28,26 +28,51 @@ pub(super) struct Admitted {
     stay: Stay,
 }
 
+/// A call whose limits are taken.
+pub(super) struct Limited {
+    pub(super) job: Arc<Job>,
+    plan: Plan,
+    entry: Entry,
+    on_disconnect: OnDisconnect,
+}
+
 impl Orchestrator {
-    /// Prepares a call, and waits for a place if there are too many.
+    /// Prepares a call, takes its limits, and waits for a place if there are too many.
     pub(super) async fn admit(&self, call: Call) -> Result<Admitted, Box<Refusal>> {
         self.enter(self.prepare(call)?).await
     }
 
-    /// Waits for a place if there are too many.
+    /// Takes the limits of a call, and waits for a place if there are too many.
     pub(super) async fn enter(&self, prepared: PreparedCall) -> Result<Admitted, Box<Refusal>> {
-        let PreparedCall { job, plan, mut entry, on_disconnect, .. } = prepared;
+        self.place(self.limit(prepared).await?).await
+    }
+
+    /// Takes the limits of a call.
+    pub(super) async fn limit(&self, prepared: PreparedCall) -> Result<Limited, Box<Refusal>> {
+        let PreparedCall { mut job, plan, mut entry, on_disconnect, under, wish: _ } = prepared;
+        match self.take_limits(&under, &mut job, &plan, &mut entry).await {
+            Ok(()) => Ok(Limited { job: Arc::new(job), plan, entry, on_disconnect }),
+            Err(error) => Err(refused(error, &job, &mut entry)),
+        }
+    }
+
+    /// Waits for a place if there are too many.
+    pub(super) async fn place(&self, limited: Limited) -> Result<Admitted, Box<Refusal>> {
+        let Limited { job, plan, mut entry, on_disconnect } = limited;
         match self.shared.gate.enter(job.deadline).await {
             Ok(place) => {
                 let drains = (on_disconnect == OnDisconnect::Drain).then(|| self.shared.drains.clone());
                 Ok(Admitted { job, plan, entry, stay: Stay { place, drains } })
             }
-            Err(error) => {
-                entry.close(Outcome::Failed(&error));
-                Err(Box::new(Refusal { error, request_id: job.request_id.clone() }))
-            }
+            Err(error) => Err(refused(error, &job, &mut entry)),
         }
     }
+}
+
+/// Closes the account of a call that nobody is asked for.
+pub(super) fn refused(error: Error, job: &Job, entry: &mut Entry) -> Box<Refusal> {
+    entry.close(Outcome::Failed(&error));
+    Box::new(Refusal { error, request_id: job.request_id.clone(), limits: job.limits })
 }
 
 /// [`Orchestrator::drive`] as a future that owns what it uses: it may outlive the head that was sent early, and the caller.

@@ -5,8 +5,8 @@
 //! When nobody has followed for a while the pump gives up, and the key is free. The first request's record says how its answer
 //! ended, not whether its caller was still there.
 //!
-//! Whoever joins or comes later costs no provider anything: it is admitted as far as key, permissions and model go, and has a
-//! record of its own (tag `idempotency`, no attempts, no tokens).
+//! Whoever joins or comes later costs no provider anything: it is admitted as far as key, permissions and model go, counts
+//! as a request of its key's limits, and has a record of its own (tag `idempotency`, no attempts, no tokens).
 
 pub(super) mod native;
 pub(super) mod typed;
@@ -25,6 +25,7 @@ use tracing::Instrument as _;
 
 use super::{
     Orchestrator,
+    asking::{Limited, refused},
     prepare::{PreparedCall, Refusal},
 };
 use crate::{
@@ -113,43 +114,63 @@ pub(super) enum Begun {
 /// Joins whoever holds the call's key; if nobody does, has `pump` made and runs it. Waits for the answer's beginning, but for no longer
 /// than `patience`.
 ///
-/// Errors: 409 for a key that was used for something else.
+/// Errors: 409 for a key that was used for something else; 429 where a limit has no room.
 pub(super) async fn read(
     core: &Orchestrator,
     mut prepared: PreparedCall,
     wish: &Wish,
     patience: Option<Duration>,
-    pump: impl FnOnce(Orchestrator, PreparedCall, Recorder) -> Pump,
+    pump: impl FnOnce(Orchestrator, Limited, Recorder) -> Pump,
 ) -> Result<(Reading, Begun), Box<Refusal>> {
-    let job = Arc::clone(&prepared.job);
     let head_by = patience.map(|patience| Instant::now() + patience);
+    let mut is_counted = false;
     loop {
         match core.shared.claims.claim(wish).await {
-            Claim::First(recorder, mut follow) => {
+            Claim::First(recorder, follow) => {
                 prepared.entry.again(None);
-                let deserted = recorder.deserted(UNREAD);
-                let pumping = pump(core.clone(), prepared, recorder);
-                core.shared.drains.run("recording", bounded(pumping, deserted).in_current_span());
-                let begun = begin(&mut follow, head_by, None).await;
-                return Ok((Reading { job, follow, twin: None }, begun));
+                return first(core, prepared, (recorder, follow), head_by, pump).await;
             }
             Claim::Again(again, mut follow) => {
                 prepared.entry.again(Some(again.name()));
-                let begun = begin(&mut follow, head_by, job.deadline).await;
+                if !std::mem::replace(&mut is_counted, true) {
+                    let counted = core.count_twin(&prepared.under, &mut prepared.job, &prepared.entry).await;
+                    counted.map_err(|error| refused(error, &prepared.job, &mut prepared.entry))?;
+                }
+                let begun = begin(&mut follow, head_by, prepared.job.deadline).await;
                 if matches!(&begun, Begun::Ending(ending) if matches!(**ending, Ending::Vacated)) {
                     continue;
                 }
+                let PreparedCall { job, entry, .. } = prepared;
                 let deadline = job.deadline.map(|deadline| Box::pin(sleep_until(deadline)));
-                let twin = Some(Twin { again, entry: prepared.entry, deadline });
-                return Ok((Reading { job, follow, twin }, begun));
+                let twin = Some(Twin { again, entry, deadline });
+                return Ok((Reading { job: Arc::new(job), follow, twin }, begun));
             }
-            Claim::Reused => {
-                let error = reused();
-                prepared.entry.close(Outcome::Failed(&error));
-                return Err(Box::new(Refusal { error, request_id: job.request_id.clone() }));
-            }
+            Claim::Reused => return Err(refused(reused(), &prepared.job, &mut prepared.entry)),
         }
     }
+}
+
+/// Has the answer made.
+async fn first(
+    core: &Orchestrator,
+    prepared: PreparedCall,
+    (recorder, mut follow): (Recorder, Follow),
+    head_by: Option<Instant>,
+    pump: impl FnOnce(Orchestrator, Limited, Recorder) -> Pump,
+) -> Result<(Reading, Begun), Box<Refusal>> {
+    let limited = match core.limit(prepared).await {
+        Ok(limited) => limited,
+        Err(refusal) => {
+            recorder.fail(refusal.error.clone(), None).await;
+            return Err(refusal);
+        }
+    };
+    let job = Arc::clone(&limited.job);
+    let deserted = recorder.deserted(UNREAD);
+    let pumping = pump(core.clone(), limited, recorder);
+    core.shared.drains.run("recording", bounded(pumping, deserted).in_current_span());
+    let begun = begin(&mut follow, head_by, None).await;
+    Ok((Reading { job, follow, twin: None }, begun))
 }
 
 async fn bounded(pumping: Pump, deserted: impl Future<Output = ()>) {

@@ -2,6 +2,7 @@
 
 mod framing;
 pub(super) mod headers;
+pub(super) mod limits;
 pub(super) mod live;
 
 use std::{
@@ -22,6 +23,7 @@ use super::{
     asking::{Admitted, Asking, Driven},
     keyed::native::Told,
     leaving::{Open, Stay},
+    prepare::Refusal,
 };
 use crate::{
     attempt::{Committed, CommittedAnswer, Job, WholeAnswer},
@@ -59,6 +61,13 @@ pub(super) fn json(body: Bytes, request_id: &str) -> NativeReply {
 /// An answer to a call that no provider was asked for.
 pub(super) fn refusal(error: &Error, request_id: &str, wire: &dyn Wire) -> NativeReply {
     failure(error, request_id, wire, None)
+}
+
+/// An answer to a call that was refused before anybody was asked, in the caller's dialect.
+pub(super) fn refused(refusal: &Refusal, dialect: Dialect) -> NativeReply {
+    let mut reply = failure(&refusal.error, &refusal.request_id, dialect.wire(), None);
+    limits::insert(&mut reply.head.headers, refusal.limits.as_ref(), Some(dialect));
+    reply
 }
 
 /// What a provider answered to a request that was not for a model, as it came.
@@ -100,6 +109,13 @@ pub(super) fn failed(error: &Error, request_id: &str, wire: &dyn Wire, entry: &m
     reply
 }
 
+/// The same for a call that was admitted.
+fn failed_job(error: &Error, job: &Job, wire: &dyn Wire, entry: &mut Entry) -> NativeReply {
+    let mut reply = failed(error, &job.request_id, wire, entry);
+    limits::insert(&mut reply.head.headers, job.limits.as_ref(), job.dialect());
+    reply
+}
+
 fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entry>) -> NativeReply {
     let body = wire.render_error(error, request_id);
     let head = headers::failed(error, request_id, entry.map(Entry::served));
@@ -111,7 +127,7 @@ pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wir
     let job = Arc::clone(&admitted.job);
     match asked(core, admitted, wire).await {
         Ok((head, body)) => NativeReply { head, body: NativeBody::Whole(body) },
-        Err((error, mut entry)) => failed(&error, &job.request_id, wire, &mut entry),
+        Err((error, mut entry)) => failed_job(&error, &job, wire, &mut entry),
     }
 }
 
@@ -184,7 +200,7 @@ pub(super) async fn stream(core: Orchestrator, admitted: Admitted, wire: &'stati
             let state = State::live(committed, &job, wire, entry, stay);
             NativeReply { head, body: NativeBody::Stream(NativeStream::new(state, job, wire, idle_bytes)) }
         }
-        Ok(Driven { result: Err(error), mut entry, .. }) => failed(&error, &job.request_id, wire, &mut entry),
+        Ok(Driven { result: Err(error), mut entry, .. }) => failed_job(&error, &job, wire, &mut entry),
         Err(_) => {
             let head = headers::early(&job);
             let stream = NativeStream::new(State::Asking(asking), job, wire, idle_bytes);

@@ -6,15 +6,16 @@ mod choice;
 use std::sync::Arc;
 
 use self::choice::Choice;
-use super::{Orchestrator, around::Around, unknown_model};
+use super::{Orchestrator, around::Around, limits::Under, unknown_model};
 use crate::{
     admission,
     attempt::Job,
-    call::{Call, Facts, Idempotency, Input},
+    call::{Call, Facts, Idempotency, Input, LimitNews},
     catalog::{
         ApiKey, OnDisconnect,
         route::{Resolution, Route},
         snapshot::Catalog,
+        tenants::Tenant,
     },
     chat::{ChatRequest, PartKind, ResponseFormat, size::prompt_bytes},
     dialect::{Dialect, Operation},
@@ -33,7 +34,7 @@ const LONGEST_KEY: usize = 255;
 #[derive(Debug)]
 pub struct PreparedCall {
     /// What is asked.
-    pub job: Arc<Job>,
+    pub job: Job,
     /// Who is asked, in order.
     pub plan: Plan,
     /// Its account.
@@ -42,6 +43,8 @@ pub struct PreparedCall {
     pub on_disconnect: OnDisconnect,
     /// The idempotency key that it came with, if it did.
     pub wish: Option<Box<Wish>>,
+    /// Whose limits it is under.
+    pub under: Under,
 }
 
 /// A call that was refused before any provider was asked. Its account is closed.
@@ -51,6 +54,8 @@ pub struct Refusal {
     pub error: Error,
     /// For the answer's headers and body.
     pub request_id: String,
+    /// What the caller is told of its limits.
+    pub limits: Option<LimitNews>,
 }
 
 impl From<Box<Refusal>> for Error {
@@ -60,7 +65,7 @@ impl From<Box<Refusal>> for Error {
 }
 
 impl Orchestrator {
-    /// Admits and plans a call.
+    /// Knows the caller of a call, and plans it.
     pub(super) fn prepare(&self, call: Call) -> Result<PreparedCall, Box<Refusal>> {
         let shared = &self.shared;
         let operation = operation(&call.input);
@@ -75,29 +80,34 @@ impl Orchestrator {
         let mut entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
         if let Ok(caller) = &caller {
             entry.caller(caller);
+            if let Some(team) = view.tenants.of_key(&caller.id).and_then(|member| member.team_id.as_deref()) {
+                entry.team_id(team);
+            }
             entry.asked(caller, &call.input);
         }
         let planned = facts.and_then(|facts| {
             let caller = caller?;
             let wish =
                 call.about.idempotency.as_ref().map(|key| wish(key, &caller, &call.input)).transpose()?;
-            let plan = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
-            Ok((facts, plan, caller, wish))
+            let (plan, model) = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
+            Ok((facts, plan, model, caller, wish))
         });
         match planned {
-            Ok((facts, plan, caller, wish)) => {
+            Ok((facts, plan, model, caller, wish)) => {
+                let member = view.tenants.of_key(&caller.id);
+                let under = Under { caller: member.and_then(|member| member.tenant.clone()), model };
                 let mut job = job(call, facts, operation);
                 if job.dialect() == Some(Dialect::OpenAiResponses) {
                     let origins = Arc::clone(&shared.origins);
                     job.keeper =
                         Some(Keeper::new(origins, shared.clock.clone(), &job.facts.model, &caller.id));
                 }
-                let (job, on_disconnect) = (Arc::new(job), caller.on_disconnect);
-                Ok(PreparedCall { job, plan, entry, on_disconnect, wish })
+                let on_disconnect = caller.on_disconnect;
+                Ok(PreparedCall { job, plan, entry, on_disconnect, wish, under })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
-                Err(Box::new(Refusal { error, request_id: call.request_id }))
+                Err(Box::new(Refusal { error, request_id: call.request_id, limits: None }))
             }
         }
     }
@@ -127,7 +137,7 @@ impl Orchestrator {
         call: &Call,
         facts: &Facts,
         operation: Operation,
-    ) -> Result<Plan> {
+    ) -> Result<(Plan, Option<Arc<Tenant>>)> {
         admission::authorize(caller, operation, &facts.model)?;
         let choice = Choice::of(&call.about, facts);
         if let Some(choice) = &choice {
@@ -143,6 +153,7 @@ impl Orchestrator {
             (Err(_), Some(choice)) => choice.direct(catalog, caller, operation, &facts.model)?,
             (Err(unknown), None) => return Err(unknown),
         };
+        let limits = routes.first().and_then(|route| route.limits.clone());
         let around = Around::new(&self.shared, &call.input, facts);
         let mut plan = routing::plan(&routes, facts, operation, &around)?;
         if let Some(choice) = &choice {
@@ -151,12 +162,12 @@ impl Orchestrator {
         let told = call.about.retry_count.map(|retries| retries.saturating_add(1));
         let told = told.or(facts.wishes.as_ref().and_then(|wishes| wishes.max_attempts));
         plan.max_attempts = told.unwrap_or(plan.max_attempts);
-        let Some(id) = &facts.previous_response else { return Ok(plan) };
+        let Some(id) = &facts.previous_response else { return Ok((plan, limits)) };
         match self.shared.origins.find(id, self.shared.clock.now()) {
-            Some(origin) if origin.api_key_id == caller.id => plan.only(&origin),
+            Some(origin) if origin.api_key_id == caller.id => Ok((plan.only(&origin)?, limits)),
             Some(_) => Err(unknown_response(id)),
             // Made before this process began, or by another: the provider knows, and only one that speaks Responses is asked.
-            None => Ok(plan),
+            None => Ok((plan, limits)),
         }
     }
 }
@@ -264,6 +275,8 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         sealed: false,
         previous_response: None,
         wishes: None,
+        max_output: request.max_output_tokens.map(u64::from),
+        answers: request.candidate_count.map(u64::from),
         body_bytes: prompt_bytes(request),
         outline: None,
     })

@@ -13,6 +13,7 @@ mod cooling;
 mod endings;
 mod faults;
 mod keyed;
+mod limits;
 mod patience;
 mod storm;
 mod turns;

@@ -18,8 +18,10 @@ use crate::{
     dialect::Dialect,
     ledger::journal::{self, Journal, Line},
     origins::LocalOrigins,
+    policy::estimate::Estimates,
     recording::claims::Claims,
     refresher::Reloader,
+    shared_state::{NothingSpent, SharedState},
     store::{CatalogReader, StoreError},
 };
 
@@ -88,6 +90,8 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
     let core = Orchestrator::for_thread(Arc::new(Shared {
         catalog,
         ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
+        shared_state: SharedState::local("core".into(), Arc::new(NothingSpent)),
+        estimates: Estimates::default(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
         claims: Claims::new(&config::Idempotency::default(), None),

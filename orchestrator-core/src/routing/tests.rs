@@ -104,7 +104,7 @@ fn route(targets: Vec<Target>) -> Arc<Route> {
 }
 
 fn route_by(strategy: Strategy, targets: Vec<Target>) -> Arc<Route> {
-    Arc::new(Route { model: "m".into(), targets, strategy, max_attempts: 3, fallbacks: vec![] })
+    Arc::new(Route { model: "m".into(), targets, strategy, max_attempts: 3, fallbacks: vec![], limits: None })
 }
 
 fn order(routes: &[Arc<Route>], facts: &Facts, seed: u64) -> Result<Vec<String>> {

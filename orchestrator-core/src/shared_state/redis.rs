@@ -7,8 +7,14 @@
 //! All that is kept there begins with the setting `redis.prefix`, has an expiry, and a tag in braces where a script needs several keys
 //! in one place of a cluster: [`Redis::key`]. Values are numbers and short texts; nothing is ever executed but our own scripts.
 
+mod books;
+mod fallback;
 pub mod idempotency;
+mod keeping;
 mod link;
+pub mod news;
+mod remote;
+mod script;
 
 use std::{
     fmt,
@@ -33,6 +39,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::link::Links;
+pub use self::remote::{Remote, RemoteGrant};
 
 /// How often Redis is tried while it is away, and how often it is looked at while it is not.
 const TRY_EVERY: Duration = Duration::from_millis(200);
@@ -276,4 +283,4 @@ fn is_unable(error: &RedisError) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

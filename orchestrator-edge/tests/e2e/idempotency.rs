@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
+use orchestrator_base::config::Config;
 use orchestrator_proto::v1;
-use orchestrator_testkit::provider::{self, Script};
+use orchestrator_testkit::{
+    databases::redis::RedisServer,
+    provider::{self, Script},
+};
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
@@ -13,7 +17,7 @@ use v1::chat_event::Kind as Event;
 
 use crate::{
     client::Answer,
-    gateway::{CHANNELS, Channel, openai_error},
+    gateway::{CHANNELS, Channel, Gateway, openai_error},
     stage::{Stage, content, events, role, streamed, whole},
     typed::{hello, keyed, ways},
 };
@@ -228,5 +232,65 @@ async fn typed_streams_join_and_are_told_again_like_all_others() {
         assert_eq!(asking("later".into()).await, ("replayed".to_owned(), events.clone()), "{way}");
     }
     assert_eq!(stage.asked().0, 2);
+    stage.gateway.stop().await;
+}
+
+/// Two cores on one database and one Redis.
+#[tokio::test]
+async fn fifty_at_once_in_two_cores_are_one_request() {
+    let redis = RedisServer::start();
+    let shared = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", shared.path().join("shared.db").display());
+    let settings = |config: &mut Config| {
+        config.database.url = Some(database.clone().into());
+        config.keys.master = Some("the master key that both cores have".into());
+        config.redis.enabled = true;
+        config.redis.url = redis.url().into();
+        // Machines that test are busy: the time-outs of earnest would be met by accident.
+        (config.redis.checkout_ms, config.redis.command_ms) = (1000, 1000);
+    };
+    let only_chat = json!({"max_retries": 0, "options": {"dialects": ["openai_chat"]}});
+    let stage = Stage::of_one(Channel::Embedded, settings, only_chat).await;
+    stage.first_answers(Script::choose(|_, seen| {
+        if seen.json()["stream"] == true {
+            streamed(&["Hello", ", ", "world"]).pace(Duration::from_millis(60))
+        } else {
+            whole("Hello").after(Duration::from_millis(400))
+        }
+    }));
+    let other = Gateway::start_with(Channel::Split, settings).await;
+    for (number, (path, body)) in questions().into_iter().enumerate() {
+        let key = format!("key-{number}");
+        let asking = (0..AT_ONCE).map(|twin| {
+            let client = if twin % 2 == 0 { &stage.gateway.client } else { &other.client };
+            let headers = [("idempotency-key", &*key)];
+            let body = body.to_string();
+            async move { client.send(Method::POST, path, &headers, body.into()).await }
+        });
+        let answers = join_all(asking).await;
+        assert_eq!(stage.asked().0, number + 1, "{path}");
+        for answer in &answers {
+            assert_eq!((answer.status, &answer.body), (200, &answers[0].body), "{path}: {}", answer.text());
+        }
+        let made = answers.iter().filter(|answer| answer.header(HOW).is_empty()).count();
+        assert_eq!(made, 1, "{path}");
+        for client in [&stage.gateway.client, &other.client] {
+            let headers = [("idempotency-key", &*key)];
+            let later = client.send(Method::POST, path, &headers, body.to_string().into()).await;
+            assert_eq!((later.header(HOW), &later.body), ("replayed", &answers[0].body), "{path}");
+        }
+    }
+    // What one core's failure frees, another makes.
+    stage.first_answers(Script::choose(|number, _| match number {
+        0 => provider::Answer::error(500),
+        _ => whole("Hello"),
+    }));
+    let (path, body) = questions().remove(0);
+    assert_eq!(ask(&stage, path, &body, "fails", "one").await.status, 500);
+    other.forgive().await;
+    let headers = [("idempotency-key", "fails")];
+    let anew = other.client.send(Method::POST, path, &headers, body.to_string().into()).await;
+    assert_eq!((anew.status, anew.header(HOW)), (200, ""), "{}", anew.text());
+    other.stop().await;
     stage.gateway.stop().await;
 }

@@ -3,6 +3,7 @@
 //! It is asked in its own protocol (RESP 2, <https://redis.io/docs/latest/develop/reference/protocol-spec/>), as far as tests need it.
 
 use std::{
+    fmt::Write as _,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
@@ -92,13 +93,17 @@ impl RedisServer {
         answer
     }
 
-    fn ask(&self, words: &[&str]) -> io::Result<String> {
+    /// Gives it a command; the error is that nobody answers.
+    ///
+    /// # Errors
+    /// It does not answer. A refusal is an answer that begins with `-`.
+    pub fn ask(&self, words: &[&str]) -> io::Result<String> {
         let address = (Ipv4Addr::LOCALHOST, self.port).into();
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         let mut asked = format!("*{}\r\n", words.len());
         for word in words {
-            asked.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+            let _ = write!(asked, "${}\r\n{word}\r\n", word.len());
         }
         stream.write_all(asked.as_bytes())?;
         answer(&mut BufReader::new(stream))

@@ -34,6 +34,10 @@ pub struct Config {
     pub limits: Limits,
     /// How many requests at once.
     pub admission: Admission,
+    /// What requests are taken to cost before it is known.
+    pub budget: Budget,
+    /// What operators are told of.
+    pub alerts: Alerts,
     /// Streams to callers.
     pub stream: Stream,
     /// Default time-outs towards providers.
@@ -305,6 +309,51 @@ impl Default for Admission {
     }
 }
 
+/// Section `budget`: what callers with limits are taken to use where it is not known.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// How long the answer to a request that names no length is taken to be, in tokens, default 4096.
+    pub default_output_tokens: u64,
+    /// What a million tokens read cost where no price is known, in dollars, default 15.
+    pub unknown_price_input_usd: String,
+    /// What a million tokens written cost where no price is known, in dollars, default 75.
+    pub unknown_price_output_usd: String,
+    /// What becomes of requests under a budget while Redis is away, default `allowance`.
+    pub without_redis: WithoutRedis,
+    /// Of what was left of a budget when Redis was last heard, so many percent may be spent without it by all cores together, default 10.
+    pub allowance_percent: u32,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            default_output_tokens: 4096,
+            unknown_price_input_usd: "15".into(),
+            unknown_price_output_usd: "75".into(),
+            without_redis: WithoutRedis::default(),
+            allowance_percent: 10,
+        }
+    }
+}
+
+/// Section `alerts`: what operators are told of, and where.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alerts {
+    /// At which percentages of a budget, default 80 and 100.
+    pub budget_percent: Vec<u32>,
+    /// Where each alert is sent to as JSON, default nowhere. It may hold a token, so it is a secret.
+    #[serde(serialize_with = "masked")]
+    pub webhook_url: Option<SecretString>,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self { budget_percent: vec![80, 100], webhook_url: None }
+    }
+}
+
 /// Section `stream`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -473,6 +522,19 @@ impl Default for Redis {
             core_expiry_ms: 60_000,
         }
     }
+}
+
+/// What becomes of requests under a budget while several cores cannot count together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutRedis {
+    /// Each core may spend a share of what was left; then they are refused.
+    #[default]
+    Allowance,
+    /// They go on, and are counted later.
+    Open,
+    /// They are refused.
+    Closed,
 }
 
 /// Section `runtime`.

@@ -30,6 +30,16 @@ pub(super) fn parse(shape: Shape, text: &str, sources: &Sources, layers: &Layers
         Shape::Endpoints => endpoints(text),
         Shape::Origins => origins(text),
         Shape::BaseUrl => base_url(text).map(Value::from),
+        Shape::Dollars => dollars(text),
+        Shape::Percents => percents(text),
+        Shape::SecretUrl => {
+            let url = resolve(text, sources, layers)?;
+            let known = Url::parse(url.expose_secret()).ok();
+            if known.is_none_or(|url| !matches!(url.scheme(), "http" | "https") || !url.has_host()) {
+                return Err("is not an http or https URL".to_owned());
+            }
+            Ok(Value::from(url.expose_secret()))
+        }
         Shape::Secret => Ok(Value::from(resolve(text, sources, layers)?.expose_secret())),
         Shape::DatabaseUrl => {
             let url = resolve(text, sources, layers)?;
@@ -97,6 +107,23 @@ fn number(text: &str, least: i64, most: i64) -> Result<Value, String> {
         return Err(format!("{number} is above {most}, the most that makes sense"));
     }
     Ok(Value::from(number))
+}
+
+fn dollars(text: &str) -> Result<Value, String> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || fraction.len() > 9 {
+        return Err(format!("{} is no number of dollars such as 2.50", quoted(text)));
+    }
+    match whole.parse::<u64>() {
+        Ok(whole) if whole < 1_000_000 => Ok(Value::from(text)),
+        _ => Err(format!("{} is a million dollars or more, the most that makes sense", quoted(text))),
+    }
+}
+
+fn percents(text: &str) -> Result<Value, String> {
+    let percents: Result<Vec<Value>, String> = list(text).map(|text| number(text, 1, 1000)).collect();
+    Ok(Value::from(percents?))
 }
 
 fn port(text: &str) -> Result<Value, String> {

@@ -12,13 +12,13 @@ use super::{Begun, Pump, Reading, read, told};
 use crate::{
     attempt::Job,
     call::{Head, Served},
-    dialect::Wire,
+    dialect::{Dialect, Wire},
     error::Error,
     ledger::{Entry, Outcome},
     orchestrator::{
         NativeBody, NativeReply, NativeStream, Orchestrator,
-        asking::{Admitted, Asking, Driven},
-        native::{self, State, headers, live::Tail},
+        asking::{Admitted, Asking, Driven, Limited},
+        native::{self, State, headers, limits, live::Tail},
         prepare::PreparedCall,
     },
     recording::{
@@ -32,13 +32,14 @@ pub(in crate::orchestrator) async fn reply(
     core: &Orchestrator,
     prepared: PreparedCall,
     wish: Box<Wish>,
-    wire: &'static dyn Wire,
+    dialect: Dialect,
 ) -> NativeReply {
+    let wire = dialect.wire();
     let patience = prepared.job.facts.stream.then(|| core.early_head());
-    let pump = |core, prepared, recorder| -> Pump { Box::pin(pump(core, prepared, recorder, wire)) };
+    let pump = |core, limited, recorder| -> Pump { Box::pin(pump(core, limited, recorder, wire)) };
     let (mut reading, begun) = match read(core, prepared, &wish, patience, pump).await {
         Ok(read) => read,
-        Err(refusal) => return native::refusal(&refusal.error, &refusal.request_id, wire),
+        Err(refusal) => return native::refused(&refusal, dialect),
     };
     let stream = reading.job.facts.stream;
     match begun {
@@ -96,6 +97,7 @@ fn failed(ending: &Ending, reading: &mut Reading, wire: &dyn Wire) -> NativeRepl
     let id = &reading.job.request_id;
     let body = wire.render_error(&error, id);
     let mut head = headers::failed(&error, id, served);
+    limits::insert(&mut head.headers, reading.job.limits.as_ref(), reading.job.dialect());
     headers::again(&mut head, reading);
     reading.sent(&body);
     reading.close(Outcome::Failed(&error));
@@ -103,9 +105,9 @@ fn failed(ending: &Ending, reading: &mut Reading, wire: &dyn Wire) -> NativeRepl
 }
 
 /// Makes the answer.
-async fn pump(core: Orchestrator, prepared: PreparedCall, recorder: Recorder, wire: &'static dyn Wire) {
-    let job = Arc::clone(&prepared.job);
-    match core.enter(prepared).await {
+async fn pump(core: Orchestrator, limited: Limited, recorder: Recorder, wire: &'static dyn Wire) {
+    let job = Arc::clone(&limited.job);
+    match core.place(limited).await {
         Ok(admitted) if admitted.job.facts.stream => stream(core, admitted, recorder, wire).await,
         Ok(admitted) => match native::asked(core, admitted, wire).await {
             Ok((head, body)) => {

@@ -17,7 +17,7 @@ use crate::{
     embedding::EmbedReply,
     error::{Error, Result},
     ledger::Outcome,
-    orchestrator::{Answered, ChatStream, Orchestrator, TypedEvent, prepare::PreparedCall, typed},
+    orchestrator::{Answered, ChatStream, Orchestrator, TypedEvent, asking::Limited, typed},
     recording::{Ending, Opening, Part, claims::Recorder},
 };
 
@@ -53,7 +53,7 @@ impl Orchestrator {
         let Some(wish) = prepared.wish.take() else {
             return Err(Error::internal("a request without an idempotency key is not told again"));
         };
-        let pump = |core, prepared, recorder| -> Pump { Box::pin(pump(core, prepared, recorder, form)) };
+        let pump = |core, limited, recorder| -> Pump { Box::pin(pump(core, limited, recorder, form)) };
         let (mut reading, begun) = read(self, prepared, &wish, None, pump).await?;
         match begun {
             Begun::Opening(opening) => Ok(Retelling::of(&opening, reading)),
@@ -111,9 +111,9 @@ impl fmt::Debug for Retelling {
 }
 
 /// Makes the answer.
-async fn pump(core: Orchestrator, prepared: PreparedCall, recorder: Recorder, form: Form) {
-    let request_id = prepared.job.request_id.clone();
-    let admitted = match core.enter(prepared).await {
+async fn pump(core: Orchestrator, limited: Limited, recorder: Recorder, form: Form) {
+    let request_id = limited.job.request_id.clone();
+    let admitted = match core.place(limited).await {
         Ok(admitted) => admitted,
         Err(refusal) => return recorder.fail(refusal.error, None).await,
     };

@@ -1,11 +1,13 @@
 //! The heads of answers: status, the gateway's own headers, and what is passed on of the provider's.
 
+use std::time::Duration;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
-use super::framing::Framing;
+use super::{framing::Framing, limits};
 use crate::{
     attempt::Job,
     call::{Head, Served},
@@ -18,10 +20,9 @@ use crate::{
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(in crate::orchestrator) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Vendors' SDKs wait no longer than this before they ask again.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-
-/// Headers of a provider's answer that its caller may want: what is left of the provider's limits.
-const PASSED_PREFIXES: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
 
 /// A body that no provider had a part in.
 pub(super) fn plain(request_id: &str) -> Head {
@@ -46,7 +47,9 @@ pub(in crate::orchestrator) fn answered(
     if !dropped.is_empty() {
         insert_text(&mut headers, HeaderName::from_static("x-orchestrator-dropped"), &dropped.join(","));
     }
-    for (name, value) in upstream {
+    // A caller under limits of its own is told of those: the provider's are not its.
+    limits::insert(&mut headers, job.limits.as_ref(), job.dialect());
+    for (name, value) in upstream.iter().filter(|_| job.limits.is_none()) {
         if is_passed(name) {
             headers.append(name.clone(), value.clone());
         }
@@ -55,7 +58,7 @@ pub(in crate::orchestrator) fn answered(
 }
 
 fn is_passed(name: &HeaderName) -> bool {
-    PASSED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+    limits::PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
 fn content_type(job: &Job) -> HeaderValue {
@@ -67,6 +70,7 @@ pub(in crate::orchestrator) fn early(job: &Job) -> Head {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, content_type(job));
     insert_text(&mut headers, REQUEST_ID, &job.request_id);
+    limits::insert(&mut headers, job.limits.as_ref(), job.dialect());
     Head { status: StatusCode::OK, headers, failure: None }
 }
 
@@ -75,13 +79,14 @@ pub(in crate::orchestrator) fn told(opening: &Opening, reading: &Reading) -> Hea
     let mut headers = opening.headers.clone();
     insert_text(&mut headers, REQUEST_ID, &reading.job.request_id);
     if reading.again().is_some() {
-        // What was left of the provider's limits then says nothing now.
+        // What was left of limits then says nothing now, and they may be another's.
         let stale: Vec<HeaderName> = headers.keys().filter(|name| is_passed(name)).cloned().collect();
         for name in stale {
             headers.remove(name);
         }
         let original = HeaderName::from_static("x-orchestrator-original-request-id");
         insert_text(&mut headers, original, &opening.request_id);
+        limits::insert(&mut headers, reading.job.limits.as_ref(), reading.job.dialect());
     }
     let status = StatusCode::from_u16(opening.status).unwrap_or(StatusCode::OK);
     Head { status, headers, failure: None }
@@ -113,10 +118,16 @@ pub(in crate::orchestrator) fn failed(error: &Error, request_id: &str, served: O
     // Nothing changes by asking again with the same key, and the attempts that might have helped were made already.
     let refused = matches!(error.kind, ErrorKind::Unauthenticated | ErrorKind::PermissionDenied);
     let reused = error.code.as_deref() == Some("idempotency_key_reused");
-    if asked.is_some() || refused || reused {
+    if asked.is_some() || refused || reused || is_spent(error) {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     Head { status, headers, failure: Some(error.kind) }
+}
+
+/// Whether it is a limit of the gateway's own that has no room for longer than a client waits.
+fn is_spent(error: &Error) -> bool {
+    let waits = error.retry_after.is_some_and(|wait| wait <= LONGEST_WAIT);
+    error.kind == ErrorKind::RateLimited && error.upstream.is_none() && !waits
 }
 
 /// The answer's number is an estimate of the gateway's.

@@ -12,7 +12,11 @@ use super::{
     wires::{FOUR, Word, claims_success, errors_told},
     world::{Actor, Question, Seen, World, provider, stream, whole},
 };
-use crate::{dialect::Dialect, ledger::RequestRecord};
+use crate::{
+    catalog::{ApiKey, limits::Limits, samples},
+    dialect::Dialect,
+    ledger::RequestRecord,
+};
 
 const HOW: &str = "x-orchestrator-idempotency";
 const ORIGINAL: &str = "x-orchestrator-original-request-id";
@@ -318,4 +322,38 @@ async fn of_many_answers_the_oldest_are_forgotten() {
     let seen = at_once(&world, &whole().keyed("k"), 2).await;
     assert_eq!([seen[0].header(HOW), seen[1].header(HOW)], ["", "joined"]);
     assert_eq!(world.ask(whole().keyed("k")).await.header(HOW), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn twins_count_as_requests_of_their_key_and_use_nothing_else() {
+    let of = |limits: Limits| {
+        let caller = ApiKey { limits, ..samples::api_key("caller", "caller", "secret") };
+        World::with_caller([provider("a", [says("hello").after(200)])], |_| (), caller)
+    };
+    let world = of(Limits { requests_per_minute: Some(3), ..Limits::default() });
+    let seen = at_once(&world, &whole().keyed("k"), 5).await;
+    let told: Vec<_> =
+        seen.iter().map(|seen| (seen.status, seen.header("x-ratelimit-remaining-requests"))).collect();
+    assert_eq!(told, [(200, "2"), (200, "1"), (200, "0"), (429, "0"), (429, "0")]);
+    assert_eq!(world.asked().len(), 1);
+
+    let world = of(Limits { tokens_per_minute: Some(40), ..Limits::default() });
+    let (first, twin, other) =
+        tokio::join!(world.ask(whole().keyed("k")), world.ask(whole().keyed("k")), world.ask(whole()));
+    assert_eq!((first.status, twin.status, twin.header(HOW), other.status), (200, 200, "joined", 429));
+    let record = world.records().into_iter().find(|record| how(record) == "joined").unwrap();
+    assert!(cost_nothing(&record) && record.charged_nanos.is_none(), "{record:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_caller_without_room_in_its_limits_frees_the_key() {
+    let limits = Limits { requests_per_minute: Some(1), ..Limits::default() };
+    let caller = ApiKey { limits, ..samples::api_key("caller", "caller", "secret") };
+    let world = World::with_caller([provider("a", [says("hello")])], |_| (), caller);
+    assert_eq!(world.ask(whole()).await.status, 200);
+    let refused = world.ask(whole().keyed("k")).await;
+    assert_eq!((refused.status, refused.header("x-ratelimit-limit-requests")), (429, "1"));
+    sleep(Duration::from_secs(60)).await;
+    let anew = world.ask(whole().keyed("k")).await;
+    assert_eq!((anew.status, anew.header(HOW), world.asked().len()), (200, "", 2));
 }

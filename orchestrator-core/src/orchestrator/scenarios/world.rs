@@ -32,10 +32,12 @@ use crate::{
         bodies::BodyRules,
         journal::{self, Journal, Line},
     },
-    orchestrator::{Drains, NativeBody, Orchestrator, Shared},
+    orchestrator::{Drains, NativeBody, NativeReply, Orchestrator, Shared},
     origins::LocalOrigins,
+    policy::estimate::Estimates,
     prober::{self, Ask as _, LiveAsk},
     recording::claims::Claims,
+    shared_state::{NothingSpent, SharedState, local::Outstanding},
 };
 
 /// What the wall clock says when the world begins: Sunday, 13 September 2020, 12:26:40 GMT.
@@ -110,7 +112,17 @@ impl World {
         change: impl FnOnce(&mut Model),
         caller: ApiKey,
     ) -> Self {
-        Self::build(actors, change, caller, &config::Idempotency::default())
+        Self::with_rows(actors, change, caller, |_| ())
+    }
+
+    /// With other rows of the catalog beside them.
+    pub(super) fn with_rows(
+        actors: impl IntoIterator<Item = Actor>,
+        change: impl FnOnce(&mut Model),
+        caller: ApiKey,
+        prepare: impl FnOnce(&mut CatalogRows),
+    ) -> Self {
+        Self::build(actors, change, caller, prepare, &config::Idempotency::default())
     }
 
     /// The same as [`World::of`], and answers under idempotency keys are kept so.
@@ -118,13 +130,14 @@ impl World {
         actors: impl IntoIterator<Item = Actor>,
         idempotency: &config::Idempotency,
     ) -> Self {
-        Self::build(actors, |_| (), samples::api_key("caller", "caller", "secret"), idempotency)
+        Self::build(actors, |_| (), samples::api_key("caller", "caller", "secret"), |_| (), idempotency)
     }
 
     fn build(
         actors: impl IntoIterator<Item = Actor>,
         change: impl FnOnce(&mut Model),
         caller: ApiKey,
+        prepare: impl FnOnce(&mut CatalogRows),
         idempotency: &config::Idempotency,
     ) -> Self {
         let mut model = samples::model("m", "m");
@@ -142,6 +155,7 @@ impl World {
             admin_keys: Vec::new(),
         };
         let mut parts = HashMap::new();
+        prepare(&mut rows);
         for (place, actor) in actors.into_iter().enumerate() {
             let name = actor.row.name.clone();
             let mut association = samples::model_provider(&name, "m", &name);
@@ -185,12 +199,27 @@ impl World {
             limits: config::Limits::default(),
             stream: config::Stream::default(),
             deny_private: false,
+            shared_state: SharedState::local("core".into(), Arc::new(NothingSpent)),
+            estimates: Estimates::default(),
             gate: Gate::new(&config::Admission::default()),
             drains: Drains::default(),
             claims: Claims::new(idempotency, None),
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
         Self { stage, core, journal, clock, _folder: folder }
+    }
+
+    /// What a scope holds that is not settled or not stored.
+    pub(super) fn outstanding(&self, scope: &str) -> Outstanding {
+        match &self.core.shared.shared_state {
+            SharedState::Local(local) => local.outstanding(scope),
+            SharedState::Redis(_) => Outstanding::default(),
+        }
+    }
+
+    /// Asks, and goes away with the head.
+    pub(super) async fn begin(&self, question: Question) -> NativeReply {
+        self.core.invoke(question.call()).await
     }
 
     /// Asks, and reads the answer to its end.
@@ -320,6 +349,14 @@ impl Question {
     pub(super) fn keyed(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self
+    }
+
+    /// How long its body is.
+    pub(super) fn bytes(self) -> usize {
+        match self.call().input {
+            Input::Native { body, .. } => body.len(),
+            _ => 0,
+        }
     }
 
     fn call(self) -> Call {

@@ -1,7 +1,7 @@
 //! Two cores with one real Redis between them: who makes an answer, who reads it, and what happens when a core or Redis is lost.
 
 use bytes::Bytes;
-use orchestrator_base::config::Idempotency;
+use orchestrator_base::config::{self, Idempotency};
 use orchestrator_testkit::databases::redis::RedisServer;
 
 use super::*;
@@ -11,7 +11,7 @@ use crate::{
         Opening,
         claims::{Again, Claim, Claims, Name, Wish, fingerprint},
     },
-    shared_state::redis::{Redis, tests::settings},
+    shared_state::redis::Redis,
 };
 
 /// How long a test waits for anything.
@@ -28,7 +28,15 @@ async fn core(server: &RedisServer, name: &str, lease: Duration) -> Core {
 }
 
 async fn with(server: &RedisServer, name: &str, lease: Duration, idempotency: &Idempotency) -> Core {
-    let redis = Redis::new(&settings(server, "t:")).unwrap();
+    let settings = config::Redis {
+        url: server.url().into(),
+        prefix: "t:".into(),
+        // Machines that test are busy: the time-outs of earnest would be met by accident.
+        checkout_ms: 250,
+        command_ms: 250,
+        ..config::Redis::default()
+    };
+    let redis = Redis::new(&settings).unwrap();
     assert!(redis.try_now().await);
     let retention = Duration::from_secs(idempotency.retention_seconds);
     let answers = Answers::new(redis.clone(), name.to_owned(), retention).leasing(lease);

@@ -1,5 +1,7 @@
 //! The pool on a real server that comes and goes.
 
+pub(crate) mod cores;
+
 use std::time::Duration;
 
 use orchestrator_base::task;

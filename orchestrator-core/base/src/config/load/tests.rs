@@ -93,6 +93,8 @@ fn sample(shape: Shape, default: &str) -> &'static str {
         Shape::Origins => "https://chat.example.com",
         Shape::BaseUrl => "https://api.example.com/v1",
         Shape::DatabaseUrl => "sqlite://elsewhere.db",
+        Shape::RedisUrl => "redis://elsewhere:6380/1",
+        Shape::KeyPrefix => "elsewhere:",
         Shape::Secret => GOOD_KEY,
     }
 }
@@ -369,6 +371,16 @@ fn what_is_shown_says_everything_but_secrets() {
     max_concurrent_sessions = 10000
     max_queue_length = 1000
     max_queue_wait = 30
+
+    [budget]
+    default_output_tokens = 4096
+    unknown_price_input_usd = "15"
+    unknown_price_output_usd = "75"
+    without_redis = "allowance"
+    allowance_percent = 10
+
+    [alerts]
+    budget_percent = [80, 100]
 
     [stream]
     early_head_ms = 10000
