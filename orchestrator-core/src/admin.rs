@@ -21,6 +21,7 @@ pub mod stats;
 pub mod transfer;
 
 mod admin_keys;
+mod alerts;
 mod api_keys;
 mod audit_log;
 mod model_providers;

@@ -9,7 +9,11 @@ mod outlook;
 mod pace;
 mod state;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use orchestrator_base::{clock::Clock, random::Random};
 use tokio::time::Instant;
@@ -46,6 +50,8 @@ struct Shared {
     random: Random,
     providers: Registry<State>,
     turns: Turns,
+    /// Keys that were refused since somebody looked, by their ids.
+    refused_keys: Mutex<BTreeSet<String>>,
 }
 
 impl Conditions {
@@ -53,7 +59,7 @@ impl Conditions {
     pub fn new(rules: ConditionRules, clock: Clock, random: Random) -> Self {
         let (providers, turns) = (Registry::default(), Turns::default());
         let health = Arc::new(HealthBoard::new(Settings::default(), clock));
-        Self(Arc::new(Shared { rules, health, random, providers, turns }))
+        Self(Arc::new(Shared { rules, health, random, providers, turns, refused_keys: Mutex::default() }))
     }
 
     /// How providers are.
@@ -106,6 +112,9 @@ impl Conditions {
     pub fn key_checked(&self, target: &Target, key: Option<&TargetKey>, taken: bool) {
         let Some(key) = key else { return };
         let now = Instant::now();
+        if !taken {
+            self.refused_key(&key.id);
+        }
         self.0.providers.with_or_new(&target.provider_id, |state| state.key_checked(&key.id, taken, now));
     }
 
@@ -136,6 +145,17 @@ impl Conditions {
     /// Forgets providers that are not in the catalog any more.
     pub fn keep_only(&self, is_known: impl Fn(&str) -> bool) {
         self.0.providers.keep_only(is_known);
+    }
+
+    /// The keys that were refused since this was asked last, by their ids.
+    pub fn take_refused_keys(&self) -> BTreeSet<String> {
+        std::mem::take(&mut lock(&self.0.refused_keys))
+    }
+
+    fn refused_key(&self, id: &str) {
+        if !id.is_empty() {
+            lock(&self.0.refused_keys).insert(id.to_owned());
+        }
     }
 
     fn rules(&self) -> &ConditionRules {

@@ -10,6 +10,7 @@
 //! 4. Its cases in the contract suite.
 
 mod admin_keys;
+mod alerts;
 mod api_keys;
 mod audit_log;
 mod budget_spend;
@@ -43,6 +44,7 @@ mod stats;
 mod teams;
 mod transfer;
 
+pub use alerts::Alert;
 pub use database::{Database, Migration, MigrationState, MigrationStatus};
 pub use reads::{LogKeeper, LogReader, StatsReader};
 pub use rebuild::Rebuilt;
@@ -228,12 +230,31 @@ pub trait AuditStore: Send + Sync {
     async fn audit_log(&self, filter: &AuditFilter, slice: &Slice) -> Result<Vec<AuditEntry>, StoreError>;
 }
 
+/// What operators should know of.
+#[async_trait]
+pub trait AlertStore: Send + Sync {
+    /// Keeps an alert; `false`: it is known already, by its kind, subject and mark.
+    async fn raise(&self, alert: &Alert) -> Result<bool, StoreError>;
+
+    /// Alerts, newest first; [`Slice::after`] is the id of the last one that is known.
+    async fn alerts(&self, open_only: bool, slice: &Slice) -> Result<Vec<Alert>, StoreError>;
+
+    /// Says that an alert is known, and adds rows to the audit log in the same transaction, unless it was known already.
+    async fn acknowledge(
+        &self,
+        id: &str,
+        at: UnixMicros,
+        entries: &[AuditEntry],
+    ) -> Result<Option<Alert>, StoreError>;
+}
+
 /// All that Admin needs of a store.
 pub trait AdminStore:
     CatalogReader
     + CatalogWriter
     + CatalogLists
     + AuditStore
+    + AlertStore
     + SettingStore
     + LogReader
     + StatsReader
@@ -247,6 +268,7 @@ impl<T> AdminStore for T where
         + CatalogWriter
         + CatalogLists
         + AuditStore
+        + AlertStore
         + SettingStore
         + LogReader
         + StatsReader

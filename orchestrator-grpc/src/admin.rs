@@ -2,6 +2,7 @@
 //! in the caller's name.
 
 mod admin_keys;
+mod alerts;
 mod api_keys;
 mod audit;
 mod auth;
@@ -311,6 +312,16 @@ impl admin_server::Admin for AdminService {
     ) -> Answer<v1::ListAuditLogResponse> {
         let (caller, request) = self.admit(request)?;
         caller.answer(audit::list(&caller.admin, request).await)
+    }
+
+    async fn list_alerts(&self, request: Request<v1::ListAlertsRequest>) -> Answer<v1::ListAlertsResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(alerts::list(&caller.admin, request).await)
+    }
+
+    async fn acknowledge_alert(&self, request: Request<v1::AcknowledgeAlertRequest>) -> Answer<v1::Alert> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(alerts::acknowledge(&caller.admin, request).await)
     }
 
     async fn get_session(&self, request: Request<v1::GetSessionRequest>) -> Answer<v1::Session> {

@@ -155,6 +155,8 @@ do_nothing! {
     update_admin_key(UpdateAdminKeyRequest) -> v1::AdminKey;
     delete_admin_key(DeleteAdminKeyRequest) -> ();
     rotate_admin_key(RotateAdminKeyRequest) -> v1::AdminKey;
+    list_alerts(ListAlertsRequest) -> v1::ListAlertsResponse;
+    acknowledge_alert(AcknowledgeAlertRequest) -> v1::Alert;
     list_audit_log(ListAuditLogRequest) -> v1::ListAuditLogResponse;
     get_session(GetSessionRequest) -> v1::Session;
     get_status(GetStatusRequest) -> v1::CoreStatus;

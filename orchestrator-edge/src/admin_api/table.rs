@@ -121,6 +121,8 @@ pub(super) const ROWS: &[Row] = &[
     row(Method::DELETE, "/admin-keys/{id}",              "DeleteAdminKey",      Shape::Delete),
     row(Method::POST,   "/admin-keys/{id}/rotate",       "RotateAdminKey",      Shape::Do),
     row(Method::GET,    "/audit",                        "ListAuditLog",        Shape::List),
+    row(Method::GET,    "/alerts",                       "ListAlerts",          Shape::List),
+    row(Method::POST,   "/alerts/{id}/acknowledge",      "AcknowledgeAlert",    Shape::Do),
     row(Method::GET,    "/session",                      "GetSession",          Shape::Get),
     row(Method::GET,    "/status",                       "GetStatus",           Shape::Get),
 ];

@@ -54,6 +54,8 @@ const LEAST: &[(&str, Role)] = &[
     ("DeleteAdminKey",          Admin),
     ("RotateAdminKey",          Admin),
     ("ListAuditLog",            Admin),
+    ("ListAlerts",              Viewer),
+    ("AcknowledgeAlert",        Operator),
     ("GetSession",              Viewer),
     ("GetStatus",               Viewer),
     ("ListPrices",              Viewer),

@@ -1,6 +1,7 @@
 //! What the conversions of Admin's nouns have in common: update masks, moments, and fields that nothing enforces yet.
 
 pub(crate) mod admin_keys;
+pub(crate) mod alerts;
 pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod health;

@@ -223,6 +223,12 @@ def test_operators_keys():
     assert calls("DeleteAdminKey", id=made["id"]) == {}
 
 
+def test_alerts():
+    assert calls("ListAlerts", openOnly=True).get("alerts", []) == []
+    _, failure = call("AcknowledgeAlert", id="none")
+    assert "not_found" in failure
+
+
 def test_status():
     status = calls("GetStatus")
     assert (status["status"], status["database"]) == ("healthy", "up")
