@@ -118,6 +118,12 @@ do_nothing! {
     create_api_key(CreateApiKeyRequest) -> v1::ApiKey;
     update_api_key(UpdateApiKeyRequest) -> v1::ApiKey;
     delete_api_key(DeleteApiKeyRequest) -> ();
+    rotate_api_key(RotateApiKeyRequest) -> v1::ApiKey;
+    list_teams(ListTeamsRequest) -> v1::ListTeamsResponse;
+    get_team(GetTeamRequest) -> v1::Team;
+    create_team(CreateTeamRequest) -> v1::Team;
+    update_team(UpdateTeamRequest) -> v1::Team;
+    delete_team(DeleteTeamRequest) -> ();
     list_provider_health(ListProviderHealthRequest) -> v1::ListProviderHealthResponse;
     get_provider_health(GetProviderHealthRequest) -> v1::ProviderHealth;
     check_provider(CheckProviderRequest) -> v1::ProviderHealth;

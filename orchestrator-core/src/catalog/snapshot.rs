@@ -280,7 +280,7 @@ impl Snapshot {
         Self {
             revision: rows.revision,
             catalog,
-            keys: KeyTable::new(rows.api_keys),
+            keys: KeyTable::new(rows.api_keys, rows.teams),
             admin_keys: AdminKeyTable::new(rows.admin_keys),
         }
     }

@@ -9,7 +9,7 @@ use super::{
     Database, JournalOffset, LogStore, StoreError,
     db::{Db, Tries, Tx, Value, stored},
     entity::placeholders,
-    rollups,
+    key_usage, rollups,
 };
 use crate::{
     call::UsageSource,
@@ -163,6 +163,7 @@ async fn store(
     let bodies = new.iter().filter_map(|record| Some(body_row(&record.id, record.bodies.as_ref()?)));
     insert(tx, &BODIES, bodies.collect()).await?;
     rollups::add(db, tx, &Rollups::of(new.iter().copied())).await?;
+    key_usage::note(tx, new.iter().copied()).await?;
     store_offset(tx, journal, upto, known.is_some()).await
 }
 

@@ -100,7 +100,7 @@ async fn an_export_with_secrets_makes_the_same_installation_elsewhere() {
     let report = there.admin.import_config(&text, with(OnConflict::Skip)).await.unwrap();
     assert_eq!(report.summary(), "6 created, 0 replaced, 0 deleted, 0 unchanged, 0 skipped, 0 left out");
     let shared = there.shared.load();
-    assert_eq!(shared.keys.find(secret.expose_secret()).unwrap().name, "team");
+    assert_eq!(shared.keys.find(secret.expose_secret()).unwrap().key.name, "team");
     let crate::catalog::route::Resolution::Found(route) = shared.catalog.resolve("gpt") else { panic!() };
     assert_eq!(route.targets[0].keys[0].secret.expose_secret(), "sk-provider-canary-0123456789");
     let (mine, theirs) =
