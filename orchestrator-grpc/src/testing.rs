@@ -12,6 +12,7 @@ use orchestrator_base::{
 };
 use orchestrator_core::{
     admission::gate::Gate,
+    catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
     ledger::{Ledger, journal::Journal},
     orchestrator::{Drains, Orchestrator, Shared},
@@ -43,7 +44,7 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     let health = Health::starting().await;
     health.set_serving(true).await;
     Services {
-        orchestrate: OrchestrateService::new(empty_core(), limits),
+        orchestrate: OrchestrateService::new(core(Arc::default()), limits),
         admin: NoAdmin,
         health,
         reflection,
@@ -52,15 +53,15 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     }
 }
 
-/// A core with an empty catalog: it knows no caller and no model.
-fn empty_core() -> Orchestrator {
+/// A core that has this catalog. With an empty one it knows no caller and no model.
+pub(crate) fn core(catalog: Arc<SharedCatalog>) -> Orchestrator {
     tls::install_crypto();
     let folder = tempfile::tempdir().unwrap();
     let journal =
         Journal::open(folder.path(), "test", uuid::Uuid::nil(), &config::Journal::default()).unwrap();
     let (clock, random) = (Clock::system(), Random::seeded(1));
     Orchestrator::for_thread(Arc::new(Shared {
-        catalog: Arc::default(),
+        catalog,
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),

@@ -1,5 +1,6 @@
 //! What Admin refuses, and what is true when its calls return.
 
+mod keys;
 mod operators;
 mod prices;
 
