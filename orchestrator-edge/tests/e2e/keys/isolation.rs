@@ -81,7 +81,7 @@ const ROUTES: &[(&str, &str, &[&str], &str, &str)] = &[
     ("GET",    "/api/health-check/config", NONE, "", ""),
     ("PUT",    "/api/health-check/config", NONE, "", "{}"),
     ("GET",    "/verify", &ADMIN, "", ""),
-    ("GET",    "/logs/export", &ADMIN, "", ""),
+    ("GET",    "/logs/export", &ADMIN, "/logs/export?format=jsonl", ""),
     ("GET",    "/logs/tail", &ADMIN, "", ""),
 ];
 
@@ -98,7 +98,9 @@ fn routes() -> Vec<Route> {
         } else {
             line.split('"').find(|piece| piece.starts_with('/'))?
         };
-        Some(Route { method: method.parse().unwrap(), template, prefixes: &ADMIN, path: "", body: "{}" })
+        // Such a row has one field, and it is looked at before anybody is asked who sends it.
+        let body = if line.starts_with("only(") { r#"{"enabled":true}"# } else { "{}" };
+        Some(Route { method: method.parse().unwrap(), template, prefixes: &ADMIN, path: "", body })
     });
     let others = ROUTES.iter().map(|(method, template, prefixes, path, body)| Route {
         method: method.parse().unwrap(),
