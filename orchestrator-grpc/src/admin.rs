@@ -17,6 +17,7 @@ mod providers;
 mod queue;
 mod roles;
 mod stats;
+mod teams;
 mod transfer;
 
 use std::sync::Arc;
@@ -216,6 +217,36 @@ impl admin_server::Admin for AdminService {
     async fn delete_api_key(&self, request: Request<v1::DeleteApiKeyRequest>) -> Answer<()> {
         let (caller, request) = self.admit(request)?;
         caller.answer(api_keys::delete(&caller.admin, request).await)
+    }
+
+    async fn rotate_api_key(&self, request: Request<v1::RotateApiKeyRequest>) -> Answer<v1::ApiKey> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(api_keys::rotate(&caller.admin, request).await)
+    }
+
+    async fn list_teams(&self, request: Request<v1::ListTeamsRequest>) -> Answer<v1::ListTeamsResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::list(&caller.admin, request).await)
+    }
+
+    async fn get_team(&self, request: Request<v1::GetTeamRequest>) -> Answer<v1::Team> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::get(&caller.admin, request).await)
+    }
+
+    async fn create_team(&self, request: Request<v1::CreateTeamRequest>) -> Answer<v1::Team> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::create(&caller.admin, request).await)
+    }
+
+    async fn update_team(&self, request: Request<v1::UpdateTeamRequest>) -> Answer<v1::Team> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::update(&caller.admin, request).await)
+    }
+
+    async fn delete_team(&self, request: Request<v1::DeleteTeamRequest>) -> Answer<()> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::delete(&caller.admin, request).await)
     }
 
     async fn list_provider_health(
