@@ -22,6 +22,7 @@ mod failover;
 mod first_answer;
 mod gemini;
 mod health;
+mod keys;
 mod leaving;
 mod model_lists;
 mod outage;
