@@ -24,6 +24,7 @@ mod gemini;
 mod health;
 mod keys;
 mod leaving;
+mod limits;
 mod model_lists;
 mod outage;
 mod prices;

@@ -2,11 +2,14 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
+mod money;
+
 use std::{fmt, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::money::{Alerts, Budget};
 use super::Declared;
 use crate::mask;
 
@@ -302,45 +305,6 @@ pub struct Admission {
 impl Default for Admission {
     fn default() -> Self {
         Self { max_concurrent_sessions: 10_000, max_queue_length: 1_000, max_queue_wait: 30 }
-    }
-}
-
-/// Section `budget`: what callers with limits are taken to use where it is not known.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Budget {
-    /// How long the answer to a request that names no length is taken to be, in tokens, default 4096.
-    pub default_output_tokens: u64,
-    /// What a million tokens read cost where no price is known, in dollars, default 15.
-    pub unknown_price_input_usd: String,
-    /// What a million tokens written cost where no price is known, in dollars, default 75.
-    pub unknown_price_output_usd: String,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            default_output_tokens: 4096,
-            unknown_price_input_usd: "15".into(),
-            unknown_price_output_usd: "75".into(),
-        }
-    }
-}
-
-/// Section `alerts`: what operators are told of, and where.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Alerts {
-    /// At which percentages of a budget, default 80 and 100.
-    pub budget_percent: Vec<u32>,
-    /// Where each alert is sent to as JSON, default nowhere. It may hold a token, so it is a secret.
-    #[serde(serialize_with = "masked")]
-    pub webhook_url: Option<SecretString>,
-}
-
-impl Default for Alerts {
-    fn default() -> Self {
-        Self { budget_percent: vec![80, 100], webhook_url: None }
     }
 }
 
