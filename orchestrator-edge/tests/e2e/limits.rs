@@ -91,10 +91,10 @@ async fn three_dialects_are_refused_in_their_own_words_with_the_headers_that_the
 async fn a_budget_is_spent_to_the_end_and_log_book_and_caller_agree() {
     for channel in CHANNELS {
         let stage = stage(channel).await;
-        let team = json!({"name": "crew", "budget_usd": "100", "budget_period": "month"});
+        let team = json!({"name": "crew", "budget_usd": 100, "budget_period": "month"});
         stage.gateway.create("/admin/teams", &team).await;
         // The provider says three tokens read and five written, a thousandth of a dollar each.
-        let limits = json!({"budget_usd": "0.05", "budget_period": "total", "team": "crew"});
+        let limits = json!({"budget_usd": 0.05, "budget_period": "total", "team": "crew"});
         let (caller, id) = caller(&stage.gateway, limits).await;
         let mut spent = 0;
         loop {
@@ -144,7 +144,7 @@ async fn a_budget_that_runs_out_is_an_alert_that_an_operator_acknowledges() {
         let price =
             json!({"kind": "openai", "upstream_model": "m-upstream", "input": "1000", "output": "1000"});
         stage.gateway.create_price(&price).await;
-        let limits = json!({"budget_usd": "0.03", "budget_period": "day"});
+        let limits = json!({"budget_usd": 0.03, "budget_period": "day"});
         let (caller, id) = caller(&stage.gateway, limits).await;
         for _ in 0..2 {
             let answer = caller.post("/v1/chat/completions", &chat(5)).await;

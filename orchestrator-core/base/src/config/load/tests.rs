@@ -93,7 +93,10 @@ fn sample(shape: Shape, default: &str) -> &'static str {
         Shape::Origins => "https://chat.example.com",
         Shape::BaseUrl => "https://api.example.com/v1",
         Shape::DatabaseUrl => "sqlite://elsewhere.db",
+        Shape::Dollars => "2.50",
+        Shape::Percents => "50, 75",
         Shape::Secret => GOOD_KEY,
+        Shape::SecretUrl => "https://hooks.example.com/x?token=y",
     }
 }
 
@@ -377,6 +380,7 @@ fn what_is_shown_says_everything_but_secrets() {
 
     [alerts]
     budget_percent = [80, 100]
+    # webhook_url =
 
     [stream]
     early_head_ms = 10000
