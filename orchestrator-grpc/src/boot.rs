@@ -1,12 +1,10 @@
 //! From a configuration to a running core, step by step, each step one log line. A step that fails says which it is and why.
 
-mod database;
+pub(crate) mod database;
 mod declared;
 mod health;
 pub(crate) mod keys;
 mod retention;
-
-pub use database::{migrate, migration_status};
 
 use std::{
     path::{Path, PathBuf},
@@ -32,7 +30,7 @@ use orchestrator_core::{
     origins::LocalOrigins,
     policy::breaker::BreakerRules,
     refresher::Reloader,
-    store::{Database, Rebuilt},
+    store::Database,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
@@ -88,7 +86,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     tracing::info!("Configuration checked");
     let data_dir = data_dir(&config.data.dir)?;
     let keys = keys::resolve(config, &data_dir)?;
-    let database = database::open(config).await?;
+    let database = database::open_and_log(config).await?;
     let vault = Arc::new(keys::vault(config, &data_dir, &keys.master, &database).await?);
 
     let (clock, random) = (Clock::system(), Random::system());
@@ -296,15 +294,6 @@ fn adopt_journals(
 fn condition_rules(config: &Config) -> ConditionRules {
     let open = Duration::from_secs(config.breaker.timeout);
     ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
-}
-
-/// Adds statistics up anew from the logs; cores may run meanwhile. The database is one that a core has migrated.
-pub async fn rebuild_stats(config: &Config) -> Result<Rebuilt, StartError> {
-    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
-    let database = Database::connect(&target).await.map_err(StartError::at("connecting to the database"))?;
-    let rebuilt = database.rebuild_stats(Clock::system().now()).await;
-    database.close().await;
-    rebuilt.map_err(StartError::at("adding up the logs"))
 }
 
 /// Starts a core whose background work runs on `background`.

@@ -1,6 +1,9 @@
 //! Moving the configuration: decode, call, encode.
 
-use orchestrator_core::{admin::Admin, error::Result};
+use orchestrator_core::{
+    admin::{Admin, declared},
+    error::Result,
+};
 use orchestrator_proto::v1;
 use serde_json::Value;
 
@@ -37,6 +40,7 @@ pub(super) async fn import(admin: &Admin, request: v1::ImportConfigRequest) -> R
 }
 
 pub(super) async fn apply(admin: &Admin, request: v1::ApplyConfigRequest) -> Result<v1::ConfigReport> {
-    let (declared, options) = convert::declared(request);
-    admin.apply_declared(&declared, options).await.map(convert::report)
+    let (document, options) = convert::declared(request);
+    declared::refuse_references(&document)?;
+    admin.apply_declared(&document, options).await.map(convert::report)
 }
