@@ -14,7 +14,7 @@ use std::{
 
 use orchestrator_base::{
     clock::Clock,
-    config::{AppEnv, Config},
+    config::{AppEnv, Config, Declared},
     random::Random,
     runtime::Background,
     task,
@@ -73,6 +73,7 @@ pub struct Core {
     /// What load balancers are told.
     pub health: Health,
     environment: AppEnv,
+    declared: Declared,
     database: Database,
     background: Vec<JoinHandle<Option<()>>>,
     stop: CancellationToken,
@@ -113,6 +114,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         .keeping_bodies(BodyRules::new(&config.bodies));
     let stop = CancellationToken::new();
     let mut background = start_background(config, &database, journal, reloader, &stop).await?;
+    background.extend(declared::watch(config, &admin, &stop)?);
     background.push(adopt_journals(config, &data_dir, &database, &stop));
     let shared = Arc::new(Shared {
         catalog,
@@ -137,7 +139,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let refusals = Refusals::default();
     let writing = refusals.clone().run(store, shared.clock.clone(), shared.random.clone(), stop.clone());
     background.push(task::spawn("refused sign-ins", writing));
-    let (environment, desk) = (config.app.env, watching.desk);
+    let (environment, declared, desk) = (config.app.env, config.declared.clone(), watching.desk);
     Ok(Core {
         shared,
         admin,
@@ -146,6 +148,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         refusals,
         health,
         environment,
+        declared,
         database,
         background,
         stop,
@@ -166,6 +169,7 @@ impl Core {
                 self.refusals.clone(),
                 Arc::clone(&self.shared.gate),
             )
+            .rereading(self.declared.clone())
             .until(self.health.draining()),
             health: self.health.clone(),
             reflection: self.reflection(),
