@@ -173,7 +173,9 @@ async fn segments_that_wait_are_stored_without_a_pause_between_them() {
         drop(journal.take());
         let opened =
             Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(300)).unwrap());
-        half.iter().for_each(|id| opened.close_record(&shared(id)));
+        for id in half {
+            opened.close_record(&shared(id));
+        }
         journal = Some(opened);
     }
     let journal = journal.unwrap();
