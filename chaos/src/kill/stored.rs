@@ -10,7 +10,7 @@ use crate::{AnyError, books::Query, database::Database, gateway::Gateway};
 const OFFSET: Query =
     Query { columns: &[("segment", "segment"), ("position", "segment_position")], from: "ledger_offsets" };
 /// How long it may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 
