@@ -23,7 +23,7 @@ use orchestrator_base::{
 use secrecy::SecretString;
 
 pub use leaving::Drains;
-pub use native::{NativeBody, NativeReply, NativeStream};
+pub use native::{NativeBody, NativePart, NativeReply, NativeStream};
 pub use typed::{Answered, ChatStream, TypedEvent};
 
 use crate::{

@@ -16,10 +16,11 @@ mod providers;
 mod queue;
 mod roles;
 mod stats;
-mod transfer;
+pub(crate) mod transfer;
 
 use std::sync::Arc;
 
+use orchestrator_base::config::Declared;
 use orchestrator_core::{
     admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals},
     admission::gate::Gate,
@@ -28,7 +29,7 @@ use orchestrator_proto::v1::{self, admin_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::convert::admin::admin_keys as convert;
+use crate::convert::admin::{admin_keys as convert, transfer::report as convert_report};
 
 /// The service, over the core's [`Admin`] and its [`HealthDesk`].
 #[derive(Clone)]
@@ -39,6 +40,7 @@ pub struct AdminService {
     auth: AdminAuth,
     refusals: Refusals,
     gate: Arc<Gate>,
+    declared: Declared,
     draining: CancellationToken,
 }
 
@@ -53,7 +55,14 @@ impl AdminService {
         refusals: Refusals,
         gate: Arc<Gate>,
     ) -> Self {
-        Self { keeper: admin, desk: health, auth, refusals, gate, draining: CancellationToken::new() }
+        let (declared, draining) = (Declared::default(), CancellationToken::new());
+        Self { keeper: admin, desk: health, auth, refusals, gate, declared, draining }
+    }
+
+    /// Reads again what this was read from, when it is asked to.
+    #[must_use]
+    pub fn rereading(self, declared: Declared) -> Self {
+        Self { declared, ..self }
     }
 
     /// Ends its streams when `draining` begins.
@@ -452,6 +461,11 @@ impl admin_server::Admin for AdminService {
             self.admins_only(&caller, "ApplyConfig with secrets")?;
         }
         caller.answer(transfer::apply(&caller.admin, request).await)
+    }
+
+    async fn reload(&self, request: Request<v1::ReloadRequest>) -> Answer<v1::ConfigReport> {
+        let (caller, v1::ReloadRequest {}) = self.admit(request)?;
+        caller.answer(transfer::reload(&caller.admin, &self.declared).await.map(convert_report))
     }
 }
 

@@ -101,7 +101,7 @@ impl Orchestrate for OrchestrateService {
         match body {
             NativeBody::Whole(data) => {
                 let head = Some(native::encode_head(&head));
-                Ok(respond(named(id.as_ref()), v1::InvokeResponse { head, data }))
+                Ok(respond(named(id.as_ref()), v1::InvokeResponse { head, data, last: true }))
             }
             NativeBody::Stream(_) => Err(reject(use_stream_invoke())),
         }

@@ -145,6 +145,7 @@ do_nothing! {
     export_config(ExportConfigRequest) -> v1::ConfigDocument;
     import_config(ImportConfigRequest) -> v1::ConfigReport;
     apply_config(ApplyConfigRequest) -> v1::ConfigReport;
+    reload(ReloadRequest) -> v1::ConfigReport;
     list_admin_keys(ListAdminKeysRequest) -> v1::ListAdminKeysResponse;
     get_admin_key(GetAdminKeyRequest) -> v1::AdminKey;
     create_admin_key(CreateAdminKeyRequest) -> v1::AdminKey;

@@ -50,6 +50,15 @@ pub enum NativeBody {
     Stream(NativeStream),
 }
 
+/// A part of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NativePart {
+    /// Its bytes.
+    pub data: Bytes,
+    /// The answer ends with it and is accounted for: whatever breaks now is no affair of the caller's.
+    pub last: bool,
+}
+
 /// A list of models, or one.
 pub(super) fn json(body: Bytes, request_id: &str) -> NativeReply {
     NativeReply { head: headers::plain(request_id), body: NativeBody::Whole(body) }
@@ -178,7 +187,7 @@ pub(super) async fn stream(core: Orchestrator, admitted: Admitted, wire: &'stati
     }
 }
 
-/// A stream of bytes in the caller's dialect. It ends; it never fails: a failure is an event of the dialect. Dropping it tells
+/// A stream of [parts](NativePart) in the caller's dialect. It ends; it never fails: a failure is an event of the dialect. Dropping it tells
 /// the provider to stop, or reads on in the background, and tells the ledger that the caller left.
 pub struct NativeStream {
     state: State,
@@ -201,6 +210,15 @@ enum State {
 }
 
 impl State {
+    /// Whether the answer is over and accounted for.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Asking(_) => false,
+            Self::Live(live) => live.is_over(),
+            Self::Ended => true,
+        }
+    }
+
     fn live(committed: Committed, job: &Job, wire: &'static dyn Wire, mut entry: Entry, stay: Stay) -> Self {
         match committed.answer {
             CommittedAnswer::Stream(upstream) => {
@@ -274,21 +292,26 @@ impl NativeStream {
 }
 
 impl Stream for NativeStream {
-    type Item = Bytes;
+    type Item = NativePart;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         while let Poll::Ready(next) = this.poll_state(context) {
             this.sent = tokio::time::Instant::now();
-            let Some(events) = next else { return Poll::Ready(this.framing.end()) };
-            let framed = this.framing.frame(events);
-            if !framed.is_empty() {
-                return Poll::Ready(Some(framed));
+            let Some(events) = next else {
+                return Poll::Ready(this.framing.end().map(|data| NativePart { data, last: true }));
+            };
+            let (mut data, last) = (this.framing.frame(events), this.state.is_over());
+            if last && let Some(end) = this.framing.end() {
+                data = live::joined(data, &end);
+            }
+            if !data.is_empty() {
+                return Poll::Ready(Some(NativePart { data, last }));
             }
         }
         let idle = ready!(this.poll_quiet(context));
         this.sent = tokio::time::Instant::now();
-        Poll::Ready(Some(idle))
+        Poll::Ready(Some(NativePart { data: idle, last: false }))
     }
 }
 

@@ -3,8 +3,9 @@
 use serde_json::{Value as Json, json};
 
 use crate::{
-    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts},
+    catalog::{ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Timeouts},
     health::Settings,
+    policy::price::{Rates, usd},
 };
 
 /// A provider without its keys.
@@ -80,6 +81,19 @@ pub(super) fn api_key(row: &ApiKey) -> Json {
         "expires_at": row.expires_at.map(|at| at.to_string()),
         "on_disconnect": row.on_disconnect.name(),
         "log_bodies": row.log_bodies,
+    })
+}
+
+/// A price, in dollars per million tokens.
+pub(super) fn price(row: &OwnPrice) -> Json {
+    let Rates { input, cached_read, cache_write, output } = row.rates;
+    json!({
+        "kind": row.kind,
+        "upstream_model": row.upstream_model,
+        "input": input.map(usd::format),
+        "cached_read": cached_read.map(usd::format),
+        "cache_write": cache_write.map(usd::format),
+        "output": output.map(usd::format),
     })
 }
 
