@@ -171,7 +171,7 @@ async fn model_names_that_callers_make_up_take_no_more_memory_than_the_bound() {
         ask(&conditions, &made_up, &Verdict::Good(Duration::ZERO));
     }
     let state = conditions.0.providers.get_or_new(&"p".into());
-    assert!(lock(&state).spots() <= 1_000);
+    assert!(state.lock().spots() <= 1_000);
 }
 
 #[tokio::test(start_paused = true)]
