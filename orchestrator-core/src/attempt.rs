@@ -79,9 +79,7 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
         if !error.retryable() {
             return Err(error);
         }
-        if let Some(next_key) = current.with_next_key() {
-            queue.after_failure(next_key, &error);
-        }
+        queue.after_failure(&current, &error);
         let others = queue.others(asker);
         let standing = Standing {
             attempts: entry.attempts(),

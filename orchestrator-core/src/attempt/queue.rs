@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Queue {
     waiting: VecDeque<Candidate>,
     barred: Vec<(Candidate, Refused)>,
-    /// The providers that were asked; asking one again is a repetition, which is budgeted.
+    /// The providers that were asked and have failed; asking one again is a repetition, which is budgeted.
     asked: Vec<Arc<str>>,
     /// How long the caller may be kept waiting for one that rests.
     patience: Instant,
@@ -73,8 +73,12 @@ impl Queue {
         }
     }
 
-    /// When it is the turn of the next key of a provider that failed with one.
-    pub(super) fn after_failure(&mut self, next_key: Candidate, error: &Error) {
+    /// This one has failed. When it is the turn of its provider's next key, if there is one.
+    pub(super) fn after_failure(&mut self, failed: &Candidate, error: &Error) {
+        if !self.was_asked(failed) {
+            self.asked.push(Arc::clone(&failed.target().provider_id));
+        }
+        let Some(next_key) = failed.with_next_key() else { return };
         if error.rejects_key() || error.account_is_empty() {
             // No repetition: the provider was not asked too much, but wrongly.
             self.asked.retain(|id| *id != next_key.target().provider_id);
@@ -176,13 +180,8 @@ impl Queue {
         self.asked.contains(&candidate.target().provider_id)
     }
 
-    fn lease(&mut self, asker: &Asker, candidate: &Candidate, forced: bool) -> Result<Lease, Refused> {
+    fn lease(&self, asker: &Asker, candidate: &Candidate, forced: bool) -> Result<Lease, Refused> {
         let target = candidate.target();
-        let repeats = self.was_asked(candidate);
-        let lease = asker.conditions.lease(target, candidate.key(), repeats, forced)?;
-        if !repeats {
-            self.asked.push(target.provider_id.clone());
-        }
-        Ok(lease)
+        asker.conditions.lease(target, candidate.key(), self.was_asked(candidate), forced)
     }
 }
