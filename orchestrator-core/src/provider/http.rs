@@ -8,7 +8,11 @@
 mod answer;
 mod connect;
 
-use std::{collections::HashMap, fmt::Debug, sync::Mutex, time::Duration};
+use std::{
+    fmt::Debug,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use async_trait::async_trait;
@@ -16,7 +20,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{Client, ResponseFuture, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 
@@ -43,8 +47,8 @@ pub trait Transport: Debug + Send + Sync {
 pub struct HttpClient {
     deny_private: bool,
     /// One pool per connect time-out, since that is a property of the connector. There are as many as the catalog has
-    /// different values.
-    pools: Mutex<HashMap<Duration, Pool>>,
+    /// different values: few.
+    pools: Mutex<Vec<(Duration, Pool)>>,
 }
 
 type Pool = Client<Punctual<HttpsConnector<HttpConnector<GuardedResolver>>>, Full<Bytes>>;
@@ -81,9 +85,15 @@ impl HttpClient {
         Self { deny_private, pools: Mutex::default() }
     }
 
-    fn pool(&self, connect_timeout: Duration) -> Pool {
-        let mut pools = self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        pools.entry(connect_timeout).or_insert_with(|| self.new_pool(connect_timeout)).clone()
+    fn begin(&self, request: Request<Full<Bytes>>, connect_timeout: Duration) -> ResponseFuture {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, pool)) = pools.iter().find(|(timeout, _)| *timeout == connect_timeout) {
+            return pool.request(request);
+        }
+        let pool = self.new_pool(connect_timeout);
+        let begun = pool.request(request);
+        pools.push((connect_timeout, pool));
+        begun
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
@@ -110,12 +120,11 @@ impl HttpClient {
 impl Transport for HttpClient {
     async fn send(&self, ask: Ask) -> Result<Answer, AskFailure> {
         connect::check_literal(&ask.uri, self.deny_private)?;
-        let pool = self.pool(ask.connect_timeout);
         let mut request = Request::new(Full::new(ask.body));
         *request.method_mut() = ask.method;
         *request.uri_mut() = ask.uri;
         *request.headers_mut() = ask.headers;
-        match pool.request(request).await {
+        match self.begin(request, ask.connect_timeout).await {
             Ok(response) => Ok(Answer::from_response(response)),
             Err(error) if error.is_connect() => Err(AskFailure::Connect(innermost(&error))),
             Err(error) => Err(AskFailure::Broken(innermost(&error))),
