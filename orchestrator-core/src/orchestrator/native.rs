@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::{
     Orchestrator,
-    asking::{Admitted, Asking, Driven},
+    asking::{self, Admitted, Asking, Driven},
     leaving::{Open, Stay},
 };
 use crate::{
@@ -99,9 +99,9 @@ pub(super) fn failure(
 }
 
 /// Answers a request that does not stream.
-pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wire) -> NativeReply {
+pub(super) async fn whole(core: &Arc<Orchestrator>, admitted: Admitted, wire: &dyn Wire) -> NativeReply {
     let job = Arc::clone(&admitted.job);
-    let Driven { result, mut entry, stay: _stay } = Asking::new(core, admitted).await;
+    let Driven { result, mut entry, stay: _stay } = asking::whole(core, admitted).await;
     let answered = result.and_then(|committed| {
         let Committed { keeper, status, headers, dropped, answer } = committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
@@ -153,7 +153,11 @@ fn completed(mut reply: HubReply, job: &Job, entry: &Entry) -> HubReply {
 
 /// Answers a request that streams. The head waits for the commit point, so that a failure before it has a status of its own;
 /// but not for longer than the early head allows, since proxies hang up on silence.
-pub(super) async fn stream(core: Orchestrator, admitted: Admitted, wire: &'static dyn Wire) -> NativeReply {
+pub(super) async fn stream(
+    core: &Arc<Orchestrator>,
+    admitted: Admitted,
+    wire: &'static dyn Wire,
+) -> NativeReply {
     let early_head = core.early_head();
     let idle_bytes = core.idle_bytes();
     let job = Arc::clone(&admitted.job);
@@ -200,7 +204,13 @@ enum State {
 }
 
 impl State {
-    fn live(committed: Committed, job: &Job, wire: &'static dyn Wire, mut entry: Entry, stay: Stay) -> Self {
+    fn live(
+        committed: Committed,
+        job: &Job,
+        wire: &'static dyn Wire,
+        mut entry: Box<Entry>,
+        stay: Stay,
+    ) -> Self {
         match committed.answer {
             CommittedAnswer::Stream(upstream) => {
                 entry.committed(true);
