@@ -70,7 +70,10 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
         let is_last = || entry.attempts() >= max_attempts || !queue.others(asker).free;
         let last = job.facts.stream && is_last();
         let error = match one::try_one(asker, job, &current, last).await {
-            Ok(committed) => return Ok(committed.leased(lease)),
+            Ok(mut committed) => {
+                committed.hold_lease(lease);
+                return Ok(committed);
+            }
             Err(error) => error,
         };
         lease.failed(&error);

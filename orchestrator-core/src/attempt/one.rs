@@ -46,7 +46,7 @@ pub struct Committed {
 
 impl Committed {
     /// The provider did what it should, so far; a stream may still break.
-    pub(super) fn leased(mut self, mut lease: Lease) -> Self {
+    pub(super) fn hold_lease(&mut self, mut lease: Lease) {
         match &mut self.answer {
             CommittedAnswer::Whole(..) => lease.finished(self.status),
             CommittedAnswer::Stream(stream) => {
@@ -54,7 +54,6 @@ impl Committed {
                 stream.hold_lease(lease);
             }
         }
-        self
     }
 }
 
@@ -94,11 +93,11 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
         now + if job.facts.stream { target.timeouts.total_stream } else { target.timeouts.total_whole };
     let limit = if job.facts.stream && !last { total.min(now + target.timeouts.first_token) } else { total };
     let asking = async {
-        let (prepared, answer) = match kind.answer_locally(prepared.dialect, &prepared.body) {
-            Some(answer) => (prepared, answer?),
-            None => ask(asker, target, prepared).await?,
+        let answer = match kind.answer_locally(prepared.dialect, &prepared.body) {
+            Some(answer) => answer?,
+            None => ask(asker, target, &mut prepared).await?,
         };
-        commit(asker, job, target, prepared, answer, total).await
+        commit(asker, job, target, &mut prepared, answer, total).await
     };
     match timeout_at(sooner(limit, job.deadline), asking).await {
         Ok(Ok(mut committed)) => {
@@ -111,7 +110,8 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
     }
 }
 
-async fn ask(asker: &Asker, target: &Target, mut prepared: Prepared) -> Result<(Prepared, Answer)> {
+/// Sends what was prepared, and takes it out.
+async fn ask(asker: &Asker, target: &Target, prepared: &mut Prepared) -> Result<Answer> {
     let ask = Ask {
         method: Method::POST,
         uri: std::mem::take(&mut prepared.uri),
@@ -119,10 +119,8 @@ async fn ask(asker: &Asker, target: &Target, mut prepared: Prepared) -> Result<(
         body: std::mem::take(&mut prepared.body),
         connect_timeout: target.timeouts.connect,
     };
-    match asker.http.send(ask).await {
-        Ok(answer) => Ok((prepared, answer)),
-        Err(failure) => Err(unreachable_provider(target, prepared.dialect, &failure)),
-    }
+    let sent = asker.http.send(ask).await;
+    sent.map_err(|failure| unreachable_provider(target, prepared.dialect, &failure))
 }
 
 /// Reads the answer up to the point from which the caller may have it.
@@ -130,19 +128,19 @@ async fn commit(
     asker: &Asker,
     job: &Job,
     target: &Target,
-    prepared: Prepared,
+    prepared: &mut Prepared,
     mut answer: Answer,
     total: Instant,
 ) -> Result<Committed> {
     if !answer.status.is_success() {
         let body = answer.body.collect(MAX_ERROR_BYTES).await.unwrap_or_default();
-        return Err(said_no(asker, target, &prepared, &answer, &body));
+        return Err(said_no(asker, target, prepared, &answer, &body));
     }
     let (status, headers) = (answer.status, std::mem::take(&mut answer.headers));
     let answer = if job.facts.stream {
         expect_event_stream(target, prepared.dialect, &headers)?;
         let deadline = sooner(total, job.deadline);
-        let reader = Reader::new(&prepared);
+        let reader = Reader::new(prepared);
         let mut stream =
             UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, deadline);
         hold_until_content(&mut stream, asker.max_event_bytes, target, prepared.dialect).await?;
@@ -150,11 +148,11 @@ async fn commit(
     } else {
         let body = answer.body.collect(asker.max_answer_bytes).await;
         let body = body.map_err(|failure| broken(target, prepared.dialect, &failure))?;
-        let (whole, signals) = read_whole(target, &prepared, body)?;
+        let (whole, signals) = read_whole(target, prepared, body)?;
         CommittedAnswer::Whole(whole, signals)
     };
     let keeper = job.keeper.clone().filter(|_| prepared.same);
-    Ok(Committed { keeper, status, headers, dropped: prepared.dropped, answer })
+    Ok(Committed { keeper, status, headers, dropped: std::mem::take(&mut prepared.dropped), answer })
 }
 
 /// Reads a stream until it says something that is content, or is over. What was read is held in the stream.
