@@ -51,11 +51,6 @@ pub struct Asker {
 ///
 /// Errors: the caller's own fault at once; else the most telling of the failures. Each says how many attempts were made.
 pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
-    let driven = ask_in_turn(asker, job, plan, entry).await;
-    driven.map_err(|error| Error { attempts: entry.attempts(), ..error })
-}
-
-async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
     let max_attempts = plan.max_attempts;
     let mut queue = Queue::new(plan.candidates, job);
     let mut failures = Vec::new();
@@ -63,7 +58,8 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
     let mut retries_here = 0;
     loop {
         let Some((current, mut lease)) = next else {
-            return Err(most_telling(failures).unwrap_or_else(|| queue.refusal(job)));
+            let error = most_telling(failures).unwrap_or_else(|| queue.refusal(job));
+            return Err(Error { attempts: entry.attempts(), ..error });
         };
         entry.attempt(current.target(), current.key());
         // A provider that is slow beats none: with nobody else to turn to, its first token is waited for.
@@ -80,7 +76,7 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
         drop(lease);
         log_failure(job, &current, &error);
         if !error.retryable() {
-            return Err(error);
+            return Err(Error { attempts: entry.attempts(), ..error });
         }
         queue.after_failure(&current, &error);
         let others = queue.others(asker);

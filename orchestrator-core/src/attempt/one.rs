@@ -1,5 +1,7 @@
 //! One attempt at one provider, up to the commit point.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 use memchr::memmem;
@@ -92,13 +94,14 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
     let total =
         now + if job.facts.stream { target.timeouts.total_stream } else { target.timeouts.total_whole };
     let limit = if job.facts.stream && !last { total.min(now + target.timeouts.first_token) } else { total };
-    let asking = async {
+    // Lent to the time limit, not moved into it: it is large.
+    let asking = pin!(async {
         let answer = match kind.answer_locally(prepared.dialect, &prepared.body) {
             Some(answer) => answer?,
             None => ask(asker, target, &mut prepared).await?,
         };
         commit(asker, job, target, &mut prepared, answer, total).await
-    };
+    });
     match timeout_at(sooner(limit, job.deadline), asking).await {
         Ok(Ok(mut committed)) => {
             let key_id = candidate.key().map(|key| &*key.id).unwrap_or_default();
