@@ -50,7 +50,7 @@ pub struct Asker {
 /// Asks candidate after candidate until one answers, or none may be asked any more.
 ///
 /// Errors: the caller's own fault at once; else the most telling of the failures. Each says how many attempts were made.
-pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
+pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Box<Committed>> {
     let max_attempts = plan.max_attempts;
     let mut queue = Queue::new(plan.candidates, job);
     let mut failures = Vec::new();

@@ -171,7 +171,7 @@ impl Orchestrator {
     }
 
     /// Gets an answer.
-    async fn drive(&self, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
+    async fn drive(&self, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Box<Committed>> {
         if job.operation == Operation::CountTokens {
             return count::drive(self, job, plan, entry).await;
         }

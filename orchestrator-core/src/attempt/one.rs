@@ -80,7 +80,7 @@ pub enum WholeAnswer {
 /// Asks one candidate. `last`: nobody else is left to ask, so a late first token is waited for.
 ///
 /// Errors: whatever failed, with whose fault it is.
-pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool) -> Result<Committed> {
+pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool) -> Result<Box<Committed>> {
     let target = candidate.target();
     let kind = provider::kind(&target.kind).ok_or_else(|| {
         Error::internal("the catalog holds a provider of a kind that this build does not know")
@@ -134,7 +134,7 @@ async fn commit(
     prepared: &mut Prepared,
     mut answer: Answer,
     total: Instant,
-) -> Result<Committed> {
+) -> Result<Box<Committed>> {
     if !answer.status.is_success() {
         let body = answer.body.collect(MAX_ERROR_BYTES).await.unwrap_or_default();
         return Err(said_no(asker, target, prepared, &answer, &body));
@@ -155,7 +155,8 @@ async fn commit(
         CommittedAnswer::Whole(whole, signals)
     };
     let keeper = job.keeper.clone().filter(|_| prepared.same);
-    Ok(Committed { keeper, status, headers, dropped: std::mem::take(&mut prepared.dropped), answer })
+    let dropped = std::mem::take(&mut prepared.dropped);
+    Ok(Box::new(Committed { keeper, status, headers, dropped, answer }))
 }
 
 /// Reads a stream until it says something that is content, or is over. What was read is held in the stream.

@@ -58,7 +58,7 @@ type Driving = Pin<Box<dyn Future<Output = Driven> + Send>>;
 
 /// What came of it.
 pub(super) struct Driven {
-    pub(super) result: Result<Committed>,
+    pub(super) result: Result<Box<Committed>>,
     pub(super) entry: Box<Entry>,
     pub(super) stay: Stay,
 }
@@ -117,7 +117,8 @@ impl Drop for Asking {
 /// Waits for the answer, and reads it for what it says of itself. The account closes itself when it is dropped.
 async fn answered_to_nobody(driving: Driving) {
     let Driven { result, mut entry, stay } = driving.await;
-    let Ok(Committed { keeper, answer, .. }) = result else { return };
+    let Ok(committed) = result else { return };
+    let Committed { keeper, answer, .. } = *committed;
     match answer {
         CommittedAnswer::Whole(_, signals) => {
             entry.committed(false);

@@ -103,7 +103,7 @@ pub(super) async fn whole(core: &Arc<Orchestrator>, admitted: Admitted, wire: &d
     let job = Arc::clone(&admitted.job);
     let Driven { result, mut entry, stay: _stay } = asking::whole(core, admitted).await;
     let answered = result.and_then(|committed| {
-        let Committed { keeper, status, headers, dropped, answer } = committed;
+        let Committed { keeper, status, headers, dropped, answer } = *committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
             return Err(Error::internal("a stream came for a request that asked for none"));
         };
@@ -164,7 +164,7 @@ pub(super) async fn stream(
     let mut asking = Asking::new(core, admitted);
     match timeout(early_head, &mut asking).await {
         Ok(Driven { result: Ok(committed), entry, stay }) => {
-            let Committed { status, headers, dropped, .. } = &committed;
+            let Committed { status, headers, dropped, .. } = &*committed;
             let head = headers::answered(*status, headers, dropped, &job, &entry);
             let state = State::live(committed, &job, wire, entry, stay);
             NativeReply { head, body: NativeBody::Stream(NativeStream::new(state, job, wire, idle_bytes)) }
@@ -205,16 +205,17 @@ enum State {
 
 impl State {
     fn live(
-        committed: Committed,
+        committed: Box<Committed>,
         job: &Job,
         wire: &'static dyn Wire,
         mut entry: Box<Entry>,
         stay: Stay,
     ) -> Self {
-        match committed.answer {
+        let Committed { keeper, answer, .. } = *committed;
+        match answer {
             CommittedAnswer::Stream(upstream) => {
                 entry.committed(true);
-                let open = Open { upstream, entry, keeper: committed.keeper, stay };
+                let open = Open { upstream, entry, keeper, stay };
                 Self::Live(Box::new(Live::new(open, job, wire)))
             }
             CommittedAnswer::Whole(..) => {

@@ -67,7 +67,7 @@ pub(super) async fn count(core: &Arc<Orchestrator>, admitted: Admitted) -> Resul
 
 async fn whole(core: &Arc<Orchestrator>, admitted: Admitted) -> Result<(HubReply, Box<Entry>, Vec<String>)> {
     let Driven { result, mut entry, stay: _stay } = asking::whole(core, admitted).await;
-    match result {
+    match result.map(|committed| *committed) {
         Ok(Committed {
             answer: CommittedAnswer::Whole(WholeAnswer::Hub(reply), signals), dropped, ..
         }) => {
@@ -91,7 +91,7 @@ fn answered<T>(reply: T, entry: &Entry, dropped: Vec<String>) -> Answered<T> {
 
 pub(super) async fn stream_chat(core: &Arc<Orchestrator>, admitted: Admitted) -> Result<ChatStream> {
     let Driven { result, mut entry, stay } = Asking::new(core, admitted).await;
-    match result {
+    match result.map(|committed| *committed) {
         Ok(Committed { answer: CommittedAnswer::Stream(upstream), dropped, keeper, .. }) => {
             entry.committed(true);
             let served = Served { dropped, ..entry.served() };
