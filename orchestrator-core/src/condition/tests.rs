@@ -175,6 +175,22 @@ async fn model_names_that_callers_make_up_take_no_more_memory_than_the_bound() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_under_way_keeps_its_place_while_others_are_forgotten() {
+    let (conditions, target) = (conditions(), target(&["k"]));
+    let mut under_way = conditions.lease(&target, target.keys.first(), false, false).unwrap();
+    for name in 0..3_000 {
+        let made_up = Target { upstream_model: name.to_string(), ..target.clone() };
+        ask(&conditions, &made_up, &Verdict::Good(Duration::ZERO));
+    }
+    assert_eq!(conditions.outlook(&target).in_flight, 1);
+    under_way.saw(&Verdict::Fault);
+    drop(under_way);
+    let seen: Vec<_> =
+        conditions.breakers().into_iter().map(|view| (view.upstream_model, view.faults)).collect();
+    assert_eq!((seen, conditions.outlook(&target).in_flight), (vec![("m".to_owned(), 1)], 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_that_was_refused_is_back_when_a_probe_finds_it_taken() {
     let (conditions, target) = (conditions(), target(&["a", "b"]));
     conditions.key_checked(&target, target.keys.first(), false);
