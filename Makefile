@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test test-clients chaos bench bench-translation ci fmt fmt-check clippy docs budgets help
+.PHONY: run test test-clients chaos outage kill bench bench-logs bench-translation ci fmt fmt-check clippy docs budgets help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -12,7 +12,8 @@ help: ## list the targets
 run: ## build and start the gateway on embedded defaults: REST on 127.0.0.1:8000, gRPC on 127.0.0.1:50051
 	$(CARGO) run --release --locked --bin orchestrator-edge
 
-test: ## run all tests; recorded traffic beside the project is used when it is there
+test: ## run all tests (as root, what they need of MariaDB, PostgreSQL and Redis is installed first)
+	@sh testkit/packages.sh
 	$(CARGO) test --workspace --locked
 
 test-clients: ## drive the gateway with clients from PyPI, npm and Go, and gRPC tools (needs python3; npm and go where they are)
@@ -22,14 +23,33 @@ test-clients: ## drive the gateway with clients from PyPI, npm and Go, and gRPC 
 bench-translation: ## what translating between each pair of chat dialects costs (1 minute). docs/BENCHMARKS.md
 	$(CARGO) bench --package orchestrator-core --bench translation --locked
 
-chaos: ## run the programs between failing providers and many callers, and account for every request (2 minutes)
+# Takes each database away for so many seconds; what the servers need is installed first where this is root.
+outages = @sh testkit/packages.sh && for database in sqlite mariadb postgres; do \
+	  $(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos outage --database $$database --seconds $(1) || exit 1; done
+
+chaos: ## run the programs between failing providers and many callers, and without a database, and account for every request (3 minutes)
 	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
 	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos run $(CHAOS_ARGS)
+	$(call outages,8)
+
+kill: ## kill the core a hundred times under load, and compare the books (3 minutes); KILL_ARGS='--rounds 20'
+	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
+	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos kill $(KILL_ARGS)
+	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos kill --rounds 6 --skip-replay
+
+outage: ## take each of the three databases away for a minute under load, and account for every request (4 minutes)
+	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
+	$(call outages,60)
 
 bench: ## measure beside bare hops (10 minutes; QUICK=1: 2). COMPARE=NAME=A,B: what a setting costs. docs/BENCHMARKS.md
 	$(CARGO) build --release --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-bench
 	$(BENCH) $(if $(COMPARE),compare '$(COMPARE)' $(if $(SPLIT),--split),run $(if $(IDLE_STREAMS),--idle-streams $(IDLE_STREAMS))) \
 	  $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH_ARGS)
+
+bench-logs: ## what lists and statistics of a million requests cost on SQLite, MariaDB and PostgreSQL (7 minutes; PLACES=sqlite: one). docs/BENCHMARKS.md
+	@sh testkit/packages.sh
+	$(CARGO) build --release --locked -p orchestrator-bench
+	$(BENCH) logs $(or $(PLACES),--plans docs/PLANS.md) $(BENCH_ARGS)
 
 ci: fmt-check clippy docs test test-clients chaos budgets ## what CI runs
 

@@ -26,6 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // `bytes` fields become `Bytes`: no copy on the native plane. Maps hold a handful of names: a tree of them is one allocation,
     // and hashes none.
-    tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds(descriptors)?;
+    // A message knows its own name: Admin looks up by it who may call a method.
+    let mut names = tonic_prost_build::Config::new();
+    names.enable_type_names();
+    tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds_with_config(descriptors, names)?;
     Ok(())
 }

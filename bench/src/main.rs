@@ -8,6 +8,7 @@ mod pair;
 mod upstream;
 
 mod load;
+mod logs;
 mod target;
 mod usage;
 
@@ -93,6 +94,21 @@ enum Command {
         #[command(flatten)]
         gateway: GatewayArguments,
     },
+    /// Fill databases with request logs, and print what lists and statistics cost.
+    Logs {
+        /// sqlite, mariadb, postgres, each in a temporary folder; or a URL, where what lies there is added to.
+        #[arg(default_values = ["sqlite", "mariadb", "postgres"])]
+        places: Vec<logs::Place>,
+        /// How many rows are filled in.
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+        /// How often each query is run.
+        #[arg(long, default_value_t = 50)]
+        runs: usize,
+        /// Write how the queries are planned into this file.
+        #[arg(long)]
+        plans: Option<PathBuf>,
+    },
     /// Print the table of a file of raw results.
     Table {
         /// A file below `target/bench`.
@@ -175,6 +191,9 @@ fn perform(command: Command) -> Result<(), AnyError> {
             let (time, settings) = (std::time::Duration::from_secs(seconds), gateway.settings());
             let options = profile::Options { kind: target, time, streams, request_bytes, settings };
             until_stopped(move |stop| profile::run(&options, stop))
+        }
+        Command::Logs { places, rows, runs, plans } => {
+            logs::run(&logs::Options { places, rows, runs: runs.max(1), plans })
         }
         Command::Table { file } => {
             process::print(table::render(&results::Run::read(&file)?));

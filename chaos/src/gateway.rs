@@ -1,12 +1,9 @@
-//! The gateway under test: core and edge as two programs in a folder of their own, with time-outs some hundred times shorter than
-//! their defaults, before three providers of fourteen keys each.
+//! The gateway under test: core and edge as two programs in a folder of their own, before three providers of fourteen keys each.
 
 use std::{
-    fs::File,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -17,7 +14,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{AnyError, caller, kind::KEYS, providers::secret};
+use crate::{AnyError, caller, kind::KEYS, program::Program, providers::secret};
 
 /// The key of every caller.
 pub(crate) const CLIENT_KEY: &str = "chaos-client-key-0123456789abcdef";
@@ -33,51 +30,90 @@ pub(crate) const MODELS: [&str; 4] = ["priority", "round_robin", "least_latency"
 const ADMIN_KEY: &str = "chaos-admin-key-0123456789abcdef";
 const MASTER_KEY: &str = "chaos-master-key-0123456789abcdefghijkl";
 const READY_WITHIN: Duration = Duration::from_secs(20);
-const STOPS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How a gateway is set up, beside what all have in common.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    /// Variables of its environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
+    /// `--set NAME=VALUE`.
+    pub(crate) settings: Vec<(&'static str, u64)>,
+}
+
+impl Setup {
+    /// With time-outs some hundred times shorter than the defaults: for providers that fail.
+    pub(crate) fn hasty() -> Self {
+        let settings = vec![
+            ("timeouts.first_token_ms", 500),
+            ("timeouts.idle_ms", 700),
+            ("timeouts.total_ms", TOTAL_MS),
+            ("limits.max_event_bytes", MAX_EVENT_BYTES as u64),
+            ("limits.max_answer_bytes", MAX_EVENT_BYTES as u64),
+        ];
+        Self { variables: vec![("CIRCUIT_BREAKER_TIMEOUT", "1".to_owned())], settings }
+    }
+}
 
 /// A gateway that serves. Dropping it ends its processes.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     /// Where the edge listens.
     pub(crate) rest: SocketAddr,
+    grpc: SocketAddr,
+    setup: Setup,
     files: tempfile::TempDir,
-    // The edge is last: it is stopped first.
-    programs: Vec<Program>,
-}
-
-/// A process that ends with whoever holds it.
-#[derive(Debug)]
-struct Program {
-    name: &'static str,
-    child: Child,
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    core: Option<Program>,
+    edge: Option<Program>,
 }
 
 impl Gateway {
     /// Starts both programs before these providers, and makes providers and models through Admin.
-    pub(crate) async fn start(providers: &[SocketAddr]) -> Result<Self, AnyError> {
-        let files = tempfile::Builder::new().prefix("orchestrator-chaos-").tempdir()?;
-        let (rest, grpc) = (free_address()?, free_address()?);
-        let core = start("orchestrator-grpc", files.path(), (rest, grpc))?;
-        let mut gateway = Self { rest, files, programs: vec![core] };
-        let started = gateway.come_up(grpc, providers).await;
+    pub(crate) async fn start(providers: &[SocketAddr], setup: Setup) -> Result<Self, AnyError> {
+        let mut gateway = Self::without_programs(setup)?;
+        let started = gateway.come_up(providers).await;
         started.map_err(|why| format!("the gateway did not start: {why}\n{}", gateway.log_ends()))?;
         Ok(gateway)
     }
 
-    async fn come_up(&mut self, grpc: SocketAddr, providers: &[SocketAddr]) -> Result<(), AnyError> {
+    /// Its folder and addresses, and nothing that runs.
+    pub(crate) fn without_programs(setup: Setup) -> Result<Self, AnyError> {
+        let files = tempfile::Builder::new().prefix("orchestrator-chaos-").tempdir()?;
+        let (rest, grpc) = (free_address()?, free_address()?);
+        Ok(Self { rest, grpc, setup, files, core: None, edge: None })
+    }
+
+    /// Starts the core, and does not wait for it.
+    pub(crate) fn start_core(&mut self) -> Result<(), AnyError> {
+        self.core = Some(self.program("orchestrator-grpc")?);
+        Ok(())
+    }
+
+    /// Waits for the core that was started.
+    ///
+    /// Errors: it has ended, or does not listen in time.
+    pub(crate) async fn await_core(&mut self) -> Result<(), AnyError> {
         let deadline = Instant::now() + READY_WITHIN;
-        while TcpStream::connect(grpc).await.is_err() {
+        while TcpStream::connect(self.grpc).await.is_err() {
             self.wait_on(deadline).await?;
         }
-        self.programs.push(start("orchestrator-edge", self.files.path(), (self.rest, grpc))?);
+        Ok(())
+    }
+
+    /// The core, for whoever looks at it.
+    pub(crate) fn core(&self) -> Result<&Program, AnyError> {
+        self.core.as_ref().ok_or_else(|| "there is no core".into())
+    }
+
+    /// The core, for whoever means to end it.
+    pub(crate) fn take_core(&mut self) -> Result<Program, AnyError> {
+        self.core.take().ok_or_else(|| "there is no core".into())
+    }
+
+    async fn come_up(&mut self, providers: &[SocketAddr]) -> Result<(), AnyError> {
+        self.start_core()?;
+        self.await_core().await?;
+        self.edge = Some(self.program("orchestrator-edge")?);
+        let deadline = Instant::now() + READY_WITHIN;
         while !matches!(self.admin(Method::GET, "/health/ready", None).await, Ok((200, _))) {
             self.wait_on(deadline).await?;
         }
@@ -126,7 +162,8 @@ impl Gateway {
         }
     }
 
-    async fn admin(
+    /// Asks as an administrator does: status and body.
+    pub(crate) async fn admin(
         &self,
         method: Method,
         path: &str,
@@ -140,37 +177,23 @@ impl Gateway {
 
     /// Errors: one of the programs has ended.
     pub(crate) fn all_run(&mut self) -> Result<(), AnyError> {
-        for program in &mut self.programs {
-            if let Some(status) = program.child.try_wait()? {
-                return Err(format!("{} has ended: {status}", program.name).into());
-            }
-        }
-        Ok(())
+        let programs = [&mut self.core, &mut self.edge];
+        programs.into_iter().flatten().try_for_each(Program::runs)
     }
 
     /// Asks both programs to end (SIGTERM), the edge first, and waits for it: then all that was recorded is stored.
     ///
     /// Errors: one of them did not end well, or not in time.
     pub(crate) async fn stop(&mut self) -> Result<(), AnyError> {
-        while let Some(mut program) = self.programs.pop() {
-            let kill = format!("kill -TERM {}", program.child.id());
-            let asked = Command::new("/bin/sh").args(["-c", &kill]).status()?;
-            if !asked.success() {
-                return Err(format!("{} cannot be told to end", program.name).into());
-            }
-            let deadline = Instant::now() + STOPS_WITHIN;
-            loop {
-                match program.child.try_wait()? {
-                    Some(status) if status.success() => break,
-                    Some(status) => return Err(format!("{} ended with {status}", program.name).into()),
-                    None if Instant::now() > deadline => {
-                        return Err(format!("{} does not end", program.name).into());
-                    }
-                    None => sleep(Duration::from_millis(20)).await,
-                }
-            }
+        for mut program in [self.edge.take(), self.core.take()].into_iter().flatten() {
+            program.stop().await?;
         }
         Ok(())
+    }
+
+    /// Where its files lie: the core's journal is in `data/journal`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.files.path()
     }
 
     /// The database's file.
@@ -184,55 +207,36 @@ impl Gateway {
         self.files.path().to_owned()
     }
 
-    fn log_ends(&self) -> String {
-        let logs = ["orchestrator-grpc", "orchestrator-edge"].map(|name| log_of(self.files.path(), name));
-        logs.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+    /// The end of what both have logged.
+    pub(crate) fn log_ends(&self) -> String {
+        let programs = [&self.core, &self.edge];
+        programs.into_iter().flatten().map(Program::log_end).collect()
+    }
+
+    fn program(&self, name: &'static str) -> Result<Program, AnyError> {
+        let folder = self.files.path();
+        let mut variables = vec![
+            ("APP_PORT", self.rest.port().to_string()),
+            ("GRPC_PORT", self.grpc.port().to_string()),
+            ("DATA_DIR", folder.join("data").display().to_string()),
+            ("ADMIN_KEY", ADMIN_KEY.to_owned()),
+            ("MASTER_KEY", MASTER_KEY.to_owned()),
+            ("CLIENT_KEY", CLIENT_KEY.to_owned()),
+            // A provider that is held for sick would be left alone until a probe minutes later, and its faults would meet nobody.
+            ("HEALTH_CHECK_ENABLED", "false".to_owned()),
+        ];
+        variables.extend(self.setup.variables.iter().cloned());
+        let settings = self.setup.settings.iter();
+        let mut arguments: Vec<String> =
+            settings.flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")]).collect();
+        if name == "orchestrator-edge" {
+            arguments.extend(["--core".to_owned(), format!("http://{}", self.grpc)]);
+        }
+        Program::start(name, folder, &variables, &arguments)
     }
 }
 
 /// A port that was free a moment ago: both programs must know both before either runs.
 fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
-}
-
-fn log_of(folder: &Path, name: &str) -> PathBuf {
-    folder.join(name).with_extension("log")
-}
-
-fn start(
-    name: &'static str,
-    folder: &Path,
-    (rest, grpc): (SocketAddr, SocketAddr),
-) -> Result<Program, AnyError> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    if !path.is_file() {
-        return Err(format!("{} is not there: `make chaos` builds it", path.display()).into());
-    }
-    let mut command = Command::new(path);
-    // Nothing of this machine's configuration: no variables, and no files in the working directory.
-    command.env_clear().current_dir(folder);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log_of(folder, name))?);
-    command.envs([
-        ("APP_PORT", rest.port().to_string()),
-        ("GRPC_PORT", grpc.port().to_string()),
-        ("DATA_DIR", folder.join("data").display().to_string()),
-        ("ADMIN_KEY", ADMIN_KEY.to_owned()),
-        ("MASTER_KEY", MASTER_KEY.to_owned()),
-        ("CLIENT_KEY", CLIENT_KEY.to_owned()),
-        ("CIRCUIT_BREAKER_TIMEOUT", "1".to_owned()),
-        // A provider that is held for sick would be left alone until a probe minutes later, and its faults would meet nobody.
-        ("HEALTH_CHECK_ENABLED", "false".to_owned()),
-    ]);
-    let settings = [
-        ("timeouts.first_token_ms", 500),
-        ("timeouts.idle_ms", 700),
-        ("timeouts.total_ms", TOTAL_MS),
-        ("limits.max_event_bytes", MAX_EVENT_BYTES as u64),
-        ("limits.max_answer_bytes", MAX_EVENT_BYTES as u64),
-    ];
-    command.args(settings.iter().flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")]));
-    if name == "orchestrator-edge" {
-        command.args(["--core", &format!("http://{grpc}")]);
-    }
-    Ok(Program { name, child: command.spawn()? })
 }

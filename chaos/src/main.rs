@@ -11,8 +11,13 @@ mod report;
 mod caller;
 mod gateway;
 mod outcome;
+mod program;
 
 mod accounts;
+mod books;
+mod database;
+mod kill;
+mod outage;
 mod run;
 mod table;
 
@@ -36,6 +41,10 @@ struct Arguments {
 enum Command {
     /// Run the test and print its table; anything that must not be is a failure.
     Run(Load),
+    /// Kill the core again and again under load, and compare the books.
+    Kill(kill::Kills),
+    /// Take the database away under load, give it back, and compare the books.
+    Outage(outage::Outage),
     /// Serve as the three providers.
     Providers(Load),
 }
@@ -63,6 +72,8 @@ impl Load {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(load) => run::run(load),
+        Command::Kill(kills) => kill::run(&kills),
+        Command::Outage(outage) => outage::run(outage),
         Command::Providers(load) => providers::run(load.seed, load.millis()).map(|()| true),
     };
     match done {

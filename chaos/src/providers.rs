@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use orchestrator_base::{clock::Clock, process};
@@ -23,6 +24,9 @@ use crate::{
     schedule::{self, Stretch},
 };
 
+/// How long a whole answer takes where nothing is faulty.
+const THINKS: Duration = Duration::from_millis(30);
+
 /// The secret of a provider's key.
 pub(crate) fn secret(provider: usize, key: usize) -> String {
     format!("sk-chaos-{provider}-{key}-0123456789")
@@ -34,9 +38,11 @@ struct World {
     answers: AtomicU64,
     asks: Mutex<Vec<Ask>>,
     clock: Clock,
+    /// Without faults whole answers take a while, so that many are under way at once.
+    calm: bool,
 }
 
-/// Serves the schedule of that seed for that many milliseconds.
+/// Serves the schedule of that seed for that many milliseconds; for none at all: without any faults.
 pub(crate) fn run(seed: u64, length: u64) -> Result<(), AnyError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(seed, length))
 }
@@ -47,6 +53,7 @@ async fn serve(seed: u64, length: u64) -> Result<(), AnyError> {
         answers: AtomicU64::new(1),
         asks: Mutex::default(),
         clock: Clock::system(),
+        calm: length == 0,
     });
     let mut providers = Vec::new();
     for (number, stretches) in schedule::draw(seed, length).into_iter().enumerate() {
@@ -95,6 +102,7 @@ fn answer(world: &World, provider: usize, stretches: &[Stretch], seen: &Seen) ->
     let kind = wrong(stretches, at_ms, key);
     let (answer, whole) = match kind {
         Some(kind) => told.spoiled(kind, &world.clock),
+        None if world.calm && !told.stream => (told.in_order().after(THINKS), true),
         None => (told.in_order(), true),
     };
     world.asks.lock().unwrap_or_else(PoisonError::into_inner).push(Ask {

@@ -18,7 +18,7 @@ use crate::{
     AnyError, Load,
     accounts::{self, Books},
     caller::{Call, Ended},
-    gateway::Gateway,
+    gateway::{Gateway, Setup},
     report::Ask,
     schedule, table,
 };
@@ -27,16 +27,26 @@ use crate::{
 const SHOWN: usize = 20;
 
 /// The providers' process. Dropping it ends it.
-struct Providers {
+pub(crate) struct Providers {
     child: Child,
     out: BufReader<ChildStdout>,
-    addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 impl Providers {
-    fn start(load: Load) -> Result<Self, AnyError> {
+    /// Starts them; `faults` are drawn for that load, or else there are none.
+    pub(crate) fn start(faults: Option<Load>) -> Result<Self, AnyError> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["providers", "--seed", &load.seed.to_string(), "--seconds", &load.seconds.to_string()]);
+        match faults {
+            Some(load) => command.args([
+                "providers",
+                "--seed",
+                &load.seed.to_string(),
+                "--seconds",
+                &load.seconds.to_string(),
+            ]),
+            None => command.args(["providers", "--seconds", "0"]),
+        };
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let out = child.stdout.take().ok_or("the providers have no output")?;
         let mut providers = Self { child, out: BufReader::new(out), addresses: Vec::new() };
@@ -49,13 +59,13 @@ impl Providers {
     }
 
     /// The schedule begins now.
-    fn begin(&mut self) -> Result<(), AnyError> {
+    pub(crate) fn begin(&mut self) -> Result<(), AnyError> {
         let stdin = self.child.stdin.as_mut().ok_or("the providers have no input")?;
         Ok(stdin.write_all(b"begin\n")?)
     }
 
     /// Ends them, and gives what they were asked.
-    fn end(mut self) -> Result<Vec<Ask>, AnyError> {
+    pub(crate) fn end(mut self) -> Result<Vec<Ask>, AnyError> {
         drop(self.child.stdin.take());
         let mut said = String::new();
         self.out.read_to_string(&mut said)?;
@@ -76,24 +86,29 @@ impl Drop for Providers {
 
 /// Runs, prints, and says whether all was as it should be.
 pub(crate) fn run(load: Load) -> Result<bool, AnyError> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(until_stopped(load))
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(until_stopped(run_here(load)))
 }
 
 /// A signal ends the run, and with it the processes that it started.
-async fn until_stopped(load: Load) -> Result<bool, AnyError> {
+pub(crate) async fn until_stopped(
+    run: impl Future<Output = Result<bool, AnyError>>,
+) -> Result<bool, AnyError> {
     let shutdown = Shutdown::new();
     shutdown.watch_signals()?;
     tokio::select! {
-        done = Box::pin(run_here(load)) => done,
+        done = Box::pin(run) => done,
         () = shutdown.drain().cancelled() => Err("stopped before the end".into()),
     }
 }
 
 async fn run_here(load: Load) -> Result<bool, AnyError> {
-    let mut providers = Providers::start(load)?;
-    let mut gateway = Gateway::start(&providers.addresses).await?;
+    let mut providers = Providers::start(Some(load))?;
+    let mut gateway = Gateway::start(&providers.addresses, Setup::hasty()).await?;
     providers.begin()?;
-    let ended = put_on(load, gateway.rest).await;
+    let ended = put_on(load.rate, gateway.rest, |number| number < load.rate * load.seconds).await;
     gateway.all_run()?;
     gateway.stop().await?;
     let rows = sqlite::rows(&gateway.database(), "SELECT * FROM request_logs").await;
@@ -111,13 +126,14 @@ async fn run_here(load: Load) -> Result<bool, AnyError> {
     Ok(false)
 }
 
-/// Asks at a fixed rate, whatever becomes of the answers, and waits for the last.
-async fn put_on(load: Load, gateway: SocketAddr) -> Vec<Ended> {
+/// Asks at a fixed rate (a second), whatever becomes of the answers, for as long as `goes_on` says of the next call's number, and waits
+/// for the last.
+pub(crate) async fn put_on(rate: u64, gateway: SocketAddr, goes_on: impl Fn(u64) -> bool) -> Vec<Ended> {
     let start = Instant::now();
-    let interval = Duration::from_secs(1) / load.rate.clamp(1, 100_000) as u32;
+    let interval = Duration::from_secs(1) / rate.clamp(1, 100_000) as u32;
     let mut under_way = JoinSet::new();
     let mut ended = Vec::new();
-    for number in 0..load.rate * load.seconds {
+    for number in (0..).take_while(|number| goes_on(*number)) {
         let due = start + interval * number as u32;
         while let Some(Ok(done)) = under_way.try_join_next() {
             ended.push(done);

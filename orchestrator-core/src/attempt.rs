@@ -67,11 +67,13 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
         let last = job.facts.stream && is_last();
         let error = match one::try_one(asker, job, &current, last).await {
             Ok(mut committed) => {
+                entry.answering(committed.status.as_u16(), job.facts.stream);
                 committed.hold_lease(lease);
                 return Ok(committed);
             }
             Err(error) => error,
         };
+        entry.attempt_failed(&error);
         lease.failed(&error);
         drop(lease);
         log_failure(job, &current, &error);

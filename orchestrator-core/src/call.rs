@@ -138,6 +138,8 @@ pub enum UsageSource {
 /// What a call says about itself, beside what it asks. All of it goes into the ledger.
 #[derive(Clone, Debug, Default)]
 pub struct About {
+    /// The trace that the call belongs to, 32 hexadecimal digits; empty where there is none.
+    pub trace_id: String,
     /// Calls of one session may be kept at one provider.
     pub session_id: String,
     /// Free labels.

@@ -7,6 +7,7 @@ pub mod route;
 pub mod snapshot;
 pub mod strategy;
 
+pub mod admin_keys;
 pub mod keys;
 pub mod listed;
 
@@ -14,10 +15,16 @@ mod build;
 #[cfg(test)]
 pub(crate) mod samples;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use orchestrator_base::clock::UnixMicros;
 use serde::{Deserialize, Serialize};
+
+use self::admin_keys::AdminKey;
+use crate::policy::price::{
+    Price, Rates,
+    book::{Listing, Source},
+};
 
 /// A place that serves models.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,6 +177,8 @@ pub struct Model {
     pub timeouts: Timeouts,
     /// A disabled model is as if it were not there, and no provider's list brings its name back.
     pub enabled: bool,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
@@ -201,6 +210,8 @@ pub struct ModelProvider {
     pub image: bool,
     /// Not used when false.
     pub enabled: bool,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
@@ -234,6 +245,10 @@ pub struct ApiKey {
     pub expires_at: Option<UnixMicros>,
     /// What becomes of a provider's answer when the caller leaves.
     pub on_disconnect: OnDisconnect,
+    /// Whether bodies are kept with the log of its requests.
+    pub log_bodies: bool,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
@@ -265,6 +280,38 @@ impl OnDisconnect {
     }
 }
 
+/// A price that an operator has set. A change of it is another row with the next version.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OwnPrice {
+    /// UUID v7.
+    pub id: String,
+    /// Counts all changes of prices. The store gives it; what is not stored yet has 0.
+    pub version: i64,
+    /// The kind of the providers that it is for, or a preset of theirs.
+    pub kind: String,
+    /// The model's name there; may be a glob.
+    pub upstream_model: String,
+    /// What the tokens cost.
+    pub rates: Rates,
+    /// From here on the price is as shipped again.
+    pub deleted: bool,
+    /// When it was set.
+    pub created_at: UnixMicros,
+}
+
+impl OwnPrice {
+    /// As a line of the price list.
+    pub fn listing(&self) -> Listing {
+        let version = format!("own-{}", self.version).into();
+        Listing {
+            kind: self.kind.clone(),
+            upstream_model: self.upstream_model.clone(),
+            price: Arc::new(Price { version, rates: self.rates, long: None }),
+            source: Source::Own,
+        }
+    }
+}
+
 /// Every row of the catalog, as one consistent read of the store gives it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CatalogRows {
@@ -280,6 +327,12 @@ pub struct CatalogRows {
     pub model_providers: Vec<ModelProvider>,
     /// All of them.
     pub api_keys: Vec<ApiKey>,
+    /// Those in force.
+    pub prices: Vec<OwnPrice>,
+    /// The fingerprint of the master key that secrets are sealed with; `None`: none was ever used.
+    pub sealed_with: Option<String>,
+    /// All of them.
+    pub admin_keys: Vec<AdminKey>,
 }
 
 /// What holds where a row is made without saying.

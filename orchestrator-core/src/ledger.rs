@@ -3,26 +3,32 @@
 //! A request opens an [`Entry`]; whatever becomes of the request, the entry is closed into the [`journal`] before the last byte
 //! of the answer leaves. The [`writer`] carries the journal into the database later.
 
+pub mod bodies;
+pub mod bounds;
 pub mod entry;
 mod fresh;
 pub mod journal;
 pub mod record;
+pub mod replay;
+pub mod rollup;
 pub mod usage;
 pub mod writer;
 
 use std::{sync::Arc, time::Duration};
 
 use orchestrator_base::{clock::Clock, random::Random};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use entry::{Entry, Outcome};
-pub use record::RequestRecord;
+pub use record::{Origin, RequestRecord};
 
 use crate::{
     call::{Call, Facts},
     dialect::Operation,
 };
-use journal::Journal;
+use bodies::BodyRules;
+use journal::{Journal, JournalHealth};
 
 /// Opens accounts.
 #[derive(Clone, Debug)]
@@ -30,12 +36,23 @@ pub struct Ledger {
     journal: Arc<Journal>,
     clock: Clock,
     random: Random,
+    bodies: BodyRules,
 }
 
 impl Ledger {
     /// A ledger that writes into this journal.
     pub fn new(journal: Arc<Journal>, clock: Clock, random: Random) -> Self {
-        Self { journal, clock, random }
+        Self { journal, clock, random, bodies: BodyRules::default() }
+    }
+
+    /// Keeps bodies by these rules; without them none is kept.
+    pub fn keeping_bodies(self, bodies: BodyRules) -> Self {
+        Self { bodies, ..self }
+    }
+
+    /// How its journal is.
+    pub fn health(&self) -> JournalHealth {
+        self.journal.health()
     }
 
     /// Opens the account of a request. `facts` is `None` when it was refused before it was looked into.
@@ -52,6 +69,7 @@ impl Ledger {
         let record = RequestRecord {
             id: self.random.uuid(started_at).to_string(),
             request_id: call.request_id.clone(),
+            trace_id: about.trace_id.clone(),
             session_id,
             started_at,
             dialect: dialect.to_owned(),
@@ -64,7 +82,23 @@ impl Ledger {
             tags: about.tags.clone(),
             ..RequestRecord::default()
         };
-        Entry::new(record, Arc::clone(&self.journal), call.received, facts.body_bytes)
+        Entry::new(record, Arc::clone(&self.journal), call.received, facts.body_bytes, self.bodies)
+    }
+
+    /// Opens the account of a probe. It has no caller, and its records count in no statistics.
+    pub fn begin_probe(&self, request_id: &str, operation: Operation, facts: &Facts) -> Entry {
+        let started_at = self.clock.now();
+        let record = RequestRecord {
+            id: self.random.uuid(started_at).to_string(),
+            request_id: request_id.to_owned(),
+            started_at,
+            dialect: "typed".to_owned(),
+            operation: operation.name().to_owned(),
+            model: facts.model.clone(),
+            origin: Origin::Probe,
+            ..RequestRecord::default()
+        };
+        Entry::new(record, Arc::clone(&self.journal), Instant::now(), facts.body_bytes, self.bodies)
     }
 }
 

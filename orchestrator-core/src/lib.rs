@@ -9,6 +9,7 @@
 //! * [`dialect`] knows the wire formats and [`provider`] the vendors, [`policy`] the rules in between;
 //! * [`catalog`] is what operators configure through [`admin`], [`store`] where it lasts, [`refresher`] what keeps every core's
 //!   view of it fresh, and [`model_lists`] what learns which models its providers have;
+//!   [`audit`] is who changed what;
 //! * [`health`] is what is known of a provider, [`health_board`] where all threads draw it, [`prober`] who asks where nobody else does.
 //!
 //! What always holds: the request path reads no database (it is handed a [`catalog::snapshot`] and writes a
@@ -31,6 +32,7 @@ pub mod dialect;
 pub mod provider;
 pub mod store;
 
+pub mod audit;
 pub mod catalog;
 pub mod condition;
 pub mod policy;

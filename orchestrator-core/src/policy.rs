@@ -5,6 +5,8 @@ pub mod breaker;
 pub mod ewma;
 pub mod gcra;
 pub mod glob;
+pub mod percentile;
+pub mod price;
 pub mod queue;
 pub mod retry;
 pub mod retry_budget;

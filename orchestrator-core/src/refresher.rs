@@ -3,12 +3,21 @@
 //! Requests never wait for it: they read the last state that was loaded, however long the database is away. Admin loads
 //! through the same [`Reloader`], so that its change is live when its call returns.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
-use orchestrator_base::config;
+use orchestrator_base::{
+    clock::{Clock, UnixMicros},
+    config,
+};
 use tokio::{
     sync::Mutex,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +29,14 @@ use crate::{
 
 /// How often the revision is asked for: a change is in every core within a second.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a poll may take: a database that hangs is away.
+const POLL_WITHIN: Duration = Duration::from_secs(2);
+/// What stands for "it answers".
+const HERE: i64 = i64::MIN;
+
+/// What a core is told whose master key was changed.
+const FOREIGN: &str = "the database's master key was changed since this core started: requests go on with what was loaded before, and \
+                       changes are refused, until it is started again with the new MASTER_KEY";
 
 /// Loads the catalog into the shared snapshot.
 pub struct Reloader {
@@ -27,8 +44,12 @@ pub struct Reloader {
     vault: Arc<Vault>,
     shared: Arc<SharedCatalog>,
     timeouts: config::Timeouts,
-    /// Held while loading, so that an older state never replaces a newer one.
-    loading: Mutex<()>,
+    /// Held while loading, so that an older state never replaces a newer one. Holds the revision that another master key's secrets
+    /// were found at: it is not loaded, nor looked at again.
+    loading: Mutex<Option<i64>>,
+    clock: Clock,
+    /// Since when polls have failed, in microseconds since 1970; or [`HERE`].
+    away_since: AtomicI64,
 }
 
 impl Reloader {
@@ -39,14 +60,27 @@ impl Reloader {
         shared: Arc<SharedCatalog>,
         timeouts: config::Timeouts,
     ) -> Self {
-        Self { reader, vault, shared, timeouts, loading: Mutex::new(()) }
+        let (loading, clock, away_since) = (Mutex::new(None), Clock::system(), AtomicI64::new(HERE));
+        Self { reader, vault, shared, timeouts, loading, clock, away_since }
+    }
+
+    /// Since when the database has not answered its polls; `None`: it answers.
+    pub fn away_since(&self) -> Option<UnixMicros> {
+        let since = self.away_since.load(Ordering::Relaxed);
+        (since != HERE).then_some(UnixMicros(since))
     }
 
     /// Loads the catalog as it is now, and gives its revision. What was committed before the call is in the snapshot after it.
     pub async fn reload(&self) -> Result<i64, StoreError> {
-        let _alone = self.loading.lock().await;
+        let mut foreign = self.loading.lock().await;
         let rows = self.reader.load().await?;
         let revision = rows.revision;
+        if rows.sealed_with.as_ref().is_some_and(|fingerprint| fingerprint != self.vault.fingerprint()) {
+            // Built from these rows, the snapshot would have no provider's key at all.
+            *foreign = Some(revision);
+            return Err(StoreError::Conflict(FOREIGN.to_owned()));
+        }
+        *foreign = None;
         self.shared.swap(Snapshot::build(rows, &|key| self.vault.open(key), &self.timeouts));
         Ok(revision)
     }
@@ -56,6 +90,9 @@ impl Reloader {
         let revision = self.reader.revision().await?;
         if self.shared.ready() && self.shared.peek().revision == revision {
             return Ok(false);
+        }
+        if *self.loading.lock().await == Some(revision) {
+            return Err(StoreError::Conflict(FOREIGN.to_owned()));
         }
         self.reload().await?;
         Ok(true)
@@ -71,7 +108,7 @@ impl Reloader {
         let mut ticks = interval(POLL_INTERVAL);
         // After a poll that took long the next one comes an interval later, not at once.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut away = false;
+        let mut was_failing = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -80,9 +117,17 @@ impl Reloader {
             // A database that hangs must not hold up the end of the program.
             let outcome = tokio::select! {
                 () = stop.cancelled() => return,
-                outcome = self.refresh() => outcome,
+                outcome = timeout(POLL_WITHIN, self.refresh()) => outcome.unwrap_or_else(|_| {
+                    Err(StoreError::Unavailable("it did not answer in time".to_owned()))
+                }),
             };
-            away = note(outcome, away);
+            // One that another master key has sealed does answer: a change of it is refused for that reason.
+            let is_away = matches!(&outcome, Err(error) if !matches!(error, StoreError::Conflict(_)));
+            if is_away != self.away_since().is_some() {
+                let since = if is_away { self.clock.now().0 } else { HERE };
+                self.away_since.store(since, Ordering::Relaxed);
+            }
+            was_failing = note(outcome, was_failing);
         }
     }
 }
@@ -100,7 +145,9 @@ fn note(outcome: Result<bool, StoreError>, was_away: bool) -> bool {
             false
         }
         Err(error) => {
-            if !was_away {
+            if !was_away && matches!(error, StoreError::Conflict(_)) {
+                tracing::error!(%error, "the catalog is not loaded any more");
+            } else if !was_away {
                 tracing::warn!(%error, "the catalog cannot be read; requests use the last state");
             }
             true
@@ -112,7 +159,7 @@ fn note(outcome: Result<bool, StoreError>, was_away: bool) -> bool {
 mod tests {
     use std::sync::{
         Mutex as StdMutex,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32},
     };
 
     use async_trait::async_trait;
@@ -196,6 +243,26 @@ mod tests {
         sleep(POLL_INTERVAL * 4).await;
         assert!(running.shared.peek().keys.find("old").is_some());
         running.elsewhere.away.store(false, Ordering::Relaxed);
+        sleep(POLL_INTERVAL).await;
+        assert!(running.shared.peek().keys.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_master_key_leaves_the_last_state_until_its_own_is_back() {
+        let running = running();
+        running.elsewhere.change(|rows| rows.api_keys.push(samples::api_key("c1", "old", "old")));
+        sleep(Duration::from_millis(1)).await;
+        let seal = |rows: &mut CatalogRows, master: &str| {
+            rows.sealed_with = Some(Vault::new(&master.into()).fingerprint().to_owned());
+        };
+        running.elsewhere.change(|rows| {
+            rows.api_keys.clear();
+            seal(rows, "another");
+        });
+        sleep(POLL_INTERVAL * 10).await;
+        assert!(running.shared.peek().keys.find("old").is_some(), "requests go on");
+        assert_eq!(running.elsewhere.loads.load(Ordering::Relaxed), 2, "what was refused is not read again");
+        running.elsewhere.change(|rows| seal(rows, "a master key"));
         sleep(POLL_INTERVAL).await;
         assert!(running.shared.peek().keys.is_empty());
     }

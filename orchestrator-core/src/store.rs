@@ -9,7 +9,9 @@
 //! 3. `store/<table>.rs`: one implementation over `Db`.
 //! 4. Its cases in the contract suite.
 
+mod admin_keys;
 mod api_keys;
+mod audit_log;
 #[cfg(test)]
 mod contract;
 mod database;
@@ -17,23 +19,39 @@ mod db;
 mod entity;
 mod health_checks;
 mod lists;
+mod log_keeping;
+mod log_query;
+mod log_reads;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod migrate;
 mod model_providers;
 mod models;
+mod prices;
 mod provider_health;
 mod provider_keys;
 mod providers;
+pub mod reads;
+mod rebuild;
 mod request_logs;
 mod revision;
+mod rollups;
 mod settings;
+mod stats;
+mod transfer;
 
-pub use database::{Database, Migration};
+pub use database::{Database, Migration, MigrationState, MigrationStatus};
+pub use reads::{LogKeeper, LogReader, StatsReader};
+pub use rebuild::Rebuilt;
 
 use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
 
 use crate::{
-    catalog::{ApiKey, CatalogRows, Model, ModelProvider, Provider, ProviderKey},
+    audit::{AuditEntry, AuditFilter, Stamp},
+    catalog::{
+        ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, admin_keys::AdminKey,
+    },
     health::Settings,
     health_board::StoredHealth,
     ledger::RequestRecord,
@@ -56,7 +74,10 @@ pub enum StoreError {
     /// A row is still used by another, or names one that is not there.
     #[error("{0}")]
     Conflict(String),
-    /// The database did not answer, or refused: the caller may try again later.
+    /// The database does not take these values, and never will.
+    #[error("the database refuses it: {0}")]
+    Refused(String),
+    /// The database did not answer, or cannot work at present: the caller may try again later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
 }
@@ -104,16 +125,33 @@ pub enum CatalogChange {
     UpdateApiKey(Box<ApiKey>),
     /// A caller's key.
     DeleteApiKey(String),
+    /// A price in place of the one for the same kind and model, whose row stays. The store gives it the next version.
+    SetPrice(Box<OwnPrice>),
+    /// How health is checked.
+    SetHealthChecks(Settings, UnixMicros),
+    /// No change, but a condition: the catalog's revision is still this one.
+    OnlyAt(i64),
+    /// No change, but a condition: secrets are sealed with the master key of this fingerprint.
+    SealedWith(String),
+    /// A new operator's key.
+    InsertAdminKey(Box<AdminKey>),
+    /// All of an operator's key's columns.
+    UpdateAdminKey(Box<AdminKey>),
+    /// The same, where it has a new secret.
+    RotateAdminKey(Box<AdminKey>),
+    /// An operator's key.
+    DeleteAdminKey(String),
 }
 
 /// Changes the catalog.
 #[async_trait]
 pub trait CatalogWriter: Send + Sync {
-    /// Makes the changes in order, in one transaction that also counts the revision up; all or none.
+    /// Makes the changes in order, in one transaction that also counts the revision up and adds a row for each to the audit log,
+    /// by `stamp`; all or none.
     ///
     /// Errors: [`StoreError::NotFound`] for a row to update or delete that is not there, [`StoreError::Exists`],
     /// [`StoreError::Conflict`].
-    async fn apply(&self, changes: Vec<CatalogChange>) -> Result<(), StoreError>;
+    async fn apply(&self, changes: Vec<CatalogChange>, stamp: &Stamp) -> Result<(), StoreError>;
 }
 
 /// A stretch of a list that is sorted by id.
@@ -166,12 +204,82 @@ pub trait CatalogLists: Send + Sync {
 
     /// Callers' keys.
     async fn api_keys(&self, slice: &Slice) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Every price in force that an operator has set, by kind and model.
+    async fn prices(&self) -> Result<Vec<OwnPrice>, StoreError>;
+
+    /// An operator's key, by its id or else its name.
+    async fn admin_key(&self, id_or_name: &str) -> Result<Option<AdminKey>, StoreError>;
+
+    /// Operators' keys.
+    async fn admin_keys(&self, slice: &Slice) -> Result<Vec<AdminKey>, StoreError>;
+}
+
+/// The audit log: it can be added to and read, and that is all.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Adds rows that speak of no change of the catalog.
+    async fn record(&self, entries: &[AuditEntry]) -> Result<(), StoreError>;
+
+    /// The rows that match, newest first; [`Slice::after`] is the id of the last one that is known.
+    async fn audit_log(&self, filter: &AuditFilter, slice: &Slice) -> Result<Vec<AuditEntry>, StoreError>;
 }
 
 /// All that Admin needs of a store.
-pub trait AdminStore: CatalogReader + CatalogWriter + CatalogLists + SettingStore {}
+pub trait AdminStore:
+    CatalogReader
+    + CatalogWriter
+    + CatalogLists
+    + AuditStore
+    + SettingStore
+    + LogReader
+    + StatsReader
+    + LogKeeper
+    + TransferStore
+{
+}
 
-impl<T: CatalogReader + CatalogWriter + CatalogLists + SettingStore> AdminStore for T {}
+impl<T> AdminStore for T where
+    T: CatalogReader
+        + CatalogWriter
+        + CatalogLists
+        + AuditStore
+        + SettingStore
+        + LogReader
+        + StatsReader
+        + LogKeeper
+        + TransferStore
+{
+}
+
+/// What is only read or written when the configuration as a whole is.
+#[async_trait]
+pub trait TransferStore: Send + Sync {
+    /// How health is checked, if that was ever settled.
+    async fn health_settings(&self) -> Result<Option<Settings>, StoreError>;
+}
+
+/// Makes of a key's row what its secret is sealed as from now on.
+pub type Rewrap<'a> = &'a (dyn Fn(&ProviderKey) -> Result<String, StoreError> + Send + Sync);
+
+/// Changes what every secret is sealed with.
+#[async_trait]
+pub trait MasterKeyStore: Send + Sync {
+    /// Seals every secret anew and writes down the new master key's fingerprint, in one transaction that also counts the catalog's
+    /// revision up and puts it on record. Says how many secrets there were.
+    ///
+    /// Errors: [`StoreError::Conflict`] when the database was sealed with another key than `from`; what `rewrap` says.
+    async fn rotate(
+        &self,
+        from: &str,
+        to: &str,
+        rewrap: Rewrap<'_>,
+        stamp: &Stamp,
+    ) -> Result<usize, StoreError>;
+}
+
+/// The setting that says which master key sealed the database.
+pub const MASTER_KEY_FINGERPRINT: &str = "master_key_fingerprint";
 
 /// Small facts about the installation, by name: the master key's fingerprint.
 #[async_trait]
@@ -198,8 +306,11 @@ pub trait LogStore: Send + Sync {
     /// How far the journal of this name has been stored.
     async fn offset(&self, journal: &str) -> Result<JournalOffset, StoreError>;
 
-    /// Stores the records and the new offset in one transaction. A batch at or below the stored offset is skipped, so that
+    /// Stores the records, their attempts and bodies, what they add to the sums, and the new offset in one transaction. A batch at
+    /// or below the stored offset is skipped, and a record that is there already is left as it is and not counted again, so that
     /// the same records are never stored twice.
+    ///
+    /// Errors: [`StoreError::Refused`] where one of the records can never be stored; nothing was.
     async fn append(
         &self,
         journal: &str,
@@ -234,10 +345,10 @@ pub trait HealthCheckStore: Send + Sync {
     /// How they are checked. Where nothing has been chosen yet, `first` is from now on. Cheap: polled twice a second.
     async fn health_checks(&self, first: &Settings) -> Result<HealthChecks, StoreError>;
 
-    /// Operators have chosen otherwise.
+    /// Operators have chosen otherwise; the audit log says so in the same transaction.
     ///
     /// Errors: [`StoreError::NotFound`] before the first [`HealthCheckStore::health_checks`].
-    async fn set_health_settings(&self, settings: &Settings, now: UnixMicros) -> Result<(), StoreError>;
+    async fn set_health_settings(&self, settings: &Settings, stamp: &Stamp) -> Result<(), StoreError>;
 
     /// Takes the right to ask, or prolongs it. Says whether the holder has it.
     async fn take_probe_lease(&self, lease: &ProbeLease<'_>) -> Result<bool, StoreError>;

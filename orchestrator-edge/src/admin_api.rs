@@ -9,6 +9,7 @@
 
 mod failure;
 mod llmio;
+mod logs;
 mod read;
 mod show;
 mod table;
@@ -35,12 +36,15 @@ use self::{
     failure::AdminError,
     table::{ROWS, Row, Shape},
 };
-use crate::{Edge, core_client::unary};
+use crate::{Edge, core_client::unary, layers::RequestId, listener::PeerAddress};
 
 const SERVICE: &str = "orchestrator.v1.Admin";
 const EMPTY: &str = "google.protobuf.Empty";
 const NEXT_PAGE_TOKEN: HeaderName = HeaderName::from_static("next-page-token");
 const X_ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// For whom the edge speaks: the core's audit log names him.
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-orchestrator-client-address");
 
 pub(crate) use self::llmio::routes as llmio_routes;
 
@@ -60,7 +64,7 @@ pub(crate) fn routes(mut router: Router<Edge>, prefix: &str) -> Router<Edge> {
         };
         router = router.route(&format!("{prefix}{}", row.path), on(filter, handler));
     }
-    router.route(&format!("{prefix}/verify"), get(verify))
+    logs::routes(router, prefix).route(&format!("{prefix}/verify"), get(verify))
 }
 
 /// A method of the service, as the transcoder needs it.
@@ -71,15 +75,29 @@ struct Rpc {
     output: MessageDescriptor,
 }
 
-/// The table, bound to the contract. A row that names no method is a mistake of this crate, found by any test.
+/// The table, bound to the contract.
+static BOUND_ROWS: LazyLock<Vec<(Row, Rpc)>> =
+    LazyLock::new(|| ROWS.iter().map(|row| (row.clone(), bound(row.rpc))).collect());
+
+/// The methods that answer with a stream, bound likewise.
+static BOUND_RPCS: LazyLock<Streams> =
+    LazyLock::new(|| Streams { export: bound("ExportRequestLogs"), tail: bound("TailRequestLogs") });
+
+struct Streams {
+    export: Rpc,
+    tail: Rpc,
+}
+
+/// A method by its name. One that is not there is a mistake of this crate, found by any test.
 #[expect(clippy::expect_used, reason = "the descriptors and the table are both part of the build")]
-static BOUND_ROWS: LazyLock<Vec<(Row, Rpc)>> = LazyLock::new(|| {
-    let pool = DescriptorPool::decode(orchestrator_proto::DESCRIPTORS)
-        .expect("the contract's own descriptors decode");
-    let service = pool.get_service_by_name(SERVICE).expect("the contract has the service Admin");
-    let bind = |name: &str| bind_rpc(&service, name).expect("every row names a method of Admin");
-    ROWS.iter().map(|row| (row.clone(), bind(row.rpc))).collect()
-});
+fn bound(name: &str) -> Rpc {
+    static ADMIN: LazyLock<ServiceDescriptor> = LazyLock::new(|| {
+        let pool = DescriptorPool::decode(orchestrator_proto::DESCRIPTORS)
+            .expect("the contract's own descriptors decode");
+        pool.get_service_by_name(SERVICE).expect("the contract has the service Admin")
+    });
+    bind_rpc(&ADMIN, name).expect("every row names a method of Admin")
+}
 
 fn bind_rpc(service: &ServiceDescriptor, name: &str) -> Option<Rpc> {
     let method = service.methods().find(|method| method.name() == name)?;
@@ -88,19 +106,19 @@ fn bind_rpc(service: &ServiceDescriptor, name: &str) -> Option<Rpc> {
 }
 
 /// `GET /verify`: whether the key is an admin key.
-async fn verify(State(edge): State<Edge>, headers: HeaderMap) -> Response {
-    match check_key(&edge, &headers).await {
+async fn verify(State(edge): State<Edge>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    match check_key(&edge, &head).await {
         Ok(()) => Json(json!({ "valid": true })).into_response(),
         Err(failure) => failure.into_response(),
     }
 }
 
-/// Asks for something cheap: Admin answers it exactly when the key is good.
-async fn check_key(edge: &Edge, headers: &HeaderMap) -> Result<(), AdminError> {
-    let rpc = rpc_named("ListProviders")?;
-    let mut message = DynamicMessage::new(rpc.input.clone());
-    read::fill(&mut message, &json!({ "page_size": 1 }))?;
-    call(edge, rpc, metadata(headers)?, &message).await?;
+/// Asks for what Admin answers exactly when the key is good, and without its database.
+async fn check_key(edge: &Edge, head: &Parts) -> Result<(), AdminError> {
+    let rpc = rpc_named("GetSession")?;
+    let message = DynamicMessage::new(rpc.input.clone());
+    call(edge, rpc, metadata(head)?, &message).await?;
     Ok(())
 }
 
@@ -122,15 +140,15 @@ async fn answer(
     request: Request,
 ) -> Result<Response, AdminError> {
     let (head, body) = request.into_parts();
-    let metadata = metadata(&head.headers)?;
+    let metadata = metadata(&head)?;
     let message = match row.shape {
-        Shape::List => list_message(rpc, &names, &head)?,
+        Shape::List | Shape::Find => list_message(rpc, &names, &head)?,
         Shape::Get | Shape::Delete => name_message(rpc, &names)?,
         Shape::Create | Shape::Update => {
             let body = edge.bodies.read(&head.headers, body).await?;
             write_message(row, rpc, &names, &body.bytes)?
         }
-        Shape::Do => {
+        Shape::Do | Shape::Document => {
             let body = edge.bodies.read(&head.headers, body).await?;
             do_message(rpc, &names, &body.bytes)?
         }
@@ -154,8 +172,9 @@ async fn call(
     DynamicMessage::decode(rpc.output.clone(), answer).map_err(|_| AdminError::internal())
 }
 
-/// The admin key, from either header, where the core looks for it.
-fn metadata(headers: &HeaderMap) -> Result<MetadataMap, AdminError> {
+/// The admin key, from either header, where the core looks for it; the request's id, and whom it comes from.
+fn metadata(head: &Parts) -> Result<MetadataMap, AdminError> {
+    let headers = &head.headers;
     let mut key = headers.get(header::AUTHORIZATION).cloned();
     if let Some(admin_key) = headers.get(X_ADMIN_KEY) {
         let bearer = HeaderValue::from_bytes(&[b"Bearer ", admin_key.as_bytes()].concat());
@@ -170,6 +189,14 @@ fn metadata(headers: &HeaderMap) -> Result<MetadataMap, AdminError> {
     if let Some(key) = key {
         metadata.insert(header::AUTHORIZATION, key);
     }
+    let id = head.extensions.get::<RequestId>().map(RequestId::to_string);
+    let peer = head.extensions.get::<PeerAddress>().map(|peer| peer.0.ip().to_string());
+    for (name, value) in [(X_REQUEST_ID, id), (CLIENT_ADDRESS, peer)] {
+        // Both are visible ASCII.
+        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+            metadata.insert(name, value);
+        }
+    }
     Ok(MetadataMap::from_headers(metadata))
 }
 
@@ -178,7 +205,7 @@ fn list_message(rpc: &Rpc, names: &[(String, String)], head: &Parts) -> Result<D
     let mut message = DynamicMessage::new(rpc.input.clone());
     let query = head.uri.query().unwrap_or_default();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        read::fill(&mut message, &json!({ name: value }))?;
+        read::fill_query(&mut message, &name, &value)?;
     }
     fill_names(&mut message, names)?;
     Ok(message)
@@ -293,9 +320,15 @@ fn render(shape: Shape, answer: &DynamicMessage) -> Result<Response, AdminError>
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     match shape {
         Shape::Do if answer.descriptor().full_name() == EMPTY => Ok(StatusCode::NO_CONTENT.into_response()),
-        Shape::Get | Shape::Update | Shape::Do => Ok((json, show::message(answer, false)).into_response()),
+        Shape::Get | Shape::Find | Shape::Update => Ok((json, show::message(answer, false)).into_response()),
+        // What is done may make a secret, which is shown once.
+        Shape::Do => Ok((json, show::message(answer, true)).into_response()),
         Shape::Create => Ok((StatusCode::CREATED, json, show::message(answer, true)).into_response()),
         Shape::Delete => Ok(StatusCode::NO_CONTENT.into_response()),
+        Shape::Document => {
+            let document = answer.fields().next().and_then(|(_, value)| value.as_str().map(str::to_owned));
+            Ok((json, document.ok_or_else(AdminError::internal)?).into_response())
+        }
         Shape::List => {
             let list = answer
                 .descriptor()

@@ -20,7 +20,7 @@ use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 pub use pool::EndpointError;
 #[cfg(test)]
 pub(crate) use raw::RawCodec;
-pub(crate) use raw::unary;
+pub(crate) use raw::{server_streaming, unary};
 
 /// A service that carries gRPC requests to a core.
 pub type CoreChannel = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;

@@ -7,7 +7,6 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use bytes::Bytes;
 use http::{StatusCode, uri::PathAndQuery};
 use orchestrator_base::config::AppEnv;
 use prost::Message as _;
@@ -22,6 +21,17 @@ const READY_WITHIN: Duration = Duration::from_secs(1);
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 /// `grpc.health.v1.HealthCheckResponse.ServingStatus.SERVING`.
 const SERVING: i32 = 1;
+const NOT_SERVING: i32 = 2;
+/// Under this name the core says whether records of what was used are stored.
+const LEDGER: &str = "ledger";
+
+/// `grpc.health.v1.HealthCheckRequest`.
+#[derive(prost::Message)]
+struct HealthCheckRequest {
+    /// Empty: the server as a whole.
+    #[prost(string, tag = "1")]
+    service: String,
+}
 
 /// `grpc.health.v1.HealthCheckResponse`.
 #[derive(prost::Message)]
@@ -41,20 +51,30 @@ pub(crate) async fn live() -> Response {
     Json(json!({ "status": "alive" })).into_response()
 }
 
-/// `GET /health/ready`: 503 while draining, and while no core serves.
+/// `GET /health/ready`: 503 while draining, and while no core serves. A core whose database is away serves, and is degraded.
 pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
     if edge.stop.is_cancelled() {
         return not_ready("draining");
     }
-    // The empty message asks for the server as a whole.
-    let check = unary(&edge.core, PathAndQuery::from_static(HEALTH_CHECK), MetadataMap::new(), Bytes::new());
-    let Ok(Ok(answer)) = timeout(READY_WITHIN, check).await else {
-        return not_ready("the core does not answer");
-    };
-    match HealthCheckResponse::decode(answer) {
-        Ok(HealthCheckResponse { status: SERVING }) => Json(json!({ "status": "ready" })).into_response(),
-        Ok(_) | Err(_) => not_ready("the core does not serve"),
+    match check(&edge, "").await {
+        None => return not_ready("the core does not answer"),
+        Some(SERVING) => {}
+        Some(_) => return not_ready("the core does not serve"),
     }
+    if check(&edge, LEDGER).await == Some(NOT_SERVING) {
+        let degraded = "records of requests cannot be stored; they wait in the core's journal";
+        return Json(json!({ "status": "ready", "degraded": degraded })).into_response();
+    }
+    Json(json!({ "status": "ready" })).into_response()
+}
+
+/// The status that the core gives itself, or one of its parts. `None`: it does not answer.
+async fn check(edge: &Edge, service: &str) -> Option<i32> {
+    let asked = HealthCheckRequest { service: service.to_owned() }.encode_to_vec();
+    let path = PathAndQuery::from_static(HEALTH_CHECK);
+    let answer = timeout(READY_WITHIN, unary(&edge.core, path, MetadataMap::new(), asked.into())).await;
+    // An answer that cannot be read is no status that there is.
+    Some(HealthCheckResponse::decode(answer.ok()?.ok()?).map_or(0, |answer| answer.status))
 }
 
 fn not_ready(reason: &str) -> Response {

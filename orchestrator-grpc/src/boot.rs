@@ -1,7 +1,12 @@
 //! From a configuration to a running core, step by step, each step one log line. A step that fails says which it is and why.
 
+mod database;
+mod declared;
 mod health;
-mod keys;
+pub(crate) mod keys;
+mod retention;
+
+pub use database::{migrate, migration_status};
 
 use std::{
     path::{Path, PathBuf},
@@ -17,17 +22,17 @@ use orchestrator_base::{
     task,
 };
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, health::HealthDesk, secrets::Vault, seed},
+    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals, seed},
     admission::gate::Gate,
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
-    ledger::{self, Ledger, journal::Journal, writer::Writer},
+    ledger::{self, Ledger, bodies::BodyRules, journal::Journal, replay, writer::Writer},
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
     policy::breaker::BreakerRules,
     refresher::Reloader,
-    store::Database,
+    store::{Database, Rebuilt},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
@@ -55,7 +60,7 @@ pub struct StartError {
 }
 
 impl StartError {
-    fn at<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> Self {
+    pub(crate) fn at<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> Self {
         move |error| Self { step, reason: error.to_string(), configuration: false }
     }
 }
@@ -63,9 +68,10 @@ impl StartError {
 /// A core that has started: what its request threads share, and its background work.
 pub struct Core {
     shared: Arc<Shared>,
-    admin: Arc<Admin>,
+    admin: Admin,
     desk: HealthDesk,
     auth: AdminAuth,
+    refusals: Refusals,
     /// What load balancers are told.
     pub health: Health,
     environment: AppEnv,
@@ -82,9 +88,8 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     tracing::info!("Configuration checked");
     let data_dir = data_dir(&config.data.dir)?;
     let keys = keys::resolve(config, &data_dir)?;
-    let database = open_database(config).await?;
-    let vault = Arc::new(Vault::new(&keys.master));
-    check_master_key(&vault, &database).await?;
+    let database = database::open(config).await?;
+    let vault = Arc::new(keys::vault(config, &data_dir, &keys.master, &database).await?);
 
     let (clock, random) = (Clock::system(), Random::system());
     let catalog = Arc::new(SharedCatalog::default());
@@ -92,21 +97,25 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let reloader =
         Arc::new(Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts));
     reloader.reload().await.map_err(StartError::at("loading the catalog"))?;
-    let admin = Arc::new(Admin::new(
-        store,
+    let admin = Admin::new(
+        store.clone(),
         vault,
         Arc::clone(&reloader),
         clock.clone(),
         random.clone(),
         config.providers.clone(),
-    ));
+    );
+    // Before what is only made where there is nothing.
+    declared::apply(config, &admin).await?;
     seed(config, &admin, &catalog, &data_dir).await.map_err(StartError::at("filling the catalog"))?;
     log_catalog(&catalog);
 
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
-    let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone());
+    let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
+        .keeping_bodies(BodyRules::new(&config.bodies));
     let stop = CancellationToken::new();
     let mut background = start_background(config, &database, journal, reloader, &stop).await?;
+    background.push(adopt_journals(config, &data_dir, &database, &stop));
     let shared = Arc::new(Shared {
         catalog,
         ledger,
@@ -122,11 +131,28 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     });
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
     background.extend(watching.tasks);
+    background.push(retention::start(config, &database, &shared.clock, &stop).await?);
     let health = Health::starting().await;
+    background.push(health::tell_of_ledger(shared.ledger.clone(), health.clone(), stop.clone()));
     tracing::info!("Health check service started");
-    let auth = AdminAuth::new([&keys.admin]);
+    let auth = AdminAuth::new([&keys.admin], Arc::clone(&shared.catalog), shared.clock.clone());
+    let refusals = Refusals::default();
+    let writing = refusals.clone().run(store, shared.clock.clone(), shared.random.clone(), stop.clone());
+    background.push(task::spawn("refused sign-ins", writing));
     let (environment, desk) = (config.app.env, watching.desk);
-    Ok(Core { shared, admin, desk, auth, health, environment, database, background, stop, data_dir })
+    Ok(Core {
+        shared,
+        admin,
+        desk,
+        auth,
+        refusals,
+        health,
+        environment,
+        database,
+        background,
+        stop,
+        data_dir,
+    })
 }
 
 impl Core {
@@ -136,11 +162,13 @@ impl Core {
         routes::routes(Services {
             orchestrate: OrchestrateService::new(core, self.shared.limits.clone()),
             admin: AdminService::new(
-                Arc::clone(&self.admin),
+                self.admin.clone(),
                 self.desk.clone(),
                 self.auth.clone(),
+                self.refusals.clone(),
                 Arc::clone(&self.shared.gate),
-            ),
+            )
+            .until(self.health.draining()),
             health: self.health.clone(),
             reflection: self.reflection(),
             clock: self.shared.clock.clone(),
@@ -173,7 +201,7 @@ impl Core {
                 let auth = self.auth.clone();
                 Reflection::ForAdmins(Arc::new(move |presented: &[SecretString]| {
                     let presented: Vec<&str> = presented.iter().map(ExposeSecret::expose_secret).collect();
-                    auth.check(&presented)
+                    auth.check(&presented).map(|_| ())
                 }))
             }
         }
@@ -183,34 +211,8 @@ impl Core {
 /// How long the end waits for the journal to be stored.
 const FLUSH: Duration = Duration::from_secs(10);
 
-fn data_dir(dir: &Path) -> Result<PathBuf, StartError> {
+pub(crate) fn data_dir(dir: &Path) -> Result<PathBuf, StartError> {
     std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize()).map_err(StartError::at("making DATA_DIR"))
-}
-
-async fn open_database(config: &Config) -> Result<Database, StartError> {
-    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
-    let wait = Duration::from_secs(config.database.wait_interval);
-    let tries = config.database.wait_retries.max(1);
-    tracing::info!(tries, interval_s = wait.as_secs(), "Waiting for database");
-    let database = Database::connect_with_retries(&target, tries, wait, |attempt, error| {
-        tracing::warn!(attempt, error = %error, "the database does not answer yet");
-    });
-    let database = database.await.map_err(StartError::at("connecting to the database"))?;
-    tracing::info!("Database is ready");
-    tracing::info!("Running database migrations");
-    for migration in database.migrate().await.map_err(StartError::at("migrating the database"))? {
-        tracing::info!(migration.version = migration.version, "Applied migration: {}", migration.description);
-    }
-    Ok(database)
-}
-
-/// Another master key than the database's would make every stored secret unreadable: better not to start.
-async fn check_master_key(vault: &Vault, database: &Database) -> Result<(), StartError> {
-    vault.check_fingerprint(database).await.map_err(|error| StartError {
-        step: "checking MASTER_KEY",
-        reason: error.message,
-        configuration: true,
-    })
 }
 
 async fn seed(
@@ -277,9 +279,32 @@ async fn start_background(
     Ok(tasks)
 }
 
+/// Stores what lies in the journals of cores that are gone.
+fn adopt_journals(
+    config: &Config,
+    data_dir: &Path,
+    database: &Database,
+    stop: &CancellationToken,
+) -> JoinHandle<Option<()>> {
+    let (folder, settings) = (data_dir.join("journal"), config.journal.clone());
+    let (store, stop) = (Arc::new(database.clone()), stop.clone());
+    task::spawn("journal adoption", async move {
+        replay::adopt(&folder, CORE_NAME, &settings, store, &stop).await;
+    })
+}
+
 fn condition_rules(config: &Config) -> ConditionRules {
     let open = Duration::from_secs(config.breaker.timeout);
     ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
+}
+
+/// Adds statistics up anew from the logs; cores may run meanwhile. The database is one that a core has migrated.
+pub async fn rebuild_stats(config: &Config) -> Result<Rebuilt, StartError> {
+    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
+    let database = Database::connect(&target).await.map_err(StartError::at("connecting to the database"))?;
+    let rebuilt = database.rebuild_stats(Clock::system().now()).await;
+    database.close().await;
+    rebuilt.map_err(StartError::at("adding up the logs"))
 }
 
 /// Starts a core whose background work runs on `background`.

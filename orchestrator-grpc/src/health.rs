@@ -15,26 +15,41 @@ use tonic_health::{
 
 const NAMES: [&str; 3] = ["", orchestrate_server::SERVICE_NAME, admin_server::SERVICE_NAME];
 
+/// The name under which it is said whether records of what was used are stored. A core that only waits for its database serves all
+/// the same.
+pub const LEDGER: &str = "ledger";
+
 /// How long `health` waits for an answer.
 const ASK: Duration = Duration::from_secs(2);
 
 /// What health checks and watches are told. Clones share one state, whichever runtime they are on.
 #[derive(Clone, Debug)]
-pub struct Health(HealthReporter);
+pub struct Health {
+    reporter: HealthReporter,
+    /// Cancelled when the drain begins.
+    draining: CancellationToken,
+}
 
 impl Health {
     /// Not serving yet: start-up says when.
     pub async fn starting() -> Self {
-        let health = Self(HealthReporter::new());
+        let health = Self { reporter: HealthReporter::new(), draining: CancellationToken::new() };
         health.set_serving(false).await;
+        health.set_ledger_well(true).await;
         health
+    }
+
+    /// Whether the ledger's records are stored.
+    pub async fn set_ledger_well(&self, well: bool) {
+        let status = if well { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.reporter.set_service_status(LEDGER, status).await;
     }
 
     /// Serving from now on, or not any more: a core that drains says so before it stops.
     pub async fn set_serving(&self, serving: bool) {
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         for name in NAMES {
-            self.0.set_service_status(name, status).await;
+            self.reporter.set_service_status(name, status).await;
         }
     }
 
@@ -44,13 +59,19 @@ impl Health {
         let health = self.clone();
         drop(task::spawn("health at the end", async move {
             drain.cancelled().await;
+            health.draining.cancel();
             health.set_serving(false).await;
         }));
     }
 
+    /// Cancelled as soon as the drain begins: whatever would go on for ever ends then.
+    pub fn draining(&self) -> CancellationToken {
+        self.draining.clone()
+    }
+
     /// The service that answers with this state.
     pub fn service(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.0.clone()))
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
 }
 

@@ -6,6 +6,7 @@
 //! whether this core takes calls. [`boot`] makes a running core out of a configuration, step by step.
 
 pub mod boot;
+pub mod commands;
 
 pub mod routes;
 pub mod server;

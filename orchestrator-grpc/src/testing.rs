@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::Pending;
 use http::HeaderName;
 use orchestrator_base::{
     clock::Clock,
@@ -81,6 +82,9 @@ macro_rules! do_nothing {
     ($($method:ident($request:ident) -> $response:ty;)*) => {
         #[tonic::async_trait]
         impl Admin for NoAdmin {
+            type ExportRequestLogsStream = Pending<Result<v1::ExportRequestLogsResponse, Status>>;
+            type TailRequestLogsStream = Pending<Result<v1::TailRequestLogsResponse, Status>>;
+
             $(async fn $method(&self, _: Request<v1::$request>) -> Result<Response<$response>, Status> {
                 Err(Status::unimplemented(stringify!($method)))
             })*
@@ -122,4 +126,32 @@ do_nothing! {
     list_breakers(ListBreakersRequest) -> v1::ListBreakersResponse;
     reset_breakers(ResetBreakersRequest) -> ();
     get_queue(GetQueueRequest) -> v1::Queue;
+    list_prices(ListPricesRequest) -> v1::ListPricesResponse;
+    get_price(GetPriceRequest) -> v1::Price;
+    create_price(CreatePriceRequest) -> v1::Price;
+    update_price(UpdatePriceRequest) -> v1::Price;
+    delete_price(DeletePriceRequest) -> ();
+    list_request_logs(ListRequestLogsRequest) -> v1::ListRequestLogsResponse;
+    get_request_log(GetRequestLogRequest) -> v1::RequestLog;
+    export_request_logs(ExportRequestLogsRequest) -> Self::ExportRequestLogsStream;
+    tail_request_logs(TailRequestLogsRequest) -> Self::TailRequestLogsStream;
+    purge_request_logs(PurgeRequestLogsRequest) -> v1::PurgeRequestLogsResponse;
+    get_retention(GetRetentionRequest) -> v1::Retention;
+    update_retention(UpdateRetentionRequest) -> v1::Retention;
+    get_stats(GetStatsRequest) -> v1::Stats;
+    list_usage(ListUsageRequest) -> v1::ListUsageResponse;
+    list_provider_stats(ListProviderStatsRequest) -> v1::ListProviderStatsResponse;
+    list_model_provider_outcomes(ListModelProviderOutcomesRequest) -> v1::ListModelProviderOutcomesResponse;
+    export_config(ExportConfigRequest) -> v1::ConfigDocument;
+    import_config(ImportConfigRequest) -> v1::ConfigReport;
+    apply_config(ApplyConfigRequest) -> v1::ConfigReport;
+    list_admin_keys(ListAdminKeysRequest) -> v1::ListAdminKeysResponse;
+    get_admin_key(GetAdminKeyRequest) -> v1::AdminKey;
+    create_admin_key(CreateAdminKeyRequest) -> v1::AdminKey;
+    update_admin_key(UpdateAdminKeyRequest) -> v1::AdminKey;
+    delete_admin_key(DeleteAdminKeyRequest) -> ();
+    rotate_admin_key(RotateAdminKeyRequest) -> v1::AdminKey;
+    list_audit_log(ListAuditLogRequest) -> v1::ListAuditLogResponse;
+    get_session(GetSessionRequest) -> v1::Session;
+    get_status(GetStatusRequest) -> v1::CoreStatus;
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Map, Value};
 use sqlx::{
-    Column as _, ConnectOptions as _, Row as _, TypeInfo as _, ValueRef as _,
+    AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Row as _, TypeInfo as _, ValueRef as _,
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
 
@@ -15,10 +15,13 @@ use sqlx::{
 ///
 /// # Panics
 /// The file cannot be opened, or the query is wrong: a test's own mistake.
-pub async fn rows(database: &Path, query: &'static str) -> Vec<Value> {
+pub async fn rows(database: &Path, query: &str) -> Vec<Value> {
     let options = SqliteConnectOptions::new().filename(database).read_only(true);
     let mut connection = options.connect().await.expect("the database opens");
-    let rows = sqlx::query(query).fetch_all(&mut connection).await.expect("the query runs");
+    let rows = sqlx::query(AssertSqlSafe(query.to_owned()))
+        .fetch_all(&mut connection)
+        .await
+        .expect("the query runs");
     rows.iter().map(object).collect()
 }
 
@@ -52,6 +55,32 @@ impl Outage {
     pub async fn end(self) {
         let renames = self.tables.iter().map(|table| format!("ALTER TABLE away_{table} RENAME TO {table};"));
         change(&self.database, renames.collect()).await;
+    }
+}
+
+/// A file that another connection than the gateway's holds locked: it can be read, and not written.
+#[derive(Debug)]
+pub struct Lock(sqlx::SqliteConnection);
+
+impl Lock {
+    /// Takes the lock (`BEGIN EXCLUSIVE`), as soon as nobody writes.
+    ///
+    /// # Panics
+    /// The file cannot be opened, or others write without end: a test's own mistake.
+    pub async fn take(database: &Path) -> Self {
+        let options = SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(10));
+        let mut connection = options.connect().await.expect("the database opens");
+        sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut connection).await.expect("the lock is free once");
+        Self(connection)
+    }
+
+    /// Gives it back.
+    ///
+    /// # Panics
+    /// It was not held.
+    pub async fn release(mut self) {
+        sqlx::raw_sql("COMMIT").execute(&mut self.0).await.expect("the lock was held");
+        self.0.close().await.expect("the connection closes");
     }
 }
 

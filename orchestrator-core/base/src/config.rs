@@ -11,6 +11,7 @@ pub mod sections;
 
 pub mod cli;
 mod database;
+pub mod declared;
 mod env_file;
 pub mod init_env;
 mod layers;
@@ -22,10 +23,15 @@ mod sources;
 mod strength;
 mod value;
 
-pub use cli::{CommonArgs, CoreArgs, CoreCommand, EdgeArgs, EdgeCommand};
-pub use database::DatabaseTarget;
+pub use cli::{
+    ApplyArgs, CommonArgs, CoreArgs, CoreCommand, EdgeArgs, EdgeCommand, ExportArgs, ImportArgs, KeysCommand,
+    StatsCommand,
+};
+pub use database::{DatabaseTarget, ServerUrl};
+pub use declared::Declared;
 pub use load::{Loaded, Role, load};
 pub use problem::Problem;
 pub use sections::*;
 pub use show::show;
 pub use sources::Sources;
+pub use strength::weakness;

@@ -31,6 +31,24 @@ pub fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> io::Result<
     read(path)
 }
 
+/// Writes `key` into `path` for its owner alone, in place of what may be there; on disk when it returns.
+pub fn write(path: &Path, key: &str) -> io::Result<()> {
+    let temporary = temporary_name(path);
+    let written = write_private(&temporary, key).and_then(|()| replace(&temporary, path));
+    if written.is_err() {
+        // What is left of it is a secret.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.map_err(|error| named(path, error))
+}
+
+/// Gives a key file another's name, at once: whoever looks finds one of the two.
+pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    let directory = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}
+
 fn read(path: &Path) -> io::Result<SecretString> {
     let file = File::open(path).map_err(|error| named(path, error))?;
     let mode = file.metadata().map_err(|error| named(path, error))?.permissions().mode();

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn installing_twice_changes_nothing() {
-        let log = Log { level: "off".into(), format: None };
+        let log = Log { level: "off".into(), ..Log::default() };
         install(&log, false);
         assert!(!install(&log, false));
     }

@@ -37,6 +37,7 @@ pub(crate) fn model_name(number: usize) -> String {
 /// So many models, each served by the same two providers of one rank, and so many callers' keys.
 pub(crate) fn snapshot(count: usize) -> Snapshot {
     let rows = CatalogRows {
+        sealed_with: None,
         revision: 1,
         providers: PROVIDERS.into_iter().map(provider).collect(),
         provider_keys: PROVIDERS.into_iter().map(provider_key).collect(),
@@ -45,6 +46,8 @@ pub(crate) fn snapshot(count: usize) -> Snapshot {
             .flat_map(|number| PROVIDERS.map(|provider| association(number, provider)))
             .collect(),
         api_keys: (0..count).map(api_key).collect(),
+        prices: Vec::new(),
+        admin_keys: Vec::new(),
     };
     Snapshot::build(rows, &|_| Ok(SecretString::from("sk-provider")), &config::Timeouts::default())
 }
@@ -95,6 +98,7 @@ fn model(number: usize) -> Model {
         timeout: None,
         timeouts: Timeouts::default(),
         enabled: true,
+        managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,
     }
@@ -113,6 +117,7 @@ fn association(model: usize, provider: &str) -> ModelProvider {
         structured_output: true,
         image: true,
         enabled: true,
+        managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,
     }
@@ -132,6 +137,8 @@ fn api_key(number: usize) -> ApiKey {
         enabled: true,
         expires_at: None,
         on_disconnect: OnDisconnect::Cancel,
+        log_bodies: false,
+        managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,
     }

@@ -6,13 +6,13 @@ use orchestrator_base::clock::UnixMicros;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    Admin, Listed, Page, found,
+    Admin, Listed, Page, editable, found,
     providers::set,
     secrets::{generate_api_key, prefix},
     store_error, validate,
 };
 use crate::{
-    catalog::{ApiKey, OnDisconnect, keys::digest},
+    catalog::{ApiKey, ManagedBy, OnDisconnect, keys::digest},
     error::Result,
     store::CatalogChange,
 };
@@ -38,6 +38,8 @@ pub struct ApiKeyChange {
     pub expires_at: Option<Option<UnixMicros>>,
     /// [`ApiKey::on_disconnect`].
     pub on_disconnect: Option<OnDisconnect>,
+    /// [`ApiKey::log_bodies`].
+    pub log_bodies: Option<bool>,
 }
 
 impl ApiKeyChange {
@@ -51,6 +53,7 @@ impl ApiKeyChange {
         set(&mut row.enabled, self.enabled);
         set(&mut row.expires_at, self.expires_at);
         set(&mut row.on_disconnect, self.on_disconnect);
+        set(&mut row.log_bodies, self.log_bodies);
     }
 }
 
@@ -84,8 +87,8 @@ impl Admin {
 
     /// Changes a caller's key; its secret stays.
     pub async fn update_api_key(&self, id: &str, change: ApiKeyChange) -> Result<ApiKey> {
-        let _alone = self.alone().await;
-        let mut row = self.api_key_by_id(id).await?;
+        let _alone = self.alone().await?;
+        let mut row = self.editable_api_key(id).await?;
         change.make(&mut row);
         validate::api_key(&row)?;
         row.updated_at = self.clock.now();
@@ -95,13 +98,25 @@ impl Admin {
 
     /// Deletes a caller's key: it is refused from now on.
     pub async fn delete_api_key(&self, id: &str) -> Result<()> {
-        let _alone = self.alone().await;
-        self.api_key_by_id(id).await?;
+        let _alone = self.alone().await?;
+        self.editable_api_key(id).await?;
         self.commit(vec![CatalogChange::DeleteApiKey(id.to_owned())]).await
     }
 
     /// Stores a caller's key that has this secret.
     pub(super) async fn insert_api_key(&self, change: ApiKeyChange, secret: &SecretString) -> Result<ApiKey> {
+        let row = self.new_api_key(change, prefix(secret), digest(secret.expose_secret()))?;
+        self.commit(vec![CatalogChange::InsertApiKey(Box::new(row.clone()))]).await?;
+        Ok(row)
+    }
+
+    /// A caller's key's row that is not stored yet.
+    pub(super) fn new_api_key(
+        &self,
+        change: ApiKeyChange,
+        prefix: String,
+        digest: [u8; 32],
+    ) -> Result<ApiKey> {
         let now = self.clock.now();
         let mut row = ApiKey {
             id: self.new_id(now),
@@ -109,24 +124,28 @@ impl Admin {
             owner: String::new(),
             team: String::new(),
             tags: BTreeMap::new(),
-            prefix: prefix(secret),
-            digest: digest(secret.expose_secret()),
+            prefix,
+            digest,
             models: Vec::new(),
             operations: Vec::new(),
             enabled: true,
             expires_at: None,
             on_disconnect: OnDisconnect::Cancel,
+            log_bodies: false,
+            managed_by: ManagedBy::Admin,
             created_at: now,
             updated_at: now,
         };
         change.make(&mut row);
         validate::api_key(&row)?;
-        self.commit(vec![CatalogChange::InsertApiKey(Box::new(row.clone()))]).await?;
         Ok(row)
     }
 
-    async fn api_key_by_id(&self, id: &str) -> Result<ApiKey> {
+    /// The caller's key with this id, if Admin may change it.
+    async fn editable_api_key(&self, id: &str) -> Result<ApiKey> {
         let row = self.store.api_key(id).await.map(|row| row.filter(|row| row.id == id));
-        found(row, "API key", id)
+        let row = found(row, "API key", id)?;
+        editable(row.managed_by, "API key", &row.name)?;
+        Ok(row)
     }
 }

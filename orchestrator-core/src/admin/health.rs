@@ -2,8 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+use serde_json::json;
+
 use super::{Admin, Listed, Page};
 use crate::{
+    audit::{Event, action},
     catalog::Provider,
     condition::{BreakerView, Conditions},
     error::Result,
@@ -18,8 +21,8 @@ const MOST_BREAKERS: usize = 1000;
 /// Providers' health and breakers. Clones are the same.
 #[derive(Clone)]
 pub struct HealthDesk {
-    /// Which providers there are.
-    pub admin: Arc<Admin>,
+    /// Which providers there are, and who acts.
+    pub admin: Admin,
     /// How they are.
     pub board: Arc<HealthBoard>,
     /// What else is known of them: their breakers.
@@ -53,6 +56,11 @@ pub struct SettingsChange {
 }
 
 impl HealthDesk {
+    /// The same, for whoever this handle acts for.
+    pub fn acting_through(&self, admin: &Admin) -> Self {
+        Self { admin: admin.clone(), ..self.clone() }
+    }
+
     /// How a page of providers is, disabled ones too.
     pub async fn list(&self, page: &Page) -> Result<Listed<ProviderHealth>> {
         let Listed { items, next } = self.admin.list_providers(page).await?;
@@ -70,6 +78,8 @@ impl HealthDesk {
     /// Errors: [`ProbeDesk::check`]'s.
     pub async fn check(&self, id_or_name: &str) -> Result<ProviderHealth> {
         let provider = self.admin.provider(id_or_name).await?;
+        let asked = Event::new(action::FORCE_CHECK, "provider").on(&provider.id, &provider.name);
+        self.admin.record(asked).await?;
         self.prober.check(&provider.id).await?;
         Ok(self.of(provider))
     }
@@ -85,16 +95,16 @@ impl HealthDesk {
     /// Errors: a value that is out of range, by its field.
     pub async fn change_settings(&self, change: SettingsChange) -> Result<Settings> {
         let SettingsChange { enabled, interval_minutes, max_error_count, retry_after_hours } = change;
-        self.settings
-            .change(|settings| {
-                *settings = Settings {
-                    enabled: enabled.unwrap_or(settings.enabled),
-                    interval_minutes: interval_minutes.unwrap_or(settings.interval_minutes),
-                    max_error_count: max_error_count.unwrap_or(settings.max_error_count),
-                    retry_after_hours: retry_after_hours.unwrap_or(settings.retry_after_hours),
-                };
-            })
-            .await
+        let change = |settings: &mut Settings| {
+            *settings = Settings {
+                enabled: enabled.unwrap_or(settings.enabled),
+                interval_minutes: interval_minutes.unwrap_or(settings.interval_minutes),
+                max_error_count: max_error_count.unwrap_or(settings.max_error_count),
+                retry_after_hours: retry_after_hours.unwrap_or(settings.retry_after_hours),
+            };
+        };
+        self.admin.database_is_there()?;
+        self.settings.change(change, &self.admin.stamp()).await
     }
 
     /// The breakers that are not closed, or have seen faults, by provider and model; those of one provider, or all.
@@ -108,8 +118,17 @@ impl HealthDesk {
 
     /// Closes the breakers, ends the cool-downs and forgives the failures of one provider, or of all.
     pub async fn reset_breakers(&self, id_or_name: Option<&str>) -> Result<()> {
-        let only = self.id_of(id_or_name).await?;
-        self.conditions.reset(only.as_deref());
+        let only = match id_or_name {
+            Some(id_or_name) => Some(self.admin.provider(id_or_name).await?),
+            None => None,
+        };
+        let event = Event::new(action::RESET, "breaker");
+        let event = match &only {
+            Some(provider) => event.on(&provider.id, &provider.name),
+            None => event.after(json!({ "of": "all providers" })),
+        };
+        self.admin.record(event).await?;
+        self.conditions.reset(only.as_ref().map(|provider| provider.id.as_str()));
         Ok(())
     }
 

@@ -1,10 +1,10 @@
 //! Associations: which provider serves which model.
 
-use super::{Admin, Listed, Page, found, providers::set, store_error, validate};
+use super::{Admin, Listed, Page, editable, found, providers::set, store_error, validate};
 use crate::{
-    catalog::{ModelProvider, Timeouts, defaults},
+    catalog::{ManagedBy, ModelProvider, Timeouts, defaults},
     error::{Error, Result},
-    store::CatalogChange,
+    store::{CatalogChange, Slice},
 };
 
 /// The fields of an association that may be set.
@@ -66,7 +66,7 @@ impl Admin {
 
     /// Makes an association.
     pub async fn create_model_provider(&self, change: ModelProviderChange) -> Result<ModelProvider> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let row = self.new_model_provider(change)?;
         self.ends_exist(&row).await?;
         self.commit(vec![CatalogChange::InsertModelProvider(Box::new(row.clone()))]).await?;
@@ -79,8 +79,8 @@ impl Admin {
         id: &str,
         change: ModelProviderChange,
     ) -> Result<ModelProvider> {
-        let _alone = self.alone().await;
-        let mut row = self.model_provider(id).await?;
+        let _alone = self.alone().await?;
+        let mut row = self.editable_model_provider(id).await?;
         change.make(&mut row);
         validate::model_provider(&row)?;
         self.ends_exist(&row).await?;
@@ -91,8 +91,8 @@ impl Admin {
 
     /// Deletes an association.
     pub async fn delete_model_provider(&self, id: &str) -> Result<()> {
-        let _alone = self.alone().await;
-        self.model_provider(id).await?;
+        let _alone = self.alone().await?;
+        self.editable_model_provider(id).await?;
         self.commit(vec![CatalogChange::DeleteModelProvider(id.to_owned())]).await
     }
 
@@ -111,12 +111,34 @@ impl Admin {
             structured_output: true,
             image: true,
             enabled: true,
+            managed_by: ManagedBy::Admin,
             created_at: now,
             updated_at: now,
         };
         change.make(&mut row);
         validate::model_provider(&row)?;
         Ok(row)
+    }
+
+    /// The association with this id, if Admin may change it.
+    async fn editable_model_provider(&self, id: &str) -> Result<ModelProvider> {
+        let row = self.model_provider(id).await?;
+        editable(row.managed_by, "model-provider", &row.id)?;
+        Ok(row)
+    }
+
+    /// Refuses to delete what a declared association hangs on: it would go too, and the file could not be applied any more.
+    pub(super) async fn nothing_declared(
+        &self,
+        model_id: Option<&str>,
+        provider_id: Option<&str>,
+    ) -> Result<()> {
+        let all = Slice { after: None, limit: u32::MAX };
+        let rows = self.store.model_providers(model_id, provider_id, &all).await.map_err(store_error)?;
+        match rows.iter().find(|row| row.managed_by == ManagedBy::File) {
+            Some(row) => editable(row.managed_by, "its model-provider", &row.id),
+            None => Ok(()),
+        }
     }
 
     async fn ends_exist(&self, row: &ModelProvider) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Models.
 
-use super::{Admin, Listed, Page, found, providers::set, store_error, validate};
+use super::{Admin, Listed, Page, editable, found, providers::set, store_error, validate};
 use crate::{
-    catalog::{Model, Timeouts, defaults, route::Resolution},
+    catalog::{ManagedBy, Model, Timeouts, defaults, route::Resolution},
     error::{Error, Result},
     store::CatalogChange,
 };
@@ -63,8 +63,8 @@ impl Admin {
 
     /// Changes a model.
     pub async fn update_model(&self, id: &str, change: ModelChange) -> Result<Model> {
-        let _alone = self.alone().await;
-        let mut row = self.model_by_id(id).await?;
+        let _alone = self.alone().await?;
+        let mut row = self.editable_model(id).await?;
         let new_fallbacks = change.fallbacks.clone();
         change.make(&mut row);
         validate::model(&row)?;
@@ -77,8 +77,9 @@ impl Admin {
 
     /// Deletes a model with its associations. Models that name it as a fallback keep the name; it is skipped.
     pub async fn delete_model(&self, id: &str) -> Result<()> {
-        let _alone = self.alone().await;
-        self.model_by_id(id).await?;
+        let _alone = self.alone().await?;
+        self.editable_model(id).await?;
+        self.nothing_declared(Some(id), None).await?;
         self.commit(vec![CatalogChange::DeleteModel(id.to_owned())]).await
     }
 
@@ -95,6 +96,7 @@ impl Admin {
             timeout: None,
             timeouts: Timeouts::default(),
             enabled: true,
+            managed_by: ManagedBy::Admin,
             created_at: now,
             updated_at: now,
         };
@@ -103,9 +105,12 @@ impl Admin {
         Ok(row)
     }
 
-    async fn model_by_id(&self, id: &str) -> Result<Model> {
+    /// The model with this id, if Admin may change it.
+    async fn editable_model(&self, id: &str) -> Result<Model> {
         let row = self.store.model(id).await.map(|row| row.filter(|row| row.id == id));
-        found(row, "model", id)
+        let row = found(row, "model", id)?;
+        editable(row.managed_by, "model", &row.name)?;
+        Ok(row)
     }
 
     /// A fallback that nobody knows would be skipped in silence, just when it is needed.

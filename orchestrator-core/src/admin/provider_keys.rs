@@ -44,7 +44,7 @@ impl Admin {
         provider_id: &str,
         change: ProviderKeyChange,
     ) -> Result<ProviderKey> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         if self
             .store
             .provider(provider_id)
@@ -66,7 +66,7 @@ impl Admin {
 
     /// Changes a provider's key. It stays with its provider: a secret is never sent to another one.
     pub async fn update_provider_key(&self, id: &str, change: ProviderKeyChange) -> Result<ProviderKey> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let mut row = self.provider_key(id).await?;
         self.editable_provider(&row.provider_id).await?;
         self.change_provider_key(&mut row, change)?;
@@ -77,7 +77,7 @@ impl Admin {
 
     /// Deletes a provider's key.
     pub async fn delete_provider_key(&self, id: &str) -> Result<()> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let row = self.provider_key(id).await?;
         self.editable_provider(&row.provider_id).await?;
         self.commit(vec![CatalogChange::DeleteProviderKey(row.id)]).await

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
-use super::{Admin, Listed, Page, found, store_error, validate};
+use super::{Admin, Listed, Page, editable, found, store_error, validate};
 use crate::{
     catalog::{ManagedBy, Provider, ProviderKey, ProviderOptions, Timeouts, defaults},
-    error::{Error, ErrorKind, Result},
+    error::Result,
     store::CatalogChange,
 };
 
@@ -81,7 +81,7 @@ impl Admin {
 
     /// Makes a provider, with its first key if one is given.
     ///
-    /// Errors: a field that is not valid, named; [`ErrorKind::Conflict`] for a name that is taken.
+    /// Errors: a field that is not valid, named; [`crate::error::ErrorKind::Conflict`] for a name that is taken.
     pub async fn create_provider(
         &self,
         change: ProviderChange,
@@ -95,7 +95,7 @@ impl Admin {
 
     /// Changes a provider.
     pub async fn update_provider(&self, id: &str, change: ProviderChange) -> Result<Provider> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         let mut row = self.editable_provider(id).await?;
         change.make(&mut row);
         validate::provider(&mut row, &self.rules)?;
@@ -106,8 +106,9 @@ impl Admin {
 
     /// Deletes a provider with its keys and associations.
     pub async fn delete_provider(&self, id: &str) -> Result<()> {
-        let _alone = self.alone().await;
+        let _alone = self.alone().await?;
         self.editable_provider(id).await?;
+        self.nothing_declared(None, Some(id)).await?;
         self.commit(vec![CatalogChange::DeleteProvider(id.to_owned())]).await
     }
 
@@ -148,12 +149,7 @@ impl Admin {
     pub(super) async fn editable_provider(&self, id: &str) -> Result<Provider> {
         let row = self.store.provider(id).await.map(|row| row.filter(|row| row.id == id));
         let row = found(row, "provider", id)?;
-        match row.managed_by {
-            ManagedBy::Admin => Ok(row),
-            ManagedBy::File => {
-                let message = format!("provider {} is managed by a file; change it there", row.name);
-                Err(Error::new(ErrorKind::Conflict, message).with_param("managed_by"))
-            }
-        }
+        editable(row.managed_by, "provider", &row.name)?;
+        Ok(row)
     }
 }

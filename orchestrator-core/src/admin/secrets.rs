@@ -27,11 +27,9 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     catalog::ProviderKey,
     error::{Error, ErrorKind, Result},
-    store::SettingStore,
+    store::{MASTER_KEY_FINGERPRINT, SettingStore},
 };
 
-/// The setting that says which master key sealed this database.
-const FINGERPRINT: &str = "master_key_fingerprint";
 /// What separates the uses of one master key from each other.
 const DERIVE_SEALING: &[u8] = b"llm-orchestrator/v1/provider-keys\0";
 const DERIVE_FINGERPRINT: &[u8] = b"llm-orchestrator/v1/fingerprint\0";
@@ -41,8 +39,12 @@ const VERSION: &str = "v1";
 const NONCE: usize = 24;
 /// What every generated caller's key begins with: so that scanners for leaked secrets can know it.
 const API_KEY_START: &str = "llmo_";
+/// What every generated operator's key begins with.
+const ADMIN_KEY_START: &str = "llmo_admin_";
 /// How much of a caller's secret is shown.
 const PREFIX: usize = 12;
+/// How much of an operator's secret is shown: as much of what is random.
+const ADMIN_PREFIX: usize = 18;
 
 /// Seals and opens providers' secrets with one master key.
 pub struct Vault {
@@ -77,7 +79,7 @@ impl Vault {
     ///
     /// Errors: [`ErrorKind::Conflict`] when it is another, [`ErrorKind::Unavailable`] when the database does not answer.
     pub async fn check_fingerprint(&self, store: &dyn SettingStore) -> Result<()> {
-        let sealed_with = store.setting_or_insert(FINGERPRINT, &self.fingerprint).await;
+        let sealed_with = store.setting_or_insert(MASTER_KEY_FINGERPRINT, &self.fingerprint).await;
         if sealed_with.map_err(super::store_error)? == self.fingerprint {
             return Ok(());
         }
@@ -132,9 +134,18 @@ fn associated(id: &str) -> String {
 
 /// A new caller's key: `llmo_`, 32 random bytes, and 6 digits of a checksum that tells a typing error from an unknown key.
 pub fn generate_api_key() -> SecretString {
+    generate(API_KEY_START)
+}
+
+/// A new operator's key: `llmo_admin_`, and the rest as a caller's.
+pub fn generate_admin_key() -> SecretString {
+    generate(ADMIN_KEY_START)
+}
+
+fn generate(start: &str) -> SecretString {
     let mut random = [0; 32];
     fill_secret(&mut random);
-    let body = format!("{API_KEY_START}{}", URL_SAFE_NO_PAD.encode(random));
+    let body = format!("{start}{}", URL_SAFE_NO_PAD.encode(random));
     // Four bytes are six digits of base64.
     let checksum = URL_SAFE_NO_PAD.encode(crc32fast::hash(body.as_bytes()).to_be_bytes());
     format!("{body}{checksum}").into()
@@ -142,8 +153,17 @@ pub fn generate_api_key() -> SecretString {
 
 /// A secret's beginning: enough to recognise it by, never more than a third of it.
 pub fn prefix(secret: &SecretString) -> String {
+    beginning(secret, PREFIX)
+}
+
+/// The same, of an operator's secret, whose start is longer.
+pub fn admin_prefix(secret: &SecretString) -> String {
+    beginning(secret, ADMIN_PREFIX)
+}
+
+fn beginning(secret: &SecretString, most: usize) -> String {
     let secret = secret.expose_secret();
-    secret.chars().take(PREFIX.min(secret.chars().count() / 3)).collect()
+    secret.chars().take(most.min(secret.chars().count() / 3)).collect()
 }
 
 /// A secret's ends: `sk-p…4xYz`. Of a short one nothing is shown.

@@ -1,5 +1,8 @@
 //! What Admin refuses, and what is true when its calls return.
 
+mod operators;
+mod prices;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use orchestrator_base::config;
@@ -7,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::*;
 use crate::{
+    audit::Stamp,
     catalog::{
         ManagedBy, Provider, ProviderOptions, Timeouts,
         route::{Resolution, Route},
@@ -16,15 +20,15 @@ use crate::{
     store::{CatalogReader as _, CatalogWriter as _, Database},
 };
 
-struct House {
-    admin: Admin,
+pub(super) struct House {
+    pub(super) admin: Admin,
     shared: Arc<SharedCatalog>,
-    database: Database,
-    clock: Clock,
+    pub(super) database: Database,
+    pub(super) clock: Clock,
     _folder: tempfile::TempDir,
 }
 
-async fn house() -> House {
+pub(super) async fn house() -> House {
     house_with(ProviderRules::default()).await
 }
 
@@ -142,7 +146,7 @@ async fn what_a_file_owns_is_changed_there() {
     let owned = Provider { managed_by: ManagedBy::File, ..samples::provider("p1", "declared") };
     let with_key =
         CatalogChange::InsertProvider(Box::new(owned), Some(Box::new(samples::provider_key("k1", "p1", ""))));
-    house.database.apply(vec![with_key]).await.unwrap();
+    house.database.apply(vec![with_key], &Stamp::for_tests()).await.unwrap();
     let admin = &house.admin;
     let secret = || ProviderKeyChange { secret: Some("s".into()), ..ProviderKeyChange::default() };
     let refusals = [
@@ -211,7 +215,7 @@ async fn a_fallback_must_be_known_even_if_another_core_made_it_a_moment_ago() {
     let refused = house.admin.create_model(with_fallback("b")).await.unwrap_err();
     assert_eq!(refused.param.as_deref(), Some("fallbacks[0]"));
     let elsewhere = CatalogChange::InsertModel(Box::new(samples::model("m1", "b")));
-    house.database.apply(vec![elsewhere]).await.unwrap();
+    house.database.apply(vec![elsewhere], &Stamp::for_tests()).await.unwrap();
     house.admin.create_model(with_fallback("b")).await.unwrap();
 }
 

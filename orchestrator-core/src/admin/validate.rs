@@ -11,11 +11,21 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     admission::CHOOSE_PROVIDERS,
-    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts, defaults, strategy::Strategy},
+    audit::{BOOTSTRAP, CLI, SYSTEM},
+    catalog::{
+        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Timeouts, admin_keys::AdminKey,
+        defaults, strategy::Strategy,
+    },
     dialect::Operation,
     error::{Error, Result},
-    policy::glob,
-    provider::KINDS,
+    policy::{
+        glob,
+        price::{HIGHEST, Rates},
+    },
+    provider::{
+        KINDS,
+        preset::{PRESETS, preset},
+    },
 };
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -81,6 +91,36 @@ pub(super) fn model_provider(association: &ModelProvider) -> Result<()> {
     }
     in_range("weight", association.weight, 1, 10_000)?;
     timeouts(&association.timeouts)
+}
+
+/// A price.
+pub(super) fn price(price: &OwnPrice) -> Result<()> {
+    if !KINDS.contains(&price.kind.as_str()) && preset(&price.kind).is_none() {
+        let known: Vec<&str> = KINDS.into_iter().chain(PRESETS.iter().map(|preset| preset.name)).collect();
+        return refuse("kind", &format!("must be one of {}", known.join(", ")));
+    }
+    text("upstream_model", &price.upstream_model, 1, 256)?;
+    let Rates { input, cached_read, cache_write, output } = price.rates;
+    let rates =
+        [("input", input), ("cached_read", cached_read), ("cache_write", cache_write), ("output", output)];
+    for (param, rate) in rates {
+        if rate.is_some_and(|rate| rate > HIGHEST) {
+            return refuse(param, "must be at most 1000000 dollars per million tokens");
+        }
+    }
+    if input.is_none() && output.is_none() {
+        return refuse("input", "or output is required: a price says something");
+    }
+    Ok(())
+}
+
+/// An operator's key. Its name is the actor's in the audit log, so it must not be one that the program uses.
+pub(super) fn admin_key(key: &AdminKey) -> Result<()> {
+    text("name", &key.name, 1, 64)?;
+    if [BOOTSTRAP, SYSTEM, CLI].iter().any(|taken| key.name.eq_ignore_ascii_case(taken)) {
+        return refuse("name", &format!("must not be \"{BOOTSTRAP}\", \"{SYSTEM}\" or \"{CLI}\""));
+    }
+    Ok(())
 }
 
 /// A caller's key.
@@ -169,7 +209,7 @@ fn timeouts(timeouts: &Timeouts) -> Result<()> {
     Ok(())
 }
 
-fn in_range(param: &str, value: u32, least: u32, most: u32) -> Result<()> {
+pub(super) fn in_range(param: &str, value: u32, least: u32, most: u32) -> Result<()> {
     if (least..=most).contains(&value) {
         Ok(())
     } else {
@@ -181,7 +221,7 @@ fn at_most(param: &str, count: usize, most: usize) -> Result<()> {
     if count <= most { Ok(()) } else { refuse(param, &format!("must have at most {most} entries")) }
 }
 
-fn text(param: &str, value: &str, least: usize, most: usize) -> Result<()> {
+pub(super) fn text(param: &str, value: &str, least: usize, most: usize) -> Result<()> {
     let length = value.chars().count();
     if !(least..=most).contains(&length) {
         return refuse(param, &format!("must be {least} to {most} characters"));
@@ -193,6 +233,6 @@ fn text(param: &str, value: &str, least: usize, most: usize) -> Result<()> {
 }
 
 /// A 400: `param` and what it must be.
-fn refuse<T>(param: &str, what: &str) -> Result<T> {
+pub(super) fn refuse<T>(param: &str, what: &str) -> Result<T> {
     Err(Error::invalid(param.to_owned(), format!("{param} {what}")))
 }

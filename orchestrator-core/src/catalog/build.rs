@@ -12,10 +12,14 @@ use orchestrator_base::config;
 use secrecy::SecretString;
 
 use super::{
-    CatalogRows, Model, ModelProvider, Provider, ProviderKey, Timeouts,
+    CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Timeouts,
     route::{Target, TargetKey, TargetTimeouts},
 };
-use crate::{dialect::Dialect, error::Result};
+use crate::{
+    dialect::Dialect,
+    error::Result,
+    policy::price::book::{PriceBook, ProviderPrices},
+};
 
 /// Opens the secret of a provider's key.
 pub type Unseal<'a> = &'a dyn Fn(&ProviderKey) -> Result<SecretString>;
@@ -26,12 +30,20 @@ pub(super) struct ReadyProvider {
     row: Provider,
     /// As a target of a request that names it (`NAME/UPSTREAM`), but for the model.
     direct: Target,
+    /// What its models cost.
+    prices: ProviderPrices,
 }
 
 impl ReadyProvider {
     /// The target of a request that names this provider and its model.
     pub(super) fn direct(&self, upstream_model: &str) -> Target {
-        Target { upstream_model: upstream_model.to_owned(), ..self.direct.clone() }
+        let price = self.prices.find(upstream_model);
+        Target { upstream_model: upstream_model.to_owned(), price, ..self.direct.clone() }
+    }
+
+    /// What its models cost.
+    pub(super) fn prices(&self) -> &ProviderPrices {
+        &self.prices
     }
 
     /// The target without a model, for requests that are about the provider itself.
@@ -65,6 +77,7 @@ pub(super) fn providers(
         }
     }
     let keyed: HashSet<&str> = rows.provider_keys.iter().map(|key| key.provider_id.as_str()).collect();
+    let book = PriceBook::new(rows.prices.iter().map(OwnPrice::listing));
     let mut ready = HashMap::new();
     for provider in rows.providers.iter().filter(|provider| provider.enabled) {
         let keys = keys.remove(provider.id.as_str()).unwrap_or_default();
@@ -73,7 +86,8 @@ pub(super) fn providers(
             continue;
         }
         let direct = direct_target(provider, keys, defaults);
-        ready.insert(provider.id.clone(), ReadyProvider { row: provider.clone(), direct });
+        let prices = book.of_provider(&provider.kind, provider.options.preset.as_deref());
+        ready.insert(provider.id.clone(), ReadyProvider { row: provider.clone(), direct, prices });
     }
     ready
 }
@@ -140,6 +154,7 @@ fn direct_target(provider: &Provider, keys: Vec<TargetKey>, defaults: &config::T
         api_version: provider.options.api_version.as_deref().map(Arc::from),
         probe: provider.options.probe.as_deref().map(Arc::from),
         keys: keys.into(),
+        price: None,
     }
 }
 

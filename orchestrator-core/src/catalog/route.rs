@@ -6,7 +6,7 @@ use http::HeaderMap;
 use secrecy::SecretString;
 
 use super::strategy::Strategy;
-use crate::{chat::JsonText, dialect::Dialect};
+use crate::{chat::JsonText, dialect::Dialect, policy::price::Price};
 
 /// Everybody who may serve one name.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub struct Target {
     pub probe: Option<Arc<str>>,
     /// The enabled keys. Empty: it has none at all, and is asked without one, as local servers are.
     pub keys: Arc<[TargetKey]>,
+    /// What the model costs there; `None`: nobody knows.
+    pub price: Option<Arc<Price>>,
 }
 
 /// A key to ask a provider with.

@@ -56,6 +56,7 @@ pub(crate) fn model(id: &str, name: &str) -> Model {
         timeout: None,
         timeouts: Timeouts::default(),
         enabled: true,
+        managed_by: ManagedBy::Admin,
         created_at: UnixMicros(1_000_000),
         updated_at: UnixMicros(2_000_000),
     }
@@ -75,6 +76,7 @@ pub(crate) fn model_provider(id: &str, model_id: &str, provider_id: &str) -> Mod
         structured_output: true,
         image: true,
         enabled: true,
+        managed_by: ManagedBy::Admin,
         created_at: UnixMicros(1),
         updated_at: UnixMicros(2),
     }
@@ -95,6 +97,8 @@ pub(crate) fn api_key(id: &str, name: &str, secret: &str) -> ApiKey {
         enabled: true,
         expires_at: None,
         on_disconnect: OnDisconnect::Cancel,
+        log_bodies: false,
+        managed_by: ManagedBy::Admin,
         created_at: UnixMicros(1),
         updated_at: UnixMicros(2),
     }

@@ -22,13 +22,17 @@ use self::listing::ListedModel;
 pub use super::build::Unseal;
 use super::{
     CatalogRows, Model, ModelProvider,
+    admin_keys::AdminKeyTable,
     build::{self, ReadyProvider},
     keys::KeyTable,
     listed::ModelLists,
     route::{Resolution, Route, Target},
     strategy::Strategy,
 };
-use crate::{call::ModelInfo, policy::glob};
+use crate::{
+    call::ModelInfo,
+    policy::{glob, price::book::ProviderPrices},
+};
 
 /// Attempts in all for `NAME/UPSTREAM` and for listed models, which no model's `max_retry` speaks for: a model's default.
 const DIRECT_ATTEMPTS: u32 = super::defaults::MAX_RETRY + 1;
@@ -59,8 +63,8 @@ pub struct Catalog {
 #[derive(Clone, Debug)]
 struct Entry {
     route: Arc<Route>,
-    /// Which of the targets ask for the model by the name that was asked.
-    as_asked: Vec<bool>,
+    /// For each target that asks for the model by the name that was asked: what models cost there.
+    as_asked: Vec<Option<ProviderPrices>>,
     created: i64,
 }
 
@@ -76,7 +80,8 @@ impl Catalog {
         let mut patterns = Vec::new();
         for model in rows.models.iter().filter(|model| model.enabled) {
             let of_model = associations.remove(model.id.as_str()).unwrap_or_default();
-            let entry = entry(model, build::targets(model, of_model.into_iter(), &providers, defaults));
+            let targets = build::targets(model, of_model.into_iter(), &providers, defaults);
+            let entry = entry(model, targets, &providers);
             if glob::is_pattern(&model.name) {
                 patterns.push((model.name.clone(), entry));
             } else {
@@ -171,7 +176,7 @@ impl Catalog {
 
     /// A model that a provider is known to serve, as a target: of those that the catalog names the first by name.
     pub fn served_by(&self, provider_id: &str) -> Option<&Target> {
-        let is_named = |entry: &Entry, place: usize| !entry.as_asked.get(place).copied().unwrap_or_default();
+        let is_named = |entry: &Entry, place: usize| !matches!(entry.as_asked.get(place), Some(Some(_)));
         let exact = self.exact.iter().map(|(name, entry)| (name, entry, true));
         let patterns = self.patterns.iter().map(|(pattern, entry)| (pattern, entry, false));
         let mut found: Option<(&String, &Target)> = None;
@@ -223,8 +228,13 @@ fn info(name: &str, created: i64, providers: &[Arc<str>]) -> ModelInfo {
     ModelInfo { id: name.to_owned(), created, providers }
 }
 
-fn entry(model: &Model, targets: Vec<Target>) -> Entry {
-    let as_asked = targets.iter().map(|target| target.upstream_model == model.name).collect();
+fn entry(model: &Model, targets: Vec<Target>, providers: &HashMap<String, ReadyProvider>) -> Entry {
+    let prices = |target: &Target| providers.get(&*target.provider_id).map(ReadyProvider::prices).cloned();
+    let is_as_asked = |target: &Target| target.upstream_model == model.name;
+    let as_asked = targets
+        .iter()
+        .map(|target| is_as_asked(target).then(|| prices(target).unwrap_or_default()))
+        .collect();
     let route = Route {
         model: model.name.clone(),
         targets,
@@ -241,8 +251,9 @@ impl Entry {
     fn asked_as(&self, name: &str) -> Route {
         let mut route = Route { model: name.to_owned(), ..(*self.route).clone() };
         for (target, as_asked) in route.targets.iter_mut().zip(&self.as_asked) {
-            if *as_asked {
+            if let Some(prices) = as_asked {
                 name.clone_into(&mut target.upstream_model);
+                target.price = prices.find(name);
             }
         }
         route
@@ -258,13 +269,20 @@ pub struct Snapshot {
     pub catalog: Catalog,
     /// Callers' keys.
     pub keys: KeyTable,
+    /// Operators' keys.
+    pub admin_keys: AdminKeyTable,
 }
 
 impl Snapshot {
     /// Builds a state of rows.
     pub fn build(rows: CatalogRows, unseal: Unseal<'_>, defaults: &config::Timeouts) -> Self {
         let catalog = Catalog::build(&rows, unseal, defaults);
-        Self { revision: rows.revision, catalog, keys: KeyTable::new(rows.api_keys) }
+        Self {
+            revision: rows.revision,
+            catalog,
+            keys: KeyTable::new(rows.api_keys),
+            admin_keys: AdminKeyTable::new(rows.admin_keys),
+        }
     }
 }
 

@@ -47,6 +47,7 @@ fn target(keys: &[&str]) -> Target {
         api_version: None,
         probe: None,
         keys: keys.iter().map(key).collect(),
+        price: None,
     }
 }
 

@@ -5,11 +5,19 @@
 
 use std::sync::Arc;
 
+use orchestrator_base::clock::UnixMicros;
 use tokio::time::Instant;
 
-use super::{RequestRecord, journal::Journal, usage};
+use super::{
+    RequestRecord,
+    bodies::{Bodies, BodyRules},
+    bounds,
+    journal::Journal,
+    record::AttemptRecord,
+    usage,
+};
 use crate::{
-    call::{Served, Signals, UsageSource},
+    call::{Input, Served, Signals, UsageSource},
     catalog::{
         ApiKey,
         route::{Target, TargetKey},
@@ -17,20 +25,31 @@ use crate::{
     chat::Usage,
     dialect::Operation,
     error::{Error, ErrorKind},
+    policy::price::Price,
 };
 
 /// One request's account. Closed when dropped.
 #[derive(Debug)]
 pub struct Entry {
-    record: RequestRecord,
+    /// Shared with the journal once it is written.
+    record: Arc<RequestRecord>,
     journal: Arc<Journal>,
     received: Instant,
+    /// When `started_at` was read off the clock, for the times of attempts.
+    begun: Instant,
     request_bytes: usize,
+    body_rules: BodyRules,
+    /// `None`, as nearly always: they are not kept.
+    bodies: Option<Box<Bodies>>,
+    /// The attempt under way: when it began. Its record is the last of those tried.
+    asking: Option<Instant>,
     /// What the answer has said of itself so far.
     signals: Signals,
     /// Whether any of the answer belongs to the caller, so that usage is owed.
     committed: bool,
     closed: bool,
+    /// What the model costs at the provider that was asked last.
+    price: Option<Arc<Price>>,
 }
 
 /// How a request ended.
@@ -50,45 +69,133 @@ impl Entry {
         journal: Arc<Journal>,
         received: Instant,
         request_bytes: usize,
+        body_rules: BodyRules,
     ) -> Self {
         Self {
-            record,
+            record: Arc::new(record),
             journal,
             received,
+            begun: Instant::now(),
             request_bytes,
+            body_rules,
+            bodies: None,
+            asking: None,
             signals: Signals::default(),
             committed: false,
             closed: false,
+            price: None,
         }
     }
 
     /// The caller is known.
     pub fn caller(&mut self, key: &ApiKey) {
-        self.record.api_key_id.clone_from(&key.id);
+        let record = Arc::make_mut(&mut self.record);
+        record.api_key_id.clone_from(&key.id);
+        record.api_key_name.clone_from(&key.name);
+        record.team.clone_from(&key.team);
         for (name, value) in &key.tags {
-            self.record.tags.entry(name.clone()).or_insert_with(|| value.clone());
+            record.tags.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        // A caller cannot push its key's own labels out.
+        while record.tags.len() > bounds::TAGS {
+            let last = record.tags.keys().rfind(|name| !key.tags.contains_key(*name)).cloned();
+            let Some(last) = last else { break };
+            record.tags.remove(&last);
+        }
+    }
+
+    /// What the known caller asks is kept, if its key or a setting wants it.
+    pub fn asked(&mut self, key: &ApiKey, input: &Input) {
+        self.bodies = self.body_rules.begin(key, input);
+    }
+
+    /// A part of the answer's body is about to be sent. Must come before [`Entry::close`].
+    pub fn sent(&mut self, part: &[u8]) {
+        if let Some(bodies) = &mut self.bodies {
+            bodies.sent(part);
         }
     }
 
     /// A provider is about to be asked.
     pub fn attempt(&mut self, target: &Target, key: Option<&TargetKey>) {
-        if self.record.attempts == 0 {
-            self.record.overhead_us = micros_since(self.received);
+        let record = Arc::make_mut(&mut self.record);
+        if record.attempts == 0 {
+            record.overhead_us = micros_since(self.received);
         }
-        self.record.attempts += 1;
-        target.provider_id.as_ref().clone_into(&mut self.record.provider_id);
-        target.provider_name.as_ref().clone_into(&mut self.record.provider);
-        self.record.upstream_model.clone_from(&target.upstream_model);
-        self.record.provider_key = key.map(|key| key.label.clone()).unwrap_or_default();
+        record.attempts += 1;
+        target.provider_id.as_ref().clone_into(&mut record.provider_id);
+        target.provider_name.as_ref().clone_into(&mut record.provider);
+        record.upstream_model.clone_from(&target.upstream_model);
+        record.provider_key = key.map(|key| key.label.clone()).unwrap_or_default();
+        self.price.clone_from(&target.price);
+        self.begin_attempt();
+    }
+
+    fn begin_attempt(&mut self) {
+        let now = Instant::now();
+        let since = i64::try_from((now - self.begun).as_micros()).unwrap_or(i64::MAX);
+        let record = Arc::make_mut(&mut self.record);
+        if record.tried.len() == bounds::ATTEMPTS {
+            record.tried.pop();
+        }
+        record.tried.push(AttemptRecord {
+            started_at: UnixMicros(record.started_at.0.saturating_add(since)),
+            provider_id: record.provider_id.clone(),
+            provider: record.provider.clone(),
+            provider_key: record.provider_key.clone(),
+            upstream_model: record.upstream_model.clone(),
+            ..AttemptRecord::default()
+        });
+        self.asking = Some(now);
+    }
+
+    /// The provider that is asked has answered with this status: all of it, or the beginning of a stream.
+    pub fn answering(&mut self, status: u16, stream: bool) {
+        let (Some(asked), Some(attempt)) = (self.asking, Arc::make_mut(&mut self.record).tried.last_mut())
+        else {
+            return;
+        };
+        attempt.status = status;
+        if stream {
+            attempt.ttft_us = Some(micros_since(asked));
+        } else {
+            self.end_attempt("ok", None);
+        }
+    }
+
+    /// The provider that is asked has failed.
+    pub fn attempt_failed(&mut self, error: &Error) {
+        if let (Some(attempt), Some(upstream)) =
+            (Arc::make_mut(&mut self.record).tried.last_mut(), &error.upstream)
+        {
+            attempt.status = upstream.status;
+        }
+        self.end_attempt(error.kind.name(), Some(error));
+    }
+
+    /// How the attempt under way ended, if one is.
+    fn end_attempt(&mut self, outcome: &str, error: Option<&Error>) {
+        let (Some(asked), Some(attempt)) =
+            (self.asking.take(), Arc::make_mut(&mut self.record).tried.last_mut())
+        else {
+            return;
+        };
+        attempt.latency_us = micros_since(asked);
+        outcome.clone_into(&mut attempt.outcome);
+        if let Some(error) = error {
+            attempt.error.clone_from(&error.message);
+        }
     }
 
     /// The answer is our own: none of the providers that were asked, if any, has given it.
     pub fn answered_here(&mut self) {
+        self.price = None;
+        let record = Arc::make_mut(&mut self.record);
         for field in [
-            &mut self.record.provider_id,
-            &mut self.record.provider,
-            &mut self.record.upstream_model,
-            &mut self.record.provider_key,
+            &mut record.provider_id,
+            &mut record.provider,
+            &mut record.upstream_model,
+            &mut record.provider_key,
         ] {
             field.clear();
         }
@@ -137,16 +244,19 @@ impl Entry {
         // What is counted is not used.
         self.committed = self.record.operation != Operation::CountTokens.name();
         if stream {
-            self.record.ttft_us = Some(micros_since(self.received));
-            self.record.status = 200;
-            self.record.usage = usage::settle(None, self.request_bytes, 0);
+            let record = Arc::make_mut(&mut self.record);
+            record.ttft_us = Some(micros_since(self.received));
+            record.status = 200;
+            record.usage = usage::settle(None, self.request_bytes, 0);
+            usage::charge(record, self.price.as_deref(), &self.signals);
+            bounds::bound(record);
             self.journal.open_record(&self.record);
         }
     }
 
     /// An answer passes that was accounted for when it was made: no usage is owed.
     pub fn passes(&mut self, status: u16) {
-        self.record.status = status;
+        Arc::make_mut(&mut self.record).status = status;
     }
 
     /// A part of the answer has passed.
@@ -169,16 +279,20 @@ impl Entry {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        let record = &mut self.record;
-        record.latency_us = micros_since(self.received);
         let (status, word, error) = match outcome {
             Outcome::Answered(status) => (status, "ok", None),
-            Outcome::Truncated(error) => (record.status, "truncated", Some(error)),
+            Outcome::Truncated(error) => (self.record.status, "truncated", Some(error)),
             Outcome::Failed(error) => (error.status(), error.kind.name(), Some(error)),
         };
+        self.end_attempt(word, error);
+        let record = Arc::make_mut(&mut self.record);
+        record.latency_us = micros_since(self.received);
         record.status = status;
         word.clone_into(&mut record.outcome);
-        record.error = error.map(|error| error.message.clone()).unwrap_or_default();
+        if let Some(error) = error {
+            error.kind.name().clone_into(&mut record.error_kind);
+            record.error.clone_from(&error.message);
+        }
         if let Some(model) = self.signals.model.take() {
             record.answered_model = model;
         }
@@ -187,8 +301,11 @@ impl Entry {
         }
         if self.committed {
             record.usage = usage::settle(self.signals.usage, self.request_bytes, self.signals.output_bytes);
+            usage::charge(record, self.price.as_deref(), &self.signals);
         }
-        self.journal.close_record(record);
+        record.bodies = self.bodies.take().map(|bodies| bodies.record());
+        bounds::bound(record);
+        self.journal.close_record(&self.record);
     }
 }
 

@@ -41,6 +41,7 @@ impl Fresh {
             && let Some(kept) = self.lines.pop_front_if(|kept| kept.at.segment == from.segment)
         {
             stretch.lines.push(kept.line);
+            stretch.ends.push(kept.end);
             stretch.end = kept.end;
         }
         Some(stretch)
@@ -49,6 +50,8 @@ impl Fresh {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::ledger::RequestRecord;
 
@@ -59,8 +62,9 @@ mod tests {
     /// Lines of ten bytes: `count` in segment 1, then one in segment 2. Each is named by its number.
     fn kept(count: u64) -> Fresh {
         let mut fresh = Fresh::default();
-        let line =
-            |number: u64| Line::Close(RequestRecord { id: number.to_string(), ..RequestRecord::default() });
+        let line = |number: u64| {
+            Line::Close(Arc::new(RequestRecord { id: number.to_string(), ..RequestRecord::default() }))
+        };
         for number in 0..count {
             fresh.push(at(1, number * 10), number * 10 + 10, line(number));
         }
@@ -71,7 +75,7 @@ mod tests {
     fn taken(fresh: &mut Fresh, from: JournalOffset, limit: usize) -> Option<(Vec<String>, u64)> {
         let stretch = fresh.take(from, limit)?;
         let ids = stretch.lines.into_iter().map(|line| match line {
-            Line::Open(record) | Line::Close(record) => record.id,
+            Line::Open(record) | Line::Close(record) => record.id.clone(),
         });
         Some((ids.collect(), stretch.end))
     }

@@ -7,15 +7,21 @@
 //!
 //! An append is one synchronous `write(2)` (about 0.4 µs for 500 B: less than a hop to another thread), from the request's own
 //! thread and from `Drop` alike, so that there is one way to write. It survives the death of the process at once, that of
-//! the machine after the next fsync. A record whose write fails (a full disk) is counted and said in the log; the request goes
-//! on. Every start begins a new segment, so that a line torn by a crash is the last one of its segment.
+//! the machine after the next fsync. Every start begins a new segment, so that a line torn by a crash is the last one of its segment.
+//!
+//! A record whose write fails (a full disk, or `journal.max_bytes` of records that no database has taken) is lost: it is counted and
+//! said in the log, and the request goes on. Records that the database refuses for ever lie in `refused.jsonl` beside the segments.
+
+mod health;
+mod read;
+mod segment;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Seek as _, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -24,17 +30,30 @@ use orchestrator_base::config;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{RequestRecord, fresh::Fresh};
+pub use health::JournalHealth;
+pub(super) use health::Progress;
+pub use read::{Stretch, read};
+use segment::Segment;
+
+use super::RequestRecord;
 use crate::store::JournalOffset;
+
+/// What the database will not have, each with the reason.
+const REFUSED: &str = "refused.jsonl";
+/// A loss is said in the log when it is the first of a row, and then once in so many: an alarm, not a flood on a disk that is
+/// full already.
+const ALARM_EVERY: u64 = 1000;
+/// The most requests whose end was lost that are remembered, so that nobody waits for it.
+const MOST_LOST_ENDS: usize = 10_000;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Line {
     /// A stream has been committed.
-    Open(RequestRecord),
+    Open(Arc<RequestRecord>),
     /// A request is over.
-    Close(RequestRecord),
+    Close(Arc<RequestRecord>),
 }
 
 /// The journal of one core.
@@ -43,30 +62,29 @@ pub struct Journal {
     name: String,
     folder: PathBuf,
     segment_bytes: u64,
+    max_bytes: u64,
     /// Every record is forced to the disk by itself.
     sync_each: bool,
     current: Mutex<Segment>,
+    /// All segments together.
+    bytes: AtomicU64,
     unsynced: AtomicBool,
+    /// The latest write failed.
+    failing: AtomicBool,
     lost: AtomicU64,
+    refused: AtomicU64,
+    /// Requests whose end could not be written.
+    lost_ends: Mutex<Vec<String>>,
+    progress: Mutex<Progress>,
     /// Held for as long as the process lives: two cores on one folder would tear each other's lines.
     _lock: File,
-}
-
-#[derive(Debug)]
-struct Segment {
-    number: u64,
-    file: File,
-    length: u64,
-    /// Reused from line to line.
-    buffer: Vec<u8>,
-    fresh: Fresh,
 }
 
 impl Journal {
     /// Opens the journal `name` in `folder` and begins a new segment. A journal that is new is called `NAME-ID` with this `id`
     /// for as long as it lives: cores that share a database must not share an offset in it.
     ///
-    /// Errors: the folder cannot be made or written, or another process has it.
+    /// Errors: the folder cannot be made or written, or another process has it ([`io::ErrorKind::AddrInUse`]).
     pub fn open(folder: &Path, name: &str, id: Uuid, settings: &config::Journal) -> io::Result<Self> {
         let folder = folder.join(name);
         fs::create_dir_all(&folder)?;
@@ -75,18 +93,30 @@ impl Journal {
             let message = format!("{} is used by another core: give each its own DATA_DIR", folder.display());
             io::Error::new(io::ErrorKind::AddrInUse, message)
         })?;
-        let number = segments(&folder)?.last().copied().unwrap_or(0) + 1;
-        let current = Mutex::new(Segment::create(&folder, number)?);
-        Ok(Self {
+        let numbers = segment::numbers(&folder)?;
+        let mut bytes = 0;
+        for number in &numbers {
+            bytes += fs::metadata(segment::path(&folder, *number))?.len();
+        }
+        let current = Segment::create(&folder, numbers.last().copied().unwrap_or(0) + 1)?;
+        let journal = Self {
             name: lasting_name(&folder.join("name"), &format!("{name}-{id}"))?,
-            folder,
             segment_bytes: settings.segment_bytes,
+            max_bytes: settings.max_bytes,
             sync_each: settings.fsync_ms == 0,
-            current,
-            unsynced: AtomicBool::new(false),
+            current: Mutex::new(current),
+            bytes: AtomicU64::new(bytes),
+            unsynced: AtomicBool::new(true),
+            failing: AtomicBool::new(false),
             lost: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            lost_ends: Mutex::default(),
+            progress: Mutex::default(),
+            folder,
             _lock: lock,
-        })
+        };
+        journal.sync()?;
+        Ok(journal)
     }
 
     /// The name under which the database keeps this journal's offset.
@@ -100,13 +130,13 @@ impl Journal {
     }
 
     /// Writes that a stream has been committed.
-    pub fn open_record(&self, record: &RequestRecord) {
-        self.append(Line::Open(record.clone()));
+    pub fn open_record(&self, record: &Arc<RequestRecord>) {
+        self.append(Line::Open(Arc::clone(record)));
     }
 
     /// Writes that a request is over.
-    pub fn close_record(&self, record: &RequestRecord) {
-        self.append(Line::Close(record.clone()));
+    pub fn close_record(&self, record: &Arc<RequestRecord>) {
+        self.append(Line::Close(Arc::clone(record)));
     }
 
     /// Forces what was written to the disk, if anything was since the last time. Blocks.
@@ -114,154 +144,168 @@ impl Journal {
         if !self.unsynced.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        // A handle of its own, so that requests can append meanwhile.
-        let file = self.segment().file.try_clone()?;
-        file.sync_data()
+        // Handles of its own, so that requests can append meanwhile.
+        let result = locked(&self.current).take_unsynced().and_then(|pending| pending.sync(&self.folder));
+        if result.is_err() {
+            self.unsynced.store(true, Ordering::Release);
+        }
+        result
     }
 
     /// The segments on disk, oldest first.
     pub fn segments(&self) -> io::Result<Vec<u64>> {
-        segments(&self.folder)
+        segment::numbers(&self.folder)
     }
 
     /// Where a segment lies.
     pub fn segment_path(&self, number: u64) -> PathBuf {
-        segment_path(&self.folder, number)
+        segment::path(&self.folder, number)
     }
 
     /// The segment that is being written.
     pub fn current_segment(&self) -> u64 {
-        self.segment().number
+        locked(&self.current).number
     }
 
     /// Where the next line will stand.
     pub fn end(&self) -> JournalOffset {
-        let segment = self.segment();
+        let segment = locked(&self.current);
         JournalOffset { segment: segment.number, position: segment.length }
+    }
+
+    /// Sees to it that what is written from now on stands behind the segment of this number. The database remembers an offset in it
+    /// though the files are gone: what stood before that offset would be taken for stored.
+    pub(super) fn begin_after(&self, number: u64) -> io::Result<()> {
+        let mut segment = locked(&self.current);
+        if segment.number <= number { segment.follow_with(&self.folder, number + 1) } else { Ok(()) }
     }
 
     /// Takes the lines from `from` on, at most `limit`, without reading a file. `None`: only the file has them.
     pub(super) fn fresh(&self, from: JournalOffset, limit: usize) -> Option<Stretch> {
-        self.segment().fresh.take(from, limit)
+        locked(&self.current).fresh.take(from, limit)
+    }
+
+    /// Deletes a segment that is stored.
+    pub(super) fn delete_segment(&self, number: u64) -> io::Result<()> {
+        let path = self.segment_path(number);
+        let length = fs::metadata(&path)?.len();
+        fs::remove_file(path)?;
+        // Half a line that could not be taken back was never counted.
+        let less = |bytes: u64| Some(bytes.saturating_sub(length));
+        let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        Ok(())
+    }
+
+    /// The ids of requests whose end was lost since the last time.
+    pub(super) fn take_lost_ends(&self) -> Vec<String> {
+        std::mem::take(&mut locked(&self.lost_ends))
+    }
+
+    /// Puts a record aside that the database will never take. It may stand there twice after a crash.
+    pub(super) fn refuse(&self, record: &RequestRecord, why: &str) -> io::Result<()> {
+        #[derive(Serialize)]
+        struct Refused<'a> {
+            refused: &'a str,
+            record: &'a RequestRecord,
+        }
+        let mut line = serde_json::to_vec(&Refused { refused: why, record })?;
+        line.push(b'\n');
+        let mut file = OpenOptions::new().create(true).append(true).open(self.folder.join(REFUSED))?;
+        io::Write::write_all(&mut file, &line)?;
+        file.sync_data()?;
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            record.id = record.id,
+            request_id = record.request_id,
+            error = why,
+            "the database refuses a record of the ledger; it was put into {REFUSED}"
+        );
+        Ok(())
     }
 
     fn append(&self, line: Line) {
-        if let Err(error) = self.try_append(line) {
-            // The first loss and every thousandth: an alarm, not a flood on a disk that is full already.
-            if self.lost.fetch_add(1, Ordering::Relaxed).is_multiple_of(1000) {
-                tracing::error!(error = %error, "the ledger's journal cannot be written: a record is lost");
+        let end_of = match &line {
+            Line::Open(_) => None,
+            Line::Close(record) => Some(Arc::clone(record)),
+        };
+        match self.try_append(line) {
+            Ok(()) => {
+                if self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
+                    tracing::warn!(lost = self.lost(), "the ledger's journal can be written again");
+                }
             }
+            Err(error) => self.lose(end_of, &error),
+        }
+    }
+
+    /// A line could not be written. Only its request's end is a loss: what has begun may still end well.
+    fn lose(&self, end_of: Option<Arc<RequestRecord>>, error: &io::Error) {
+        let first = !self.failing.swap(true, Ordering::Relaxed);
+        let mut lost = self.lost();
+        let mut alarm = first;
+        if let Some(record) = end_of {
+            lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
+            alarm |= lost.is_multiple_of(ALARM_EVERY);
+            let mut ends = locked(&self.lost_ends);
+            if record.stream && ends.len() < MOST_LOST_ENDS {
+                ends.push(record.id.clone());
+            }
+        }
+        if alarm {
+            tracing::error!(error = %error, lost, "the ledger's journal cannot be written: records are lost");
         }
     }
 
     fn try_append(&self, line: Line) -> io::Result<()> {
-        let mut segment = self.segment();
-        segment.append(line)?;
-        if self.sync_each {
-            segment.file.sync_data()?;
-        } else {
-            self.unsynced.store(true, Ordering::Release);
+        let mut segment = locked(&self.current);
+        let bytes = segment.append(&self.folder, line, |bytes| {
+            let all = self.bytes.load(Ordering::Relaxed) + bytes;
+            if all <= self.max_bytes { Ok(()) } else { Err(full()) }
+        })?;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let is_full = segment.length >= self.segment_bytes;
+        // The line is written: what fails from here on loses nothing, and is tried again with the next line.
+        let next = segment.number + 1;
+        if is_full {
+            tracing::debug!(journal.segment = segment.number, "a segment of the journal is full");
+            match segment.follow_with(&self.folder, next) {
+                Ok(()) => tracing::debug!(journal.segment = next, "a segment of the journal has begun"),
+                Err(error) => tracing::error!(
+                    error = %error,
+                    "the ledger's journal cannot begin a new segment; it goes on with the old one"
+                ),
+            }
         }
-        if segment.length >= self.segment_bytes {
-            segment.file.sync_data()?;
-            let next = Segment::create(&self.folder, segment.number + 1)?;
-            let full = std::mem::replace(&mut *segment, next);
-            segment.fresh = full.fresh;
+        if self.sync_each
+            && let Err(error) = segment.take_unsynced().and_then(|pending| pending.sync(&self.folder))
+        {
+            tracing::error!(error = %error, "the ledger's journal cannot be forced to the disk");
         }
+        self.unsynced.store(!self.sync_each, Ordering::Release);
         Ok(())
-    }
-
-    fn segment(&self) -> MutexGuard<'_, Segment> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Segment {
-    fn create(folder: &Path, number: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().create_new(true).append(true).open(segment_path(folder, number))?;
-        Ok(Self { number, file, length: 0, buffer: Vec::with_capacity(2048), fresh: Fresh::default() })
-    }
+fn full() -> io::Error {
+    io::Error::new(io::ErrorKind::QuotaExceeded, "journal.max_bytes of records wait for the database")
+}
 
-    /// One line, whole or not at all.
-    fn append(&mut self, line: Line) -> io::Result<()> {
-        self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, &line)?;
-        self.buffer.push(b'\n');
-        if let Err(error) = self.file.write_all(&self.buffer) {
-            // A disk that filled up in the middle of the line: take the half back, or it would swallow the next one.
-            self.file.set_len(self.length)?;
-            self.file.seek(io::SeekFrom::End(0))?;
-            return Err(error);
-        }
-        let at = JournalOffset { segment: self.number, position: self.length };
-        self.length += self.buffer.len() as u64;
-        self.fresh.push(at, self.length, line);
-        Ok(())
-    }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What stands in the file, which is made of `fresh` when it is not there. The folder's lock is held.
 fn lasting_name(path: &Path, fresh: &str) -> io::Result<String> {
     match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        // A start that broke off between making the file and filling it.
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => {
             fs::write(path, fresh)?;
+            File::open(path)?.sync_all()?;
             Ok(fresh.to_owned())
         }
-        name => Ok(name?.trim().to_owned()),
     }
-}
-
-fn segment_path(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("{number:08}.jsonl"))
-}
-
-fn segments(folder: &Path) -> io::Result<Vec<u64>> {
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let number: Option<u64> =
-            name.to_str().and_then(|name| name.strip_suffix(".jsonl")).and_then(|stem| stem.parse().ok());
-        numbers.extend(number);
-    }
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-/// The lines of a segment from a position on: at most `limit` of them.
-#[derive(Debug, Default)]
-pub struct Stretch {
-    /// The lines that could be read. A damaged line is left out and counted.
-    pub lines: Vec<Line>,
-    /// The byte after the last whole line.
-    pub end: u64,
-    /// Lines that are not records.
-    pub damaged: usize,
-    /// Nothing more stands in the segment for now.
-    pub at_end: bool,
-}
-
-/// Reads whole lines of a segment. A line without its end (being written, or torn by a crash) is left for later.
-pub fn read(path: &Path, from: u64, limit: usize) -> io::Result<Stretch> {
-    use io::{BufRead as _, BufReader};
-    let mut file = File::open(path)?;
-    file.seek(io::SeekFrom::Start(from))?;
-    let mut reader = BufReader::with_capacity(64 * 1024, file);
-    let mut stretch = Stretch { end: from, ..Stretch::default() };
-    let mut text = Vec::new();
-    while stretch.lines.len() + stretch.damaged < limit {
-        text.clear();
-        let length = reader.read_until(b'\n', &mut text)?;
-        if !text.ends_with(b"\n") {
-            stretch.at_end = true;
-            break;
-        }
-        stretch.end += length as u64;
-        match serde_json::from_slice(&text) {
-            Ok(line) => stretch.lines.push(line),
-            Err(_) => stretch.damaged += 1,
-        }
-    }
-    Ok(stretch)
 }
 
 #[cfg(test)]
@@ -284,8 +328,8 @@ mod tests {
         assert_ne!(open("other", Uuid::max()).name(), name, "another core on the same database");
     }
 
-    fn record(id: &str) -> RequestRecord {
-        RequestRecord { id: id.to_owned(), model: "m".into(), ..RequestRecord::default() }
+    fn record(id: &str) -> Arc<RequestRecord> {
+        Arc::new(RequestRecord { id: id.to_owned(), model: "m".into(), ..RequestRecord::default() })
     }
 
     #[test]
@@ -309,7 +353,7 @@ mod tests {
         {
             let journal = Journal::open(folder.path(), "core", ID, &settings(1 << 20)).unwrap();
             journal.close_record(&record("a"));
-            journal.segment().file.write_all(b"{\"close\":{\"id\":\"torn").unwrap();
+            io::Write::write_all(&mut locked(&journal.current).file, b"{\"close\":{\"id\":\"torn").unwrap();
         }
         let journal = Journal::open(folder.path(), "core", ID, &settings(1 << 20)).unwrap();
         journal.close_record(&record("b"));
@@ -340,5 +384,78 @@ mod tests {
         let _first = Journal::open(folder.path(), "core", ID, &settings(600)).unwrap();
         let second = Journal::open(folder.path(), "core", ID, &settings(600)).unwrap_err();
         assert!(second.to_string().contains("another core"), "{second}");
+    }
+
+    fn lines(journal: &Journal) -> Vec<Line> {
+        let read = |number| read(&journal.segment_path(number), 0, 100).unwrap().lines;
+        journal.segments().unwrap().into_iter().flat_map(read).collect()
+    }
+
+    #[test]
+    fn a_segment_that_cannot_be_begun_costs_no_line_and_is_begun_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), "core", ID, &settings(100)).unwrap();
+        let (here, away) = (folder.path().join("core"), folder.path().join("away"));
+        // Nothing can be made in a folder that is not there; what is open can be written all the same.
+        fs::rename(&here, &away).unwrap();
+        journal.close_record(&record("a"));
+        journal.close_record(&record("b"));
+        fs::rename(&away, &here).unwrap();
+        assert_eq!(journal.current_segment(), 1);
+        journal.close_record(&record("c"));
+        assert_eq!((journal.current_segment(), journal.lost()), (2, 0));
+        assert_eq!(lines(&journal), ["a", "b", "c"].map(|id| Line::Close(record(id))));
+    }
+
+    #[test]
+    fn a_full_disk_loses_what_it_cannot_hold_counts_it_and_goes_on_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), "core", ID, &settings(1 << 20)).unwrap();
+        journal.close_record(&record("a"));
+        let stream = Arc::new(RequestRecord { stream: true, ..RequestRecord::clone(&record("b")) });
+        journal.open_record(&stream);
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let disk = std::mem::replace(&mut locked(&journal.current).file, full);
+        journal.close_record(&stream);
+        assert!(journal.health().disk_failing);
+        assert_eq!((journal.health().lost, journal.take_lost_ends()), (1, vec!["b".to_owned()]));
+        // Half a line might stand there, and could not be taken back: what follows goes elsewhere.
+        drop(disk);
+        journal.close_record(&record("c"));
+        assert_eq!(lines(&journal), [Line::Close(record("a")), Line::Open(stream), Line::Close(record("c"))]);
+        assert!(!journal.health().disk_failing);
+    }
+
+    #[test]
+    fn a_journal_grows_to_its_bound_and_no_further() {
+        let folder = tempfile::tempdir().unwrap();
+        let bounded = config::Journal { segment_bytes: 400, max_bytes: 1000, ..config::Journal::default() };
+        let journal = Journal::open(folder.path(), "core", ID, &bounded).unwrap();
+        for number in 0..20 {
+            journal.close_record(&record(&number.to_string()));
+        }
+        let written = lines(&journal).len() as u64;
+        assert!(written > 1 && journal.lost() == 20 - written, "{written} {}", journal.lost());
+        let health = journal.health();
+        assert!(health.bytes <= 1000 && health.pending_bytes == health.bytes, "{health:?}");
+        // A restart counts what is there.
+        drop(journal);
+        let journal = Journal::open(folder.path(), "core", ID, &bounded).unwrap();
+        journal.close_record(&record("more"));
+        assert_eq!(journal.lost(), 1);
+        journal.delete_segment(1).unwrap();
+        journal.close_record(&record("again"));
+        assert_eq!(journal.lost(), 1);
+    }
+
+    #[test]
+    fn what_the_database_refuses_lies_beside_the_segments_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), "core", ID, &settings(600)).unwrap();
+        journal.refuse(&record("a"), "too long").unwrap();
+        let text = fs::read_to_string(folder.path().join("core").join(REFUSED)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((line["refused"].as_str(), line["record"]["id"].as_str()), (Some("too long"), Some("a")));
+        assert_eq!((journal.health().refused, journal.segments().unwrap()), (1, vec![1]));
     }
 }

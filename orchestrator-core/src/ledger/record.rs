@@ -16,11 +16,20 @@ pub struct RequestRecord {
     pub id: String,
     /// As the caller or the edge gave it: it only traces.
     pub request_id: String,
+    /// The trace that it belongs to, 32 hexadecimal digits; empty where there is none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub trace_id: String,
     /// The caller's session, if it named one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub session_id: String,
     /// The id of the caller's key; empty when none was accepted.
     pub api_key_id: String,
+    /// That key's name at that time.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub api_key_name: String,
+    /// That key's team.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub team: String,
     /// When it arrived.
     pub started_at: UnixMicros,
     /// The caller's dialect: `openai_chat`, or `typed`.
@@ -45,11 +54,17 @@ pub struct RequestRecord {
     pub upstream_model: String,
     /// How often a provider was asked.
     pub attempts: u32,
+    /// Each time that one was, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<AttemptRecord>,
     /// The HTTP status that the caller got; 499 when it left.
     pub status: u16,
     /// `ok`, `truncated`, or the error kind's name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub outcome: String,
+    /// The error's kind, for a truncated answer too; empty where there is none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error_kind: String,
     /// The error's message, if any.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error: String,
@@ -65,6 +80,12 @@ pub struct RequestRecord {
     pub overhead_us: u64,
     /// Tokens.
     pub usage: UsageRecord,
+    /// What it cost, in nano-dollars; `None` where no price is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_nanos: Option<u64>,
+    /// The price that the cost was computed from; empty where none is known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub price_version: String,
     /// Where the caller called from.
     pub client_address: String,
     /// What the caller calls itself.
@@ -75,6 +96,89 @@ pub struct RequestRecord {
     /// The request's and the key's labels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// What was said, where the caller's key or a setting wants it kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bodies: Option<BodiesRecord>,
+    /// Who made the request: a caller, or the prober, whose requests count in no statistics.
+    #[serde(skip_serializing_if = "Origin::is_caller")]
+    pub origin: Origin,
+}
+
+/// Who made a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// A caller.
+    #[default]
+    Caller,
+    /// The prober.
+    Probe,
+}
+
+impl Origin {
+    /// Its word in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Probe => "probe",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_caller(&self) -> bool {
+        *self == Self::Caller
+    }
+}
+
+/// One time that a provider was asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AttemptRecord {
+    /// When.
+    pub started_at: UnixMicros,
+    /// The provider's id.
+    pub provider_id: String,
+    /// The provider's name at that time.
+    pub provider: String,
+    /// The label of the provider's key.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub provider_key: String,
+    /// The model's name at the provider.
+    pub upstream_model: String,
+    /// The provider's HTTP status; 0 where none came.
+    pub status: u16,
+    /// `ok`, `truncated`, or the error kind's name.
+    pub outcome: String,
+    /// The error's message, if any.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error: String,
+    /// From asking to the end, in microseconds.
+    pub latency_us: u64,
+    /// From asking to the first content, in microseconds; streams only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttft_us: Option<u64>,
+}
+
+/// A request's body and its answer's, each as far as the size cap lets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BodiesRecord {
+    /// What was asked.
+    pub request: BodyRecord,
+    /// What was answered, as the caller got it.
+    pub response: BodyRecord,
+}
+
+/// A body, or its beginning.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BodyRecord {
+    /// Its text; base64 where it is not UTF-8.
+    pub text: String,
+    /// Whether `text` is base64.
+    pub base64: bool,
+    /// How long the body was, in bytes; what is kept may be less.
+    pub bytes: u64,
 }
 
 /// Tokens as they are written down.

@@ -3,9 +3,10 @@
 //! An estimate is always marked as one.
 
 use crate::{
-    call::UsageSource,
+    call::{Signals, UsageSource},
     chat::{ChatRequest, Usage, size::prompt_bytes},
-    ledger::record::UsageRecord,
+    ledger::record::{RequestRecord, UsageRecord},
+    policy::price::{self, Price},
 };
 
 /// An estimate of the tokens in `bytes` of text: never zero unless there is none.
@@ -24,4 +25,52 @@ pub fn settle(counted: Option<Usage>, request_bytes: usize, answer_bytes: usize)
         return UsageRecord::new(usage, UsageSource::Provider);
     }
     UsageRecord::new(Usage::estimated(request_bytes, answer_bytes), UsageSource::Estimated)
+}
+
+/// Writes down what the record's tokens cost by `price`; where that is not known, nothing: never zero.
+pub fn charge(record: &mut RequestRecord, price: Option<&Price>, signals: &Signals) {
+    let known = price.filter(|_| price::is_standard(signals.service_tier.as_deref()));
+    let UsageRecord { prompt, completion, cached_read, cache_write, reasoning, source: _ } = record.usage;
+    // The record does not count audio apart, which has a price of its own.
+    let counted = signals.usage.unwrap_or_default();
+    let usage = Usage { prompt, completion, cached_read, cache_write, reasoning, ..counted };
+    record.cost_nanos = known.and_then(|price| price.cost(&usage));
+    record.price_version = match (known, record.cost_nanos) {
+        (Some(price), Some(_)) => price.version.to_string(),
+        _ => String::new(),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::price::Rates;
+
+    fn charged(price: Option<&Price>, signals: &Signals) -> (Option<u64>, String) {
+        let usage = settle(signals.usage, 400, 0);
+        let mut record = RequestRecord { usage, ..RequestRecord::default() };
+        charge(&mut record, price, signals);
+        (record.cost_nanos, record.price_version)
+    }
+
+    #[test]
+    fn a_cost_names_its_price_and_an_unknown_one_names_none() {
+        let rates = Rates { input: Some(2_000_000), output: Some(0), ..Rates::default() };
+        let price = Price { version: "own-3".into(), rates, long: None };
+        let of = |usage: Usage, tier: Option<&str>| {
+            let signals =
+                Signals { usage: Some(usage), service_tier: tier.map(str::to_owned), ..Signals::default() };
+            charged(Some(&price), &signals)
+        };
+        let usage = Usage { prompt: 5, completion: 1, ..Usage::default() };
+        let unknown = (None, String::new());
+        assert_eq!(of(usage, None), (Some(10), "own-3".into()));
+        assert_eq!(of(usage, Some("default")), (Some(10), "own-3".into()));
+        assert_eq!(of(Usage::default(), None), (Some(0), "own-3".into()));
+        assert_eq!(of(usage, Some("flex")), unknown);
+        assert_eq!(of(Usage { prompt_audio: 1, ..usage }, None), unknown);
+        assert_eq!(charged(None, &Signals::default()), unknown);
+        let estimated = charged(Some(&price), &Signals::default());
+        assert_eq!(estimated, (Some(2 * Usage::estimated(400, 0).prompt), "own-3".into()));
+    }
 }

@@ -7,11 +7,13 @@
 
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    RequestRecord,
+    RequestRecord, bounds,
     journal::{self, Journal, Line, Stretch},
+    replay,
 };
 use crate::store::{JournalOffset, LogStore, StoreError};
 
@@ -30,6 +32,8 @@ pub struct Writer {
     /// Streams that are open, and the segment that says so.
     open: HashMap<String, u64>,
     at: JournalOffset,
+    /// The last batch failed: the database may have it all the same.
+    unsure: bool,
     failing: bool,
 }
 
@@ -59,11 +63,17 @@ impl Writer {
     /// A writer that goes on where the database left off. Streams that an earlier process opened and never closed are closed
     /// here as truncated.
     pub async fn start(journal: Arc<Journal>, store: Arc<dyn LogStore>) -> Result<Self, WriterError> {
+        tracing::debug!("replaying the journal");
         let at = store.offset(journal.name()).await?;
         let replay = Arc::clone(&journal);
         // Reading files blocks; this runs once, before the first request.
-        tokio::task::spawn_blocking(move || close_orphans(&replay)).await.map_err(io::Error::other)??;
-        Ok(Self { journal, store, open: HashMap::new(), at, failing: false })
+        let replaying = tokio::task::spawn_blocking(move || {
+            replay.begin_after(at.segment)?;
+            replay::close_orphans(&replay)
+        });
+        replaying.await.map_err(io::Error::other)??;
+        journal.note_progress(|progress| progress.stored = at);
+        Ok(Self { journal, store, open: HashMap::new(), at, unsure: false, failing: false })
     }
 
     /// Stores until told to stop, then stores what is left.
@@ -88,8 +98,17 @@ impl Writer {
 
     /// Stores the next stretch.
     pub async fn step(&mut self) -> Result<Step, WriterError> {
-        if self.at == self.journal.end() {
+        if self.is_done() {
+            self.journal.note_progress(|progress| progress.behind_since = None);
             return Ok(Step::Nothing);
+        }
+        let now = Instant::now();
+        self.journal.note_progress(|progress| _ = progress.behind_since.get_or_insert(now));
+        if self.unsure {
+            // An answer that was lost on its way: what is stored already must not be part of a longer batch.
+            let stored = self.store.offset(self.journal.name()).await?;
+            self.advance(stored.max(self.at));
+            self.unsure = false;
         }
         let mut next = self.at;
         let stretch = self.read_from(&mut next).await?;
@@ -100,17 +119,13 @@ impl Writer {
                 "damaged lines in the journal were skipped"
             );
         }
-        next.position = stretch.end;
         let full = stretch.lines.len() == BATCH;
-        let records = self.take_in(stretch.lines, next.segment);
+        next.position = stretch.end;
         let advanced = next > self.at;
         if advanced {
-            self.store.append(self.journal.name(), &records, next).await?;
-            self.at = next;
-            if self.failing {
-                self.failing = false;
-                tracing::info!("the database takes the ledger's records again");
-            }
+            let batch = self.take_in(stretch, next.segment);
+            self.store(batch, next).await?;
+            self.recovered();
         }
         self.delete_stored()?;
         Ok(match (advanced, full) {
@@ -118,6 +133,50 @@ impl Writer {
             (true, false) => Step::Some,
             (true, true) => Step::Full,
         })
+    }
+
+    /// Stores a batch. Where the database refuses it for what is in it, it is halved until the one record is found that cannot be
+    /// stored; that one is put aside. What was stored so far stays so, should the rest have to wait.
+    async fn store(&mut self, batch: Batch, upto: JournalOffset) -> Result<(), WriterError> {
+        let mut waiting = vec![(0..batch.records.len(), upto)];
+        while let Some((range, upto)) = waiting.pop() {
+            tracing::debug!(records = range.len(), "storing records");
+            let stored = self.store.append(self.journal.name(), &batch.records[range.clone()], upto).await;
+            tracing::debug!(stored = stored.is_ok(), "storing records is over");
+            match (stored, range.len()) {
+                (Ok(()), _) => self.advance(upto),
+                (Err(StoreError::Refused(why)), 1) => {
+                    let (journal, record) = (Arc::clone(&self.journal), batch.records[range.start].clone());
+                    let refusing = tokio::task::spawn_blocking(move || journal.refuse(&record, &why));
+                    refusing.await.map_err(io::Error::other)??;
+                    self.unsure = true;
+                    self.store.append(self.journal.name(), &[], upto).await?;
+                    self.unsure = false;
+                    self.advance(upto);
+                }
+                (Err(StoreError::Refused(_)), count) if count > 1 => {
+                    let middle = range.start + count / 2;
+                    let position = batch.ends[middle - 1];
+                    waiting.push((middle..range.end, upto));
+                    waiting.push((range.start..middle, JournalOffset { position, ..upto }));
+                }
+                (Err(error), _) => {
+                    self.unsure = true;
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_done(&self) -> bool {
+        self.at == self.journal.end()
+    }
+
+    fn advance(&mut self, upto: JournalOffset) {
+        self.at = upto;
+        self.journal.note_progress(|progress| progress.stored = upto);
     }
 
     /// Reads on from `next`, which moves over the end of a finished segment to the following one.
@@ -147,38 +206,61 @@ impl Writer {
     }
 
     /// Keeps account of open streams and gives back the records to store.
-    fn take_in(&mut self, lines: Vec<Line>, segment: u64) -> Vec<RequestRecord> {
-        let mut records = Vec::with_capacity(lines.len());
-        for line in lines {
+    fn take_in(&mut self, stretch: Stretch, segment: u64) -> Batch {
+        let mut batch = Batch::default();
+        for (line, end) in stretch.lines.into_iter().zip(stretch.ends) {
             match line {
                 Line::Open(record) => {
-                    self.open.insert(record.id, segment);
+                    self.open.insert(record.id.clone(), segment);
                 }
                 Line::Close(record) => {
                     self.open.remove(&record.id);
-                    records.push(record);
+                    let mut record = Arc::unwrap_or_clone(record);
+                    // An earlier version may have written it.
+                    bounds::bound(&mut record);
+                    batch.records.push(record);
+                    batch.ends.push(end);
                 }
             }
         }
-        records
+        batch
     }
 
-    fn delete_stored(&self) -> io::Result<()> {
+    fn delete_stored(&mut self) -> io::Result<()> {
+        for lost in self.journal.take_lost_ends() {
+            self.open.remove(&lost);
+        }
         let oldest_open = self.open.values().min().copied().unwrap_or(u64::MAX);
         let keep_from = self.at.segment.min(oldest_open).min(self.journal.current_segment());
+        // The oldest first: where a stream's beginning is left, so is its end.
         for number in self.journal.segments()?.into_iter().filter(|&number| number < keep_from) {
-            std::fs::remove_file(self.journal.segment_path(number))?;
+            self.journal.delete_segment(number)?;
         }
         Ok(())
     }
 
+    fn recovered(&mut self) {
+        if std::mem::take(&mut self.failing) {
+            self.journal.note_progress(|progress| progress.failing_since = None);
+            tracing::info!("the database takes the ledger's records again");
+        }
+    }
+
     fn complain(&mut self, error: &WriterError) {
         // Once per outage: the writer comes back every second.
-        if !self.failing {
-            self.failing = true;
+        if !std::mem::replace(&mut self.failing, true) {
+            let now = Instant::now();
+            self.journal.note_progress(|progress| progress.failing_since = Some(now));
             tracing::error!(error = %error, "the ledger's records cannot be stored; they wait in the journal");
         }
     }
+}
+
+/// Records to store, and the byte after each.
+#[derive(Default)]
+struct Batch {
+    records: Vec<RequestRecord>,
+    ends: Vec<u64>,
 }
 
 async fn wait(pause: Duration, stop: &CancellationToken) {
@@ -188,174 +270,5 @@ async fn wait(pause: Duration, stop: &CancellationToken) {
     }
 }
 
-/// Closes what an earlier process left open: its stream was cut, and what is known of it is an estimate.
-fn close_orphans(journal: &Journal) -> io::Result<()> {
-    let mut open: HashMap<String, RequestRecord> = HashMap::new();
-    for number in journal.segments()? {
-        let path = journal.segment_path(number);
-        let mut from = 0;
-        loop {
-            let stretch = journal::read(&path, from, BATCH)?;
-            from = stretch.end;
-            for line in stretch.lines {
-                match line {
-                    Line::Open(record) => {
-                        open.insert(record.id.clone(), record);
-                    }
-                    Line::Close(record) => {
-                        open.remove(&record.id);
-                    }
-                }
-            }
-            if stretch.at_end {
-                break;
-            }
-        }
-    }
-    for record in open.into_values() {
-        journal.close_record(&RequestRecord {
-            outcome: "truncated".into(),
-            error: "the core ended before the stream did".into(),
-            ..record
-        });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use async_trait::async_trait;
-    use orchestrator_base::config;
-
-    use super::*;
-
-    /// A database that keeps what it is given, and can be away.
-    #[derive(Default)]
-    struct Memory {
-        rows: Mutex<Vec<RequestRecord>>,
-        offset: Mutex<JournalOffset>,
-        away: Mutex<bool>,
-    }
-
-    #[async_trait]
-    impl LogStore for Memory {
-        async fn offset(&self, _: &str) -> Result<JournalOffset, StoreError> {
-            Ok(*self.offset.lock().unwrap())
-        }
-
-        async fn append(
-            &self,
-            _: &str,
-            records: &[RequestRecord],
-            upto: JournalOffset,
-        ) -> Result<(), StoreError> {
-            if *self.away.lock().unwrap() {
-                return Err(StoreError::Unavailable("away".into()));
-            }
-            self.rows.lock().unwrap().extend_from_slice(records);
-            *self.offset.lock().unwrap() = upto;
-            Ok(())
-        }
-    }
-
-    impl Memory {
-        fn ids(&self) -> Vec<String> {
-            self.rows.lock().unwrap().iter().map(|row| row.id.clone()).collect()
-        }
-    }
-
-    fn settings(segment_bytes: u64) -> config::Journal {
-        config::Journal { segment_bytes, ..config::Journal::default() }
-    }
-
-    fn record(id: &str) -> RequestRecord {
-        RequestRecord { id: id.to_owned(), outcome: "ok".into(), ..RequestRecord::default() }
-    }
-
-    async fn drain(writer: &mut Writer) {
-        while writer.step().await.unwrap() != Step::Nothing {}
-    }
-
-    #[tokio::test]
-    async fn a_restart_stores_what_was_left_exactly_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Memory::default());
-        {
-            let journal = Arc::new(
-                Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(1 << 20)).unwrap(),
-            );
-            journal.close_record(&record("a"));
-            let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await.unwrap();
-            drain(&mut writer).await;
-            journal.close_record(&record("b")); // The process dies before this one is stored.
-        }
-        let journal =
-            Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(1 << 20)).unwrap());
-        journal.close_record(&record("c"));
-        let mut writer = Writer::start(journal, store.clone()).await.unwrap();
-        drain(&mut writer).await;
-        assert_eq!(store.ids(), ["a", "b", "c"]);
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_the_process_did_not_survive_is_stored_as_truncated() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Memory::default());
-        {
-            let journal = Arc::new(
-                Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(1 << 20)).unwrap(),
-            );
-            journal.open_record(&record("cut"));
-            let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await;
-            // The first writer closes orphans of earlier processes; this stream is of this one, so it must not run before.
-            drain(writer.as_mut().unwrap()).await;
-            store.rows.lock().unwrap().clear();
-            journal.open_record(&record("cut later"));
-            drain(writer.as_mut().unwrap()).await;
-        }
-        let journal =
-            Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(1 << 20)).unwrap());
-        let mut writer = Writer::start(journal, store.clone()).await.unwrap();
-        drain(&mut writer).await;
-        let rows = store.rows.lock().unwrap().clone();
-        assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].id.as_str(), rows[0].outcome.as_str()), ("cut later", "truncated"));
-    }
-
-    #[tokio::test]
-    async fn a_database_that_is_away_loses_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Memory::default());
-        let journal =
-            Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(300)).unwrap());
-        let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await.unwrap();
-        *store.away.lock().unwrap() = true;
-        for id in ["a", "b", "c", "d", "e"] {
-            journal.close_record(&record(id));
-        }
-        assert!(writer.step().await.is_err());
-        *store.away.lock().unwrap() = false;
-        drain(&mut writer).await;
-        assert_eq!(store.ids(), ["a", "b", "c", "d", "e"]);
-    }
-
-    #[tokio::test]
-    async fn a_stored_segment_is_deleted_unless_a_stream_that_it_opened_still_runs() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Memory::default());
-        let journal =
-            Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(300)).unwrap());
-        let mut writer = Writer::start(Arc::clone(&journal), store.clone()).await.unwrap();
-        journal.open_record(&record("long"));
-        for id in ["a", "b", "c"] {
-            journal.close_record(&record(id));
-        }
-        drain(&mut writer).await;
-        assert_eq!(journal.segments().unwrap()[0], 1, "the stream's beginning is kept");
-        journal.close_record(&record("long"));
-        drain(&mut writer).await;
-        assert_eq!(journal.segments().unwrap(), [journal.current_segment()]);
-    }
-}
+mod tests;

@@ -69,6 +69,7 @@ pub(super) fn passed(
     entry: &mut Entry,
 ) -> NativeReply {
     let head = headers::answered(status, upstream, &[], job, entry);
+    entry.sent(&body);
     entry.close(Outcome::Answered(status.as_u16()));
     NativeReply { head, body: NativeBody::Whole(body) }
 }
@@ -88,12 +89,17 @@ pub(super) fn passed_stream(
     NativeReply { head, body: NativeBody::Stream(stream) }
 }
 
-pub(super) fn failure(
-    error: &Error,
-    request_id: &str,
-    wire: &dyn Wire,
-    entry: Option<&Entry>,
-) -> NativeReply {
+/// An answer to a call that failed, and the end of its account.
+pub(super) fn failed(error: &Error, request_id: &str, wire: &dyn Wire, entry: &mut Entry) -> NativeReply {
+    let reply = failure(error, request_id, wire, Some(entry));
+    if let NativeBody::Whole(body) = &reply.body {
+        entry.sent(body);
+    }
+    entry.close(Outcome::Failed(error));
+    reply
+}
+
+fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entry>) -> NativeReply {
     let body = wire.render_error(error, request_id);
     NativeReply { head: headers::failed(error, request_id, entry), body: NativeBody::Whole(body) }
 }
@@ -126,13 +132,11 @@ pub(super) async fn whole(core: &Arc<Orchestrator>, admitted: Admitted, wire: &d
     });
     match answered {
         Ok((head, body)) => {
+            entry.sent(&body);
             entry.close(Outcome::Answered(head.status.as_u16()));
             NativeReply { head, body: NativeBody::Whole(body) }
         }
-        Err(error) => {
-            entry.close(Outcome::Failed(&error));
-            failure(&error, &job.request_id, wire, Some(&entry))
-        }
+        Err(error) => failed(&error, &job.request_id, wire, &mut entry),
     }
 }
 
@@ -169,10 +173,7 @@ pub(super) async fn stream(
             let state = State::live(committed, &job, wire, entry, stay);
             NativeReply { head, body: NativeBody::Stream(NativeStream::new(state, job, wire, idle_bytes)) }
         }
-        Ok(Driven { result: Err(error), mut entry, .. }) => {
-            entry.close(Outcome::Failed(&error));
-            failure(&error, &job.request_id, wire, Some(&entry))
-        }
+        Ok(Driven { result: Err(error), mut entry, .. }) => failed(&error, &job.request_id, wire, &mut entry),
         Err(_) => {
             let head = headers::early(&job);
             let stream = NativeStream::new(State::Asking(asking), job, wire, idle_bytes);
@@ -245,11 +246,11 @@ impl NativeStream {
                             self.state = State::live(committed, &self.job, self.wire, entry, stay);
                         }
                         Err(error) => {
+                            let event = self.wire.render_error_event(&error, &self.job.request_id);
+                            entry.sent(&event);
                             entry.close(Outcome::Failed(&error));
                             self.state = State::Ended;
-                            return Poll::Ready(Some(
-                                self.wire.render_error_event(&error, &self.job.request_id),
-                            ));
+                            return Poll::Ready(Some(event));
                         }
                     }
                 }

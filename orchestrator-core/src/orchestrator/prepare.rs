@@ -70,6 +70,7 @@ impl Orchestrator {
         let mut entry = Box::new(entry);
         if let Ok(caller) = &caller {
             entry.caller(caller);
+            entry.asked(caller, &call.input);
         }
         let planned = facts.and_then(|facts| {
             let caller = caller?;

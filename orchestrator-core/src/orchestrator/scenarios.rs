@@ -7,6 +7,7 @@ mod script;
 mod wires;
 mod world;
 
+mod accounts;
 mod breaking;
 mod cooling;
 mod endings;

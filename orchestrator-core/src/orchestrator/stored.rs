@@ -22,7 +22,7 @@ use crate::{
     catalog::route::{Target, TargetKey},
     dialect::{Dialect, ErrorAnswer, Operation},
     error::{Error, ErrorKind, Result},
-    ledger::{Entry, Outcome},
+    ledger::Entry,
     origins::Origin,
     provider::{
         self, Asked,
@@ -100,8 +100,7 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
         }
         Err(error) => {
             let error = Error { attempts: entry.attempts(), ..error };
-            entry.close(Outcome::Failed(&error));
-            native::failure(&error, &call.request_id, DIALECT.wire(), Some(&entry))
+            native::failed(&error, &call.request_id, DIALECT.wire(), &mut entry)
         }
     }
 }
@@ -181,7 +180,17 @@ async fn ask(
         let message = format!("the provider `{}` took too long", target.provider_name);
         Err(Error::new(ErrorKind::Timeout, message))
     });
-    answered.map_err(|error| without_secret(error, &target.provider_name, secret))
+    match answered {
+        Ok(answered) => {
+            entry.answering(answered.status.as_u16(), matches!(answered.body, Body::Stream(_)));
+            Ok(answered)
+        }
+        Err(error) => {
+            let error = without_secret(error, &target.provider_name, secret);
+            entry.attempt_failed(&error);
+            Err(error)
+        }
+    }
 }
 
 /// The method and the address.

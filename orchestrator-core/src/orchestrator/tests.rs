@@ -38,12 +38,15 @@ impl CatalogReader for Sealed {
         let mut provider = samples::provider("p1", "echo");
         provider.kind = "echo".into();
         Ok(CatalogRows {
+            sealed_with: None,
             revision: 1,
             providers: vec![provider],
             provider_keys: Vec::new(),
             models: vec![samples::model("m1", "echo")],
             model_providers: vec![samples::model_provider("a1", "m1", "p1")],
             api_keys: vec![samples::api_key("c1", "caller", "secret")],
+            prices: Vec::new(),
+            admin_keys: Vec::new(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Asking a provider, by the same code as requests: what they would meet is what a probe sees.
 //!
-//! A probe has no entry in the ledger: it is in no statistics, and uses up no caller's limit.
+//! A probe that asks for an answer is written down as one (`origin = probe`), for it costs money: it is in no statistics, and uses up no
+//! caller's limit.
 
 use std::{
     fmt,
@@ -13,13 +14,15 @@ use tokio::time::{Instant, timeout};
 
 use super::question::Question;
 use crate::{
-    attempt::{Asker, Job, one::try_one},
+    attempt::{Asker, Committed, CommittedAnswer, Job, one::try_one},
     call::{Facts, Input},
     catalog::route::Target,
     chat::{ChatRequest, Message, PartKind, Role},
     dialect::{Dialect, Operation},
     embedding::{EmbedInput, EmbedRequest},
+    error::Result,
     health::Seen,
+    ledger::{Entry, Ledger, Outcome},
     model_lists, routing,
 };
 
@@ -40,6 +43,8 @@ pub trait Ask: Send + Sync {
 /// Asks providers where they are.
 pub struct LiveAsk {
     asker: Asker,
+    /// `None`: probes are not written down.
+    ledger: Option<Ledger>,
     /// Each probe begins with the next key, so that each is tried in its time.
     turns: AtomicUsize,
 }
@@ -47,7 +52,12 @@ pub struct LiveAsk {
 impl LiveAsk {
     /// Asks with these connections; they belong to the runtime that it is used on.
     pub fn new(asker: Asker) -> Self {
-        Self { asker, turns: AtomicUsize::new(0) }
+        Self { asker, ledger: None, turns: AtomicUsize::new(0) }
+    }
+
+    /// Writes probes down in this ledger.
+    pub fn recorded_in(self, ledger: Ledger) -> Self {
+        Self { ledger: Some(ledger), ..self }
     }
 
     async fn answer(&self, target: &Target, operation: Operation) -> Option<Seen> {
@@ -56,7 +66,17 @@ impl LiveAsk {
         let mut candidate = routing::Candidate::alone(target.clone(), turn);
         loop {
             let began = Instant::now();
-            let seen = match Box::pin(try_one(&self.asker, &job, &candidate, true)).await {
+            // Closes itself when the probe is dropped.
+            let mut entry =
+                self.ledger.as_ref().map(|ledger| ledger.begin_probe(REQUEST_ID, operation, &job.facts));
+            if let Some(entry) = &mut entry {
+                entry.attempt(candidate.target(), candidate.key());
+            }
+            let tried = Box::pin(try_one(&self.asker, &job, &candidate, true)).await;
+            if let Some(entry) = &mut entry {
+                note(entry, &tried);
+            }
+            let seen = match tried {
                 Ok(committed) => Some(Seen::answer(committed.status.as_u16(), began.elapsed())),
                 Err(error) => Seen::failure(&error, began.elapsed()),
             };
@@ -110,6 +130,24 @@ impl Ask for LiveAsk {
 impl fmt::Debug for LiveAsk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LiveAsk").finish_non_exhaustive()
+    }
+}
+
+/// How a probe went.
+fn note(entry: &mut Entry, tried: &Result<Box<Committed>>) {
+    match tried {
+        Ok(committed) => {
+            entry.answering(committed.status.as_u16(), false);
+            if let CommittedAnswer::Whole(_, signals) = &committed.answer {
+                entry.committed(false);
+                entry.saw(signals.clone());
+            }
+            entry.close(Outcome::Answered(committed.status.as_u16()));
+        }
+        Err(error) => {
+            entry.attempt_failed(error);
+            entry.close(Outcome::Failed(error));
+        }
     }
 }
 

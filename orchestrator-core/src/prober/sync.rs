@@ -11,6 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::Stamp,
     error::{Error, ErrorKind, Result},
     health::Settings,
     health_board::{HealthBoard, Unwritten},
@@ -43,13 +44,13 @@ impl SettingsKeeper {
     }
 
     /// Changes them: effective here when the call returns, in every core within a second. Gives what is now stored.
-    pub async fn change(&self, change: impl FnOnce(&mut Settings) + Send) -> Result<Settings> {
+    pub async fn change(&self, change: impl FnOnce(&mut Settings) + Send, stamp: &Stamp) -> Result<Settings> {
         let _alone = self.keeping.lock().await;
         let checks = self.store.health_checks(&self.first).await;
         let mut settings = checks.map_err(unavailable)?.settings;
         change(&mut settings);
         settings.check()?;
-        let stored = self.store.set_health_settings(&settings, self.board.now()).await;
+        let stored = self.store.set_health_settings(&settings, stamp).await;
         stored.map_err(unavailable)?;
         self.board.set_settings(settings);
         Ok(settings)
@@ -67,6 +68,7 @@ impl SettingsKeeper {
 fn unavailable(error: StoreError) -> Error {
     tracing::warn!(%error, "the database did not do what the health checks asked of it");
     Error::new(ErrorKind::Unavailable, "the database is unavailable")
+        .with_code("database_unavailable")
         .with_retry_after(Some(Duration::from_secs(2)))
 }
 

@@ -95,6 +95,7 @@ fn target(name: &str, priority: u32, weight: u64) -> Target {
         api_version: None,
         probe: None,
         keys: [].into(),
+        price: None,
     }
 }
 

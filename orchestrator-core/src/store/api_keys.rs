@@ -5,7 +5,7 @@ use orchestrator_base::clock::UnixMicros;
 use super::{
     StoreError,
     db::{Row, Value, damaged},
-    entity::{Entity, Table},
+    entity::{Entity, Table, owner},
 };
 use crate::catalog::{ApiKey, OnDisconnect};
 
@@ -26,6 +26,8 @@ impl Entity for ApiKey {
             "enabled",
             "expires_at",
             "on_disconnect",
+            "log_bodies",
+            "managed_by",
             "created_at",
             "updated_at",
         ],
@@ -49,6 +51,8 @@ impl Entity for ApiKey {
             self.enabled.into(),
             self.expires_at.into(),
             Value::from(self.on_disconnect.name()),
+            self.log_bodies.into(),
+            self.managed_by.name().into(),
             self.created_at.into(),
             self.updated_at.into(),
         ])
@@ -73,6 +77,8 @@ impl Entity for ApiKey {
             expires_at: row.maybe_int("expires_at")?.map(UnixMicros),
             on_disconnect: OnDisconnect::named(&on_disconnect)
                 .ok_or_else(|| damaged("on_disconnect", &on_disconnect))?,
+            log_bodies: row.bit("log_bodies")?,
+            managed_by: owner(row)?,
             created_at: row.moment("created_at")?,
             updated_at: row.moment("updated_at")?,
         })

@@ -6,22 +6,19 @@ use orchestrator_base::config::DatabaseTarget;
 
 use super::{StoreError, db::Db, migrate};
 
-pub use super::migrate::Migration;
+pub use super::migrate::{Migration, MigrationState, MigrationStatus};
 
 /// The database. Cheap to clone; every clone uses the same connections.
 #[derive(Clone, Debug)]
 pub struct Database {
     pub(super) db: Db,
-    target: DatabaseTarget,
+    pub(super) target: DatabaseTarget,
 }
 
 impl Database {
     /// Connects, without touching what is in it. A file that is not there is made.
     pub async fn connect(target: &DatabaseTarget) -> Result<Self, StoreError> {
-        let db = match target {
-            DatabaseTarget::Sqlite { path } => Db::sqlite(path).await?,
-        };
-        Ok(Self { db, target: target.clone() })
+        Ok(Self { db: Db::connect(target).await?, target: target.clone() })
     }
 
     /// Connects, trying `tries` times and sleeping `interval` in between. `on_wait` is told of each failure that is followed by
@@ -51,11 +48,12 @@ impl Database {
     /// Errors, each a line that says what to do: a newer program's database, a migration that was changed or broke off, a
     /// copy that could not be made, another program that migrates for too long.
     pub async fn migrate(&self) -> Result<Vec<Migration>, StoreError> {
-        match (&self.db, &self.target) {
-            (Db::Sqlite { writer, .. }, DatabaseTarget::Sqlite { path }) => {
-                migrate::sqlite(writer, path).await
-            }
-        }
+        migrate::run(&self.db, &self.target).await
+    }
+
+    /// Every migration that this program knows, in order, and how far it has come; then those that only a newer program knows.
+    pub async fn migrations(&self) -> Result<Vec<MigrationStatus>, StoreError> {
+        migrate::status(&self.db, &self.target).await
     }
 
     /// Connects to a file and migrates it.
@@ -63,6 +61,22 @@ impl Database {
         let database = Self::connect(&DatabaseTarget::Sqlite { path: path.to_owned() }).await?;
         database.migrate().await?;
         Ok(database)
+    }
+
+    /// Connects to a file that must be there, without bringing its tables up to date: what is to be copied stays as it is.
+    pub async fn connect_for_copy(path: &Path) -> Result<Self, StoreError> {
+        let is_there = tokio::fs::try_exists(path).await;
+        let is_there =
+            is_there.map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+        if !is_there {
+            return Err(StoreError::Unavailable(format!("{} is not there", path.display())));
+        }
+        Self::connect(&DatabaseTarget::Sqlite { path: path.to_owned() }).await
+    }
+
+    /// Writes a consistent copy into a file that is empty or not there. Whoever writes meanwhile neither waits nor is in it.
+    pub async fn copy_into(&self, path: &Path) -> Result<(), StoreError> {
+        self.db.copy_into(path).await
     }
 
     /// Closes the connections. Later calls fail with [`StoreError::Unavailable`].

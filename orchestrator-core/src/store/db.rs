@@ -1,293 +1,194 @@
 //! The one place that knows which database it is: connections, transactions, values in and rows out.
 //!
-//! The tables' code is written once, with `?` placeholders and three column types (text, integer, double), against [`Tx`],
-//! [`Value`] and [`Row`]. Another database is another variant of [`Db`], [`Tx`] and [`Row`], and the compiler points at what it
-//! must say.
+//! The tables' code is written once, with `?` placeholders and two column types (text, integer), against [`Tx`], [`Value`] and
+//! [`Row`]. What the databases say differently is a fragment that [`Db`] gives: [`Db::unless_exists`], [`Db::upsert`],
+//! [`Db::for_update`], [`Db::bigint`].
 //!
-//! SQLite takes one writer at a time, so the writing pool has exactly one connection, and a write transaction takes the
+//! SQLite takes one writer at a time, so its writing pool has exactly one connection, and a write transaction takes the
 //! lock at once (`BEGIN IMMEDIATE`): one that only upgrades later fails with SQLITE_BUSY_SNAPSHOT, which no waiting mends.
-//! Readers have connections of their own and, thanks to WAL, never wait for the writer.
+//! Readers have connections of their own and, thanks to WAL, never wait for the writer. The servers let several write at once, so
+//! that two can stand in each other's way: [`Tx::settle`].
 
-use std::{path::Path, time::Duration};
+mod connect;
+mod fault;
+mod placeholders;
+mod row;
+mod tx;
+mod value;
 
-use orchestrator_base::clock::UnixMicros;
-use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{
-    AssertSqlSafe, Row as _, Sqlite, Transaction,
-    query::Query,
-    sqlite::{
-        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-        SqliteSynchronous,
-    },
+use std::{fmt::Write as _, path::Path};
+
+use orchestrator_base::config::DatabaseTarget;
+use sqlx::{MySql, Postgres, Sqlite};
+
+use self::tx::{On, in_time};
+pub(super) use self::{
+    connect::{Pools, mysql_options, postgres_options},
+    fault::{damaged, stored, unavailable},
+    row::Row,
+    tx::{Tries, Tx},
+    value::Value,
 };
-
 use super::StoreError;
-
-/// How long a statement waits for another process's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a transaction waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections for reading.
-const READERS: u32 = 4;
 
 /// The connections to one database.
 #[derive(Clone, Debug)]
 pub(super) enum Db {
     /// One file.
-    Sqlite {
-        /// The one connection that writes.
-        writer: SqlitePool,
-        /// Connections that cannot write.
-        readers: SqlitePool,
-    },
+    Sqlite(Pools<Sqlite>),
+    /// MySQL or MariaDB.
+    MySql(Pools<MySql>),
+    /// PostgreSQL.
+    Postgres(Pools<Postgres>),
+}
+
+/// What an upsert does to a column of a row that is there already.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Set<'a> {
+    /// Takes the new value.
+    To(&'a str),
+    /// Adds the new value to what is there.
+    Add(&'a str),
+    /// Keeps the larger of the two.
+    Max(&'a str),
 }
 
 impl Db {
-    /// Opens the file, and makes it (and its folder) when it is not there.
-    pub(super) async fn sqlite(path: &Path) -> Result<Self, StoreError> {
-        if let Some(folder) = path.parent() {
-            tokio::fs::create_dir_all(folder)
-                .await
-                .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
-        }
-        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
-        let writing = options
-            .clone()
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .foreign_keys(true);
-        let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
-        // The writer first: it makes the file that a reader needs.
-        let writer = pool.clone().max_connections(1).connect_with(writing).await.map_err(unavailable)?;
-        let readers =
-            pool.max_connections(READERS).connect_with(options.read_only(true)).await.map_err(unavailable)?;
-        Ok(Self::Sqlite { writer, readers })
+    /// Connects.
+    pub(super) async fn connect(target: &DatabaseTarget) -> Result<Self, StoreError> {
+        Ok(match target {
+            DatabaseTarget::Sqlite { path } => Self::Sqlite(connect::sqlite(path).await?),
+            DatabaseTarget::MySql { url } => Self::MySql(connect::mysql(url.expose()).await?),
+            DatabaseTarget::Postgres { url } => Self::Postgres(connect::postgres(url.expose()).await?),
+        })
     }
 
-    /// Begins a transaction that may write. It holds the database's write lock until it ends.
+    /// Begins a transaction that may write. On SQLite it holds the database's write lock until it ends.
     pub(super) async fn write(&self) -> Result<Tx, StoreError> {
-        match self {
-            Self::Sqlite { writer, .. } => {
-                writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite).map_err(unavailable)
-            }
-        }
+        let on = match self {
+            Self::Sqlite(pools) => pools.writers.begin_with("BEGIN IMMEDIATE").await.map(On::Sqlite),
+            Self::MySql(pools) => in_time(pools.writers.begin()).await.map(On::MySql),
+            Self::Postgres(pools) => in_time(pools.writers.begin()).await.map(On::Postgres),
+        };
+        on.map(Tx::new).map_err(unavailable)
     }
 
     /// Begins a transaction that reads one consistent state.
     pub(super) async fn read(&self) -> Result<Tx, StoreError> {
+        let on = match self {
+            Self::Sqlite(pools) => pools.readers.begin().await.map(On::Sqlite),
+            Self::MySql(pools) => {
+                let begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+                in_time(pools.readers.begin_with(begin)).await.map(On::MySql)
+            }
+            Self::Postgres(pools) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                in_time(pools.readers.begin_with(begin)).await.map(On::Postgres)
+            }
+        };
+        on.map(Tx::new).map_err(unavailable)
+    }
+
+    /// The end of an INSERT that leaves an existing row with the same `key` (column names, comma-separated) as it is.
+    ///
+    /// MySQL cannot say which key: a clash of any other unique key passes silently there too, so use it where there is no other.
+    pub(super) fn unless_exists(&self, key: &str) -> String {
         match self {
-            Self::Sqlite { readers, .. } => readers.begin().await.map(Tx::Sqlite).map_err(unavailable),
+            Self::Sqlite(_) | Self::Postgres(_) => format!(" ON CONFLICT ({key}) DO NOTHING"),
+            Self::MySql(_) => {
+                let first = key.split(',').next().unwrap_or(key).trim();
+                format!(" ON DUPLICATE KEY UPDATE {first} = {first}")
+            }
         }
     }
 
-    /// The end of an INSERT that leaves an existing row with the same `key` as it is.
-    pub(super) fn unless_exists(&self, key: &str) -> String {
+    /// The end of an INSERT INTO `table` that, where a row with the same `keys` exists, changes that row's columns as `sets` say.
+    pub(super) fn upsert(&self, table: &str, keys: &[&str], sets: &[Set<'_>]) -> String {
+        let mut sql = match self {
+            Self::Sqlite(_) | Self::Postgres(_) => {
+                format!(" ON CONFLICT ({}) DO UPDATE SET ", keys.join(", "))
+            }
+            Self::MySql(_) => " ON DUPLICATE KEY UPDATE ".to_owned(),
+        };
+        for (index, set) in sets.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            let (Set::To(column) | Set::Add(column) | Set::Max(column)) = set;
+            let new = match self {
+                Self::Sqlite(_) | Self::Postgres(_) => format!("excluded.{column}"),
+                Self::MySql(_) => format!("VALUES({column})"),
+            };
+            let largest = if matches!(self, Self::Sqlite(_)) { "MAX" } else { "GREATEST" };
+            // Writing to a String cannot fail.
+            let _ = match set {
+                Set::To(_) => write!(sql, "{comma}{column} = {new}"),
+                Set::Add(_) => write!(sql, "{comma}{column} = {table}.{column} + {new}"),
+                Set::Max(_) => write!(sql, "{comma}{column} = {largest}({table}.{column}, {new})"),
+            };
+        }
+        sql
+    }
+
+    /// The end of a SELECT in a write transaction that keeps others from changing the rows found, until it ends. SQLite's writer is
+    /// alone anyway.
+    pub(super) fn for_update(&self) -> &'static str {
         match self {
-            Self::Sqlite { .. } => format!(" ON CONFLICT ({key}) DO NOTHING"),
+            Self::Sqlite(_) => "",
+            Self::MySql(_) | Self::Postgres(_) => " FOR UPDATE",
+        }
+    }
+
+    /// A whole number, such as a sum, as [`Row::int`] reads it: sums are DECIMAL on MySQL and NUMERIC on PostgreSQL.
+    pub(super) fn bigint(&self, expression: &str) -> String {
+        let kind = match self {
+            Self::Sqlite(_) | Self::Postgres(_) => "BIGINT",
+            Self::MySql(_) => "SIGNED",
+        };
+        format!("CAST({expression} AS {kind})")
+    }
+
+    /// The sum of a column, as BIGINT: `expression AS name`. Of no rows it is NULL.
+    pub(super) fn sum(&self, expression: &str, name: &str) -> String {
+        format!("{} AS {name}", self.bigint(&format!("SUM({expression})")))
+    }
+
+    /// Has the database look at its tables, so that it knows which index picks most.
+    #[cfg(feature = "measure")]
+    pub(super) fn analyze(&self, table: &str) -> String {
+        match self {
+            Self::Sqlite(_) | Self::Postgres(_) => format!("ANALYZE {table}"),
+            Self::MySql(_) => format!("ANALYZE TABLE {table}"),
+        }
+    }
+
+    /// Asks how a query would be answered, and the columns that say it.
+    #[cfg(feature = "measure")]
+    pub(super) fn explain(&self, sql: &str) -> (String, &'static [&'static str]) {
+        match self {
+            Self::Sqlite(_) => (format!("EXPLAIN QUERY PLAN {sql}"), &["detail"]),
+            Self::MySql(_) => (format!("EXPLAIN {sql}"), &["table", "type", "key", "Extra"]),
+            Self::Postgres(_) => (format!("EXPLAIN (COSTS OFF) {sql}"), &["QUERY PLAN"]),
+        }
+    }
+
+    /// Writes one consistent state of an SQLite file into another file.
+    pub(super) async fn copy_into(&self, path: &Path) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(pools) => {
+                let into = sqlx::query("VACUUM INTO ?").bind(path.to_string_lossy().into_owned());
+                into.execute(&pools.readers).await.map_err(unavailable).map(|_| ())
+            }
+            Self::MySql(_) | Self::Postgres(_) => {
+                Err(StoreError::Conflict("a server's database is copied by its own program".to_owned()))
+            }
         }
     }
 
     /// Closes every connection; SQLite folds its write-ahead log into the file.
     pub(super) async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
-            }
+            Self::Sqlite(pools) => pools.close().await,
+            Self::MySql(pools) => pools.close().await,
+            Self::Postgres(pools) => pools.close().await,
         }
     }
-}
-
-/// A transaction; dropped without [`Tx::commit`], it is rolled back.
-pub(super) enum Tx {
-    /// On one file.
-    Sqlite(Transaction<'static, Sqlite>),
-}
-
-impl Tx {
-    /// Runs a statement and says how many rows it touched. `sql` holds `?` for each of `values`, and nothing of the caller's.
-    pub(super) async fn execute(&mut self, sql: String, values: Vec<Value>) -> Result<u64, sqlx::Error> {
-        match self {
-            Self::Sqlite(tx) => {
-                sqlite_query(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected())
-            }
-        }
-    }
-
-    /// Runs a query.
-    pub(super) async fn rows(&mut self, sql: String, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        match self {
-            Self::Sqlite(tx) => {
-                let rows = sqlite_query(sql, values).fetch_all(&mut **tx).await.map_err(unavailable)?;
-                Ok(rows.into_iter().map(Row::Sqlite).collect())
-            }
-        }
-    }
-
-    /// Makes it last.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await.map_err(unavailable),
-        }
-    }
-}
-
-fn sqlite_query(sql: String, values: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for value in values {
-        query = match value {
-            Value::Text(text) => query.bind(text),
-            Value::Int(int) => query.bind(int),
-        };
-    }
-    query
-}
-
-/// A value for a placeholder. NULL has a type, because some databases ask for it.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    /// TEXT.
-    Text(Option<String>),
-    /// BIGINT.
-    Int(Option<i64>),
-}
-
-impl Value {
-    /// A list, a map or a struct as JSON text.
-    pub(super) fn json<T: Serialize>(value: &T) -> Result<Self, StoreError> {
-        serde_json::to_string(value)
-            .map(|text| Self::Text(Some(text)))
-            .map_err(|error| StoreError::Conflict(format!("a value cannot be written as JSON: {error}")))
-    }
-
-    /// A count. What a BIGINT cannot hold becomes the largest that it can.
-    pub(super) fn count(value: u64) -> Self {
-        Self::Int(Some(i64::try_from(value).unwrap_or(i64::MAX)))
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(Some(text.to_owned()))
-    }
-}
-
-impl From<&String> for Value {
-    fn from(text: &String) -> Self {
-        Self::Text(Some(text.clone()))
-    }
-}
-
-impl From<i64> for Value {
-    fn from(int: i64) -> Self {
-        Self::Int(Some(int))
-    }
-}
-
-impl From<u32> for Value {
-    fn from(int: u32) -> Self {
-        Self::Int(Some(i64::from(int)))
-    }
-}
-
-impl From<Option<u32>> for Value {
-    fn from(int: Option<u32>) -> Self {
-        Self::Int(int.map(i64::from))
-    }
-}
-
-impl From<bool> for Value {
-    fn from(bit: bool) -> Self {
-        Self::Int(Some(i64::from(bit)))
-    }
-}
-
-impl From<UnixMicros> for Value {
-    fn from(moment: UnixMicros) -> Self {
-        Self::Int(Some(moment.0))
-    }
-}
-
-impl From<Option<UnixMicros>> for Value {
-    fn from(moment: Option<UnixMicros>) -> Self {
-        Self::Int(moment.map(|moment| moment.0))
-    }
-}
-
-/// One row of an answer; columns are asked for by name.
-pub(super) enum Row {
-    /// From one file.
-    Sqlite(SqliteRow),
-}
-
-impl Row {
-    /// TEXT NOT NULL.
-    pub(super) fn text(&self, column: &str) -> Result<String, StoreError> {
-        match self {
-            Self::Sqlite(row) => row.try_get(column).map_err(unavailable),
-        }
-    }
-
-    /// TEXT.
-    pub(super) fn maybe_text(&self, column: &str) -> Result<Option<String>, StoreError> {
-        match self {
-            Self::Sqlite(row) => row.try_get(column).map_err(unavailable),
-        }
-    }
-
-    /// BIGINT.
-    pub(super) fn maybe_int(&self, column: &str) -> Result<Option<i64>, StoreError> {
-        match self {
-            Self::Sqlite(row) => row.try_get(column).map_err(unavailable),
-        }
-    }
-
-    /// BIGINT NOT NULL.
-    pub(super) fn int(&self, column: &str) -> Result<i64, StoreError> {
-        self.maybe_int(column)?.ok_or_else(|| damaged(column, "is NULL"))
-    }
-
-    /// A BIGINT NOT NULL that holds a small number.
-    pub(super) fn small(&self, column: &str) -> Result<u32, StoreError> {
-        u32::try_from(self.int(column)?).map_err(|error| damaged(column, &error.to_string()))
-    }
-
-    /// A BIGINT that holds a small number.
-    pub(super) fn maybe_small(&self, column: &str) -> Result<Option<u32>, StoreError> {
-        match self.maybe_int(column)? {
-            Some(int) => u32::try_from(int).map(Some).map_err(|error| damaged(column, &error.to_string())),
-            None => Ok(None),
-        }
-    }
-
-    /// A BIGINT NOT NULL that holds a count or an offset.
-    pub(super) fn count(&self, column: &str) -> Result<u64, StoreError> {
-        u64::try_from(self.int(column)?).map_err(|error| damaged(column, &error.to_string()))
-    }
-
-    /// A BIGINT NOT NULL of 0 or 1.
-    pub(super) fn bit(&self, column: &str) -> Result<bool, StoreError> {
-        Ok(self.int(column)? != 0)
-    }
-
-    /// A BIGINT NOT NULL that holds a moment.
-    pub(super) fn moment(&self, column: &str) -> Result<UnixMicros, StoreError> {
-        self.int(column).map(UnixMicros)
-    }
-
-    /// JSON text.
-    pub(super) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, StoreError> {
-        serde_json::from_str(&self.text(column)?).map_err(|error| damaged(column, &error.to_string()))
-    }
-}
-
-/// A column that holds what this program never wrote.
-pub(super) fn damaged(column: &str, why: &str) -> StoreError {
-    StoreError::Unavailable(format!("column {column} cannot be read: {why}"))
-}
-
-/// Any failure that is not about the values given.
-pub(super) fn unavailable(error: sqlx::Error) -> StoreError {
-    StoreError::Unavailable(error.to_string())
 }

@@ -4,8 +4,9 @@
 
 use super::{
     Slice, StoreError,
-    db::{Row, Tx, Value, unavailable},
+    db::{Row, Tx, Value, damaged, unavailable},
 };
+use crate::catalog::ManagedBy;
 
 /// A table of the catalog.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +100,11 @@ pub(super) async fn list<E: Entity>(
 pub(super) async fn all<E: Entity>(tx: &mut Tx) -> Result<Vec<E>, StoreError> {
     let sql = format!("{} ORDER BY id", select::<E>());
     read_all(&tx.rows(sql, Vec::new()).await?)
+}
+
+/// The column `managed_by`.
+pub(super) fn owner(row: &Row) -> Result<ManagedBy, StoreError> {
+    ManagedBy::from_name(&row.text("managed_by")?).ok_or_else(|| damaged("managed_by", "unknown word"))
 }
 
 /// `(?, ?, ?)`.

@@ -1,13 +1,16 @@
 //! Table `health_check_configs`: one row.
 
 use async_trait::async_trait;
-use orchestrator_base::clock::UnixMicros;
 
 use super::{
     Database, HealthCheckStore, HealthChecks, ProbeLease, StoreError,
+    audit_log::append,
     db::{Row, Tx, unavailable},
 };
-use crate::health::Settings;
+use crate::{
+    audit::{Stamp, action, shown},
+    health::Settings,
+};
 
 const SELECT: &str = "SELECT enabled, interval_minutes, max_error_count, retry_after_hours, health_revision \
                       FROM health_check_configs WHERE id = 1";
@@ -38,8 +41,9 @@ impl HealthCheckStore for Database {
         row.ok_or(StoreError::NotFound("the health check configuration"))
     }
 
-    async fn set_health_settings(&self, settings: &Settings, now: UnixMicros) -> Result<(), StoreError> {
+    async fn set_health_settings(&self, settings: &Settings, stamp: &Stamp) -> Result<(), StoreError> {
         let mut tx = self.db.write().await?;
+        let before = select(&mut tx).await?.map(|checks| checks.settings);
         let update = "UPDATE health_check_configs SET enabled = ?, interval_minutes = ?, max_error_count = ?, \
                       retry_after_hours = ?, updated_at = ? WHERE id = 1";
         let values = vec![
@@ -47,12 +51,14 @@ impl HealthCheckStore for Database {
             settings.interval_minutes.into(),
             settings.max_error_count.into(),
             settings.retry_after_hours.into(),
-            now.into(),
+            stamp.at.into(),
         ];
         let touched = tx.execute(update.to_owned(), values).await.map_err(unavailable)?;
         if touched == 0 {
             return Err(StoreError::NotFound("the health check configuration"));
         }
+        let changed = shown::changed(action::UPDATE, before.as_ref(), settings);
+        append(&mut tx, &stamp.entries([changed])).await?;
         tx.commit().await
     }
 
@@ -74,6 +80,11 @@ impl HealthCheckStore for Database {
         tx.execute(update.to_owned(), vec![holder.into()]).await.map_err(unavailable)?;
         tx.commit().await
     }
+}
+
+/// What was chosen, if that was ever settled.
+pub(super) async fn settings(tx: &mut Tx) -> Result<Option<Settings>, StoreError> {
+    Ok(select(tx).await?.map(|checks| checks.settings))
 }
 
 async fn select(tx: &mut Tx) -> Result<Option<HealthChecks>, StoreError> {

@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use super::{
     CatalogLists, Database, Slice, StoreError,
     entity::{Entity, find, list},
+    prices,
 };
-use crate::catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey};
+use crate::catalog::{ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, admin_keys::AdminKey};
 
 #[async_trait]
 impl CatalogLists for Database {
@@ -56,6 +57,19 @@ impl CatalogLists for Database {
     }
 
     async fn api_keys(&self, slice: &Slice) -> Result<Vec<ApiKey>, StoreError> {
+        self.slice(&[], slice).await
+    }
+
+    async fn prices(&self) -> Result<Vec<OwnPrice>, StoreError> {
+        let mut tx = self.db.read().await?;
+        prices::in_force(&mut tx).await
+    }
+
+    async fn admin_key(&self, id_or_name: &str) -> Result<Option<AdminKey>, StoreError> {
+        self.by_id_or_name(id_or_name).await
+    }
+
+    async fn admin_keys(&self, slice: &Slice) -> Result<Vec<AdminKey>, StoreError> {
         self.slice(&[], slice).await
     }
 }

@@ -1,36 +1,38 @@
 //! Bringing the tables up to date.
 //!
-//! SQLite has no lock that holds over several transactions of several processes, so migrating is done under a lock on a file
-//! beside the database. A database that holds something is copied first: into `backups/` beside it, where the last three
-//! copies are kept.
+//! The three databases have the same migrations by number and name, each in its own words. sqlx applies them and keeps the list of
+//! what was applied. That no two programs do so at once is seen to here, for sqlx's own lock does nothing on MariaDB and there is
+//! none for SQLite. On SQLite and PostgreSQL a migration is one transaction, all or nothing. MySQL commits each change of a table by
+//! itself, so there every migration does no harm when it is done twice, and one that broke off is done again.
 
-use std::{
-    fs::{File, TryLockError},
-    path::{Path, PathBuf},
-    time::Duration,
+mod mysql;
+mod postgres;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use orchestrator_base::config::DatabaseTarget;
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+
+use super::{
+    StoreError,
+    db::{Db, mysql_options, postgres_options},
 };
-
-use sqlx::{
-    SqliteConnection,
-    migrate::{Migrate as _, MigrateError, Migrator},
-    sqlite::SqlitePool,
-};
-use tokio::time::Instant;
-
-use super::{StoreError, db::unavailable};
-
-static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// Where sqlx writes down what was applied.
 const APPLIED: &str = "_sqlx_migrations";
-/// How long another process may migrate before this one gives up.
+/// How long another program may migrate before this one gives up.
 const LOCK_WAIT: Duration = Duration::from_mins(1);
 /// How often the lock is tried.
 const LOCK_RETRY: Duration = Duration::from_millis(100);
-/// Copies kept.
-const BACKUPS: usize = 3;
 
-/// One step that brought the tables up to date.
+static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
+static MYSQL: Migrator = sqlx::migrate!("../migrations/mysql");
+static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// One step that brings the tables up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migration {
     /// Its number.
@@ -39,124 +41,184 @@ pub struct Migration {
     pub description: String,
 }
 
-/// Applies what is pending to the file at `path`, which `writer` has open.
-pub(super) async fn sqlite(writer: &SqlitePool, path: &Path) -> Result<Vec<Migration>, StoreError> {
-    run(&SQLITE, writer, path).await
+/// How far a step has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationState {
+    /// It is in the database.
+    Applied,
+    /// It is not.
+    Pending,
+    /// It began, and did not end.
+    BrokenOff,
+    /// It is in the database, and this program does not know it: a newer one does.
+    Unknown,
 }
 
-async fn run(migrator: &Migrator, writer: &SqlitePool, path: &Path) -> Result<Vec<Migration>, StoreError> {
-    let _lock = lock(&beside(path, ".migrate.lock")).await?;
-    let mut connection = writer.acquire().await.map_err(unavailable)?;
-    let pending = pending(migrator, &mut connection).await?;
-    if let Some(first) = pending.first()
-        && holds_something(&mut connection).await?
-    {
-        back_up(&mut connection, path, first.version).await?;
+/// A step, and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigrationStatus {
+    /// The step.
+    pub migration: Migration,
+    /// How far it has come.
+    pub state: MigrationState,
+}
+
+/// Applies what is pending, and says what that was.
+pub(super) async fn run(db: &Db, target: &DatabaseTarget) -> Result<Vec<Migration>, StoreError> {
+    match (db, target) {
+        (Db::Sqlite(pools), DatabaseTarget::Sqlite { path }) => {
+            sqlite::run(&Plan::of(&SQLITE), &pools.writers, path, LOCK_WAIT).await
+        }
+        (_, DatabaseTarget::MySql { url }) => {
+            mysql::run(&Plan::of(&MYSQL), &mysql_options(url.expose())?, LOCK_WAIT).await
+        }
+        (_, DatabaseTarget::Postgres { url }) => {
+            postgres::run(&Plan::of(&POSTGRES), &postgres_options(url.expose())?, LOCK_WAIT).await
+        }
+        (_, DatabaseTarget::Sqlite { path }) => Err(unlike(&path.display().to_string())),
     }
-    // Also when nothing is pending: this is what compares the checksums.
-    migrator.run_direct(None, &mut *connection, false).await.map_err(explain)?;
-    Ok(pending)
 }
 
-/// Takes the lock, waiting for whoever has it. It is released when the file is dropped, or when the process dies.
-async fn lock(path: &Path) -> Result<File, StoreError> {
-    let failed = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
-    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
-    let give_up = Instant::now() + LOCK_WAIT;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < give_up => {
-                tokio::time::sleep(LOCK_RETRY).await;
-            }
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Unavailable(format!(
-                    "another program has held {} for {} s",
-                    path.display(),
-                    LOCK_WAIT.as_secs()
+/// What is applied, and what is not. Nothing is changed.
+pub(super) async fn status(db: &Db, target: &DatabaseTarget) -> Result<Vec<MigrationStatus>, StoreError> {
+    match (db, target) {
+        (Db::Sqlite(pools), _) => sqlite::status(&Plan::of(&SQLITE), &pools.readers).await,
+        (_, DatabaseTarget::MySql { url }) => {
+            mysql::status(&Plan::of(&MYSQL), &mysql_options(url.expose())?).await
+        }
+        (_, DatabaseTarget::Postgres { url }) => {
+            postgres::status(&Plan::of(&POSTGRES), &postgres_options(url.expose())?).await
+        }
+        (_, DatabaseTarget::Sqlite { path }) => Err(unlike(&path.display().to_string())),
+    }
+}
+
+/// A database is connected to as its target says, so this cannot be; it is no reason to end the process either.
+fn unlike(target: &str) -> StoreError {
+    StoreError::Conflict(format!("{target} is not what is connected"))
+}
+
+/// The migrations of one database.
+struct Plan {
+    migrator: Migrator,
+}
+
+impl Plan {
+    fn of(migrator: &Migrator) -> Self {
+        let mut migrator = Migrator::with_migrations(migrator.iter().cloned().collect());
+        migrator.set_locking(false);
+        Self { migrator }
+    }
+
+    /// What is to be applied. `tables` are the tables and views that are there.
+    async fn pending<C: Migrate>(
+        &self,
+        connection: &mut C,
+        tables: &[String],
+    ) -> Result<Vec<Migration>, StoreError> {
+        let applied = self.applied(connection, tables).await?;
+        let mut pending = Vec::new();
+        for migration in self.migrator.iter().filter(|step| !applied.contains(&step.version)) {
+            if let Some(table) = made_by(migration.sql.as_str()).find(|made| tables.iter().any(|t| t == made))
+            {
+                return Err(StoreError::Conflict(format!(
+                    "there is a table {table} already, though migration {} ({}), which makes it, was never applied: this is \
+                     another program's database, or a part of a restored one; give this program a database of its own",
+                    migration.version, migration.description
                 )));
             }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            pending.push(described(migration));
         }
+        Ok(pending)
     }
-}
 
-async fn pending(
-    migrator: &Migrator,
-    connection: &mut SqliteConnection,
-) -> Result<Vec<Migration>, StoreError> {
-    connection.ensure_migrations_table(APPLIED).await.map_err(explain)?;
-    let applied = connection.list_applied_migrations(APPLIED).await.map_err(explain)?;
-    let is_pending = |version| applied.iter().all(|migration| migration.version != version);
-    let pending = migrator.iter().filter(|migration| is_pending(migration.version));
-    Ok(pending
-        .map(|migration| Migration {
-            version: migration.version,
-            description: migration.description.to_string(),
-        })
-        .collect())
-}
-
-async fn holds_something(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
-    let tables: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name <> ?")
-            .bind(APPLIED)
-            .fetch_one(connection)
-            .await
-            .map_err(unavailable)?;
-    Ok(tables > 0)
-}
-
-/// Copies the database as it stands into `backups/<name>-before-<version>.db`, and keeps only the last three copies.
-///
-/// The name says the migration, not the time: a start that fails and is repeated replaces its own copy instead of pushing
-/// out older ones.
-async fn back_up(connection: &mut SqliteConnection, path: &Path, version: i64) -> Result<(), StoreError> {
-    let failed = |error: std::io::Error| {
-        StoreError::Unavailable(format!("the copy before migrating could not be made: {error}"))
-    };
-    let folder = path.with_file_name("backups");
-    tokio::fs::create_dir_all(&folder).await.map_err(failed)?;
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let copy = folder.join(format!("{stem}-before-{version:04}.db"));
-    let partial = beside(&copy, ".partial");
-    // VACUUM INTO refuses a file that is there; this one was left by a start that died.
-    match tokio::fs::remove_file(&partial).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    sqlx::query("VACUUM INTO ?")
-        .bind(partial.to_string_lossy().into_owned())
-        .execute(connection)
-        .await
-        .map_err(|error| failed(std::io::Error::other(error)))?;
-    tokio::fs::rename(&partial, &copy).await.map_err(failed)?;
-    forget_old_copies(&folder, &format!("{stem}-before-")).await.map_err(failed)
-}
-
-async fn forget_old_copies(folder: &Path, beginning: &str) -> std::io::Result<()> {
-    let mut copies = Vec::new();
-    let mut entries = tokio::fs::read_dir(folder).await?;
-    while let Some(entry) = entries.next_entry().await? {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(beginning) && entry.path().extension().is_some_and(|end| end == "db") {
-            copies.push(entry.path());
+    /// Applies what is pending, and compares the checksums of all that is not. Where nothing is pending nothing is written, so that a
+    /// user who may not change tables can serve.
+    async fn apply<C: Migrate>(&self, connection: &mut C, pending: &[Migration]) -> Result<(), StoreError> {
+        if pending.is_empty() {
+            return self.compare(connection).await.map_err(explain);
         }
+        self.migrator.run_direct(None, connection, false).await.map_err(explain)
     }
-    // The version is zero-padded, so that names sort as versions do.
-    copies.sort();
-    let surplus = copies.len().saturating_sub(BACKUPS);
-    for copy in copies.drain(..surplus) {
-        tokio::fs::remove_file(copy).await?;
+
+    async fn compare<C: Migrate>(&self, connection: &mut C) -> Result<(), MigrateError> {
+        if let Some(version) = connection.dirty_version(APPLIED).await? {
+            return Err(MigrateError::Dirty(version));
+        }
+        for applied in connection.list_applied_migrations(APPLIED).await? {
+            match self.migrator.iter().find(|step| step.version == applied.version) {
+                None => return Err(MigrateError::VersionMissing(applied.version)),
+                Some(step) if step.checksum != applied.checksum => {
+                    return Err(MigrateError::VersionMismatch(applied.version));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    async fn status<C: Migrate>(
+        &self,
+        connection: &mut C,
+        tables: &[String],
+    ) -> Result<Vec<MigrationStatus>, StoreError> {
+        let applied = self.applied(connection, tables).await?;
+        let dirty = if applied.is_empty() {
+            None
+        } else {
+            connection.dirty_version(APPLIED).await.map_err(explain)?
+        };
+        let state = |version: i64| match version {
+            _ if dirty == Some(version) => MigrationState::BrokenOff,
+            _ if applied.contains(&version) => MigrationState::Applied,
+            _ => MigrationState::Pending,
+        };
+        let known = self
+            .migrator
+            .iter()
+            .map(|step| MigrationStatus { state: state(step.version), migration: described(step) });
+        let unknown = applied.iter().filter(|version| !self.migrator.version_exists(**version));
+        let unknown = unknown.map(|version| MigrationStatus {
+            state: MigrationState::Unknown,
+            migration: Migration { version: *version, description: String::new() },
+        });
+        Ok(known.chain(unknown).collect())
+    }
+
+    async fn applied<C: Migrate>(
+        &self,
+        connection: &mut C,
+        tables: &[String],
+    ) -> Result<Vec<i64>, StoreError> {
+        if !tables.iter().any(|table| table == APPLIED) {
+            return Ok(Vec::new());
+        }
+        let applied = connection.list_applied_migrations(APPLIED).await.map_err(explain)?;
+        Ok(applied.into_iter().map(|migration| migration.version).collect())
+    }
 }
 
-/// `x.db` and `.lock` make `x.db.lock`.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
+fn described(migration: &sqlx::migrate::Migration) -> Migration {
+    Migration { version: migration.version, description: migration.description.to_string() }
+}
+
+/// The tables and views that a migration makes.
+fn made_by(sql: &str) -> impl Iterator<Item = &str> {
+    sql.lines().filter_map(|line| {
+        let rest =
+            ["CREATE TABLE IF NOT EXISTS ", "CREATE TABLE ", "CREATE OR REPLACE VIEW ", "CREATE VIEW "]
+                .iter()
+                .find_map(|beginning| line.strip_prefix(beginning))?;
+        rest.split([' ', '(']).next()
+    })
+}
+
+/// Somebody else has the lock, and keeps it.
+fn too_long(what: &str, wait: Duration) -> StoreError {
+    StoreError::Unavailable(format!(
+        "another program has held {what} for {} s: it is still migrating, or hangs",
+        wait.as_secs()
+    ))
 }
 
 /// What went wrong, in a line that says what to do about it.
@@ -164,131 +226,41 @@ fn explain(error: MigrateError) -> StoreError {
     match error {
         MigrateError::VersionMissing(version) => StoreError::Conflict(format!(
             "the database has migration {version}, which this program does not know: a newer one wrote it; run that, or \
-             restore the copy in backups/"
+             restore a backup (of a SQLite file: the copy in backups/)"
         )),
         MigrateError::VersionMismatch(version) => StoreError::Conflict(format!(
             "migration {version} is not the one that this database was made with: the program was built from changed \
              sources"
         )),
         MigrateError::Dirty(version) => StoreError::Conflict(format!(
-            "migration {version} broke off half-way; restore the copy in backups/ and start again"
+            "migration {version} broke off half-way; restore a backup (of a SQLite file: the copy in backups/) and start again"
         )),
-        MigrateError::ExecuteMigration(error, version) => {
-            StoreError::Conflict(format!("migration {version} failed: {error}"))
+        MigrateError::ExecuteMigration(error, version) => refused(&error).unwrap_or_else(|| {
+            StoreError::Conflict(format!("migration {version} failed: {}", one_line(&error)))
+        }),
+        MigrateError::Execute(error) => {
+            refused(&error).unwrap_or_else(|| StoreError::Unavailable(one_line(&error)))
         }
-        other => StoreError::Unavailable(other.to_string()),
+        other => StoreError::Unavailable(one_line(&other)),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use sqlx::{SqlSafeStr as _, migrate::MigrationType};
-
-    use super::*;
-    use orchestrator_base::config::DatabaseTarget;
-
-    use crate::store::{Database, SettingStore as _, db::Db};
-
-    async fn connected(path: &Path) -> SqlitePool {
-        let Db::Sqlite { writer, .. } = Db::sqlite(path).await.unwrap();
-        writer
+/// The user may not do what migrating needs: MySQL's 1044, 1142 and 1227, PostgreSQL's 42501, SQLite's SQLITE_READONLY (8).
+fn refused(error: &sqlx::Error) -> Option<StoreError> {
+    let said = error.as_database_error()?;
+    let mysql = said
+        .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+        .map(sqlx::mysql::MySqlDatabaseError::number);
+    let code = said.code();
+    if !matches!(mysql, Some(1044 | 1142 | 1227)) && !matches!(code.as_deref(), Some("42501" | "8")) {
+        return None;
     }
+    Some(StoreError::Conflict(format!(
+        "the database's user may not do what migrating needs ({}): docs/DATABASES.md says what to grant",
+        one_line(error)
+    )))
+}
 
-    /// The program's migrations and these, by version and SQL.
-    fn and_also(more: &[(i64, &'static str)]) -> Migrator {
-        let mut migrations: Vec<_> = SQLITE.iter().cloned().collect();
-        for (version, sql) in more {
-            let (kind, sql) = (MigrationType::Simple, sql.into_sql_str());
-            migrations.push(sqlx::migrate::Migration::new(*version, "more".into(), kind, sql, false));
-        }
-        Migrator::with_migrations(migrations)
-    }
-
-    fn backups(folder: &Path) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(folder.join("backups")) else { return Vec::new() };
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[tokio::test]
-    async fn every_migration_is_applied_once_and_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = DatabaseTarget::Sqlite { path: folder.path().join("x.db") };
-        let database = Database::connect(&target).await.unwrap();
-        let applied = database.migrate().await.unwrap();
-        let described: Vec<_> = applied.iter().map(|m| (m.version, m.description.as_str())).collect();
-        assert_eq!(
-            described,
-            [
-                (1, "catalog"),
-                (2, "request logs"),
-                (3, "provider health"),
-                (4, "api key on disconnect"),
-                (5, "provider rate limit")
-            ]
-        );
-        assert_eq!(database.migrate().await.unwrap(), []);
-        assert!(backups(folder.path()).is_empty(), "there was nothing to copy");
-    }
-
-    #[tokio::test]
-    async fn two_programs_that_start_together_migrate_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = DatabaseTarget::Sqlite { path: folder.path().join("x.db") };
-        let (a, b) = (Database::connect(&target).await.unwrap(), Database::connect(&target).await.unwrap());
-        let (first, second) = tokio::join!(a.migrate(), b.migrate());
-        assert_eq!(first.unwrap().len() + second.unwrap().len(), SQLITE.iter().count());
-    }
-
-    #[tokio::test]
-    async fn a_database_that_holds_something_is_copied_first_and_three_copies_are_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.db");
-        let database = Database::open(&path).await.unwrap();
-        database.setting_or_insert("colour", "green").await.unwrap();
-        let writer = connected(&path).await;
-        let steps: [(i64, &'static str); 4] = [
-            (101, "CREATE TABLE a (id TEXT)"),
-            (102, "CREATE TABLE b (id TEXT)"),
-            (103, "CREATE TABLE c (id TEXT)"),
-            (104, "CREATE TABLE d (id TEXT)"),
-        ];
-        for upto in 1..=steps.len() {
-            run(&and_also(&steps[..upto]), &writer, &path).await.unwrap();
-        }
-        assert_eq!(backups(folder.path()), ["x-before-0102.db", "x-before-0103.db", "x-before-0104.db"]);
-        let copy = DatabaseTarget::Sqlite { path: folder.path().join("backups/x-before-0104.db") };
-        let copy = Database::connect(&copy).await.unwrap();
-        assert_eq!(copy.setting("colour").await.unwrap().as_deref(), Some("green"));
-    }
-
-    #[tokio::test]
-    async fn a_newer_programs_database_is_refused_in_one_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.db");
-        let writer = connected(&path).await;
-        run(&and_also(&[(900, "CREATE TABLE future (id TEXT)")]), &writer, &path).await.unwrap();
-        let refused = sqlite(&writer, &path).await.unwrap_err().to_string();
-        assert!(refused.contains("migration 900") && refused.contains("newer"), "{refused}");
-        assert!(!refused.contains('\n'), "{refused}");
-    }
-
-    #[tokio::test]
-    async fn a_changed_migration_and_a_broken_one_are_explained() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.db");
-        let writer = connected(&path).await;
-        run(&and_also(&[(900, "CREATE TABLE a (id TEXT)")]), &writer, &path).await.unwrap();
-        let changed = run(&and_also(&[(900, "CREATE TABLE b (id TEXT)")]), &writer, &path).await;
-        assert!(changed.unwrap_err().to_string().contains("changed sources"));
-
-        sqlx::query("UPDATE _sqlx_migrations SET success = 0 WHERE version = 900")
-            .execute(&writer)
-            .await
-            .unwrap();
-        let broken = run(&and_also(&[(900, "CREATE TABLE a (id TEXT)")]), &writer, &path).await;
-        assert!(broken.unwrap_err().to_string().contains("broke off"));
-    }
+fn one_line(error: &impl std::fmt::Display) -> String {
+    error.to_string().replace('\n', " ")
 }

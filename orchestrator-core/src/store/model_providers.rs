@@ -3,7 +3,7 @@
 use super::{
     StoreError,
     db::{Row, Value},
-    entity::{Entity, Table},
+    entity::{Entity, Table, owner},
 };
 use crate::catalog::ModelProvider;
 
@@ -23,6 +23,7 @@ impl Entity for ModelProvider {
             "structured_output",
             "image",
             "enabled",
+            "managed_by",
             "created_at",
             "updated_at",
         ],
@@ -45,6 +46,7 @@ impl Entity for ModelProvider {
             self.structured_output.into(),
             self.image.into(),
             self.enabled.into(),
+            self.managed_by.name().into(),
             self.created_at.into(),
             self.updated_at.into(),
         ])
@@ -63,6 +65,7 @@ impl Entity for ModelProvider {
             structured_output: row.bit("structured_output")?,
             image: row.bit("image")?,
             enabled: row.bit("enabled")?,
+            managed_by: owner(row)?,
             created_at: row.moment("created_at")?,
             updated_at: row.moment("updated_at")?,
         })

@@ -3,7 +3,7 @@
 use super::{
     StoreError,
     db::{Row, Value},
-    entity::{Entity, Table},
+    entity::{Entity, Table, owner},
 };
 use crate::catalog::Model;
 
@@ -21,6 +21,7 @@ impl Entity for Model {
             "timeout",
             "timeouts",
             "enabled",
+            "managed_by",
             "created_at",
             "updated_at",
         ],
@@ -41,6 +42,7 @@ impl Entity for Model {
             self.timeout.into(),
             Value::json(&self.timeouts)?,
             self.enabled.into(),
+            self.managed_by.name().into(),
             self.created_at.into(),
             self.updated_at.into(),
         ])
@@ -57,6 +59,7 @@ impl Entity for Model {
             timeout: row.maybe_small("timeout")?,
             timeouts: row.json("timeouts")?,
             enabled: row.bit("enabled")?,
+            managed_by: owner(row)?,
             created_at: row.moment("created_at")?,
             updated_at: row.moment("updated_at")?,
         })

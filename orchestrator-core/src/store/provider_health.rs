@@ -5,7 +5,7 @@ use orchestrator_base::clock::UnixMicros;
 
 use super::{
     Database, ProviderHealthStore, StoreError,
-    db::{Row, Value, damaged, unavailable},
+    db::{Db, Row, Set, Tries, Tx, Value, damaged, unavailable},
     entity::placeholders,
 };
 use crate::{health::Facts, health_board::StoredHealth};
@@ -44,31 +44,47 @@ impl ProviderHealthStore for Database {
         now: UnixMicros,
         stale_before: UnixMicros,
     ) -> Result<i64, StoreError> {
-        let mut tx = self.db.write().await?;
-        for stored in rows {
-            let delete = "DELETE FROM provider_health WHERE provider_id = ? AND core_id = ?".to_owned();
-            let key = vec![(&stored.provider_id).into(), core_id.into()];
-            tx.execute(delete, key).await.map_err(unavailable)?;
-            let insert = format!(
-                "INSERT INTO provider_health ({}) VALUES {}",
-                COLUMNS.join(", "),
-                placeholders(COLUMNS.len())
-            );
-            tx.execute(insert, values(core_id, stored, now)?).await.map_err(unavailable)?;
+        let mut tries = Tries::default();
+        loop {
+            let mut tx = self.db.write().await?;
+            let outcome = write(&self.db, &mut tx, core_id, rows, now, stale_before).await;
+            if let Some(revision) = tx.settle(outcome, &mut tries).await? {
+                return Ok(revision);
+            }
         }
-        // What outlived its provider, or its core by a day.
-        let forget = "DELETE FROM provider_health \
-                      WHERE updated_at < ? OR provider_id NOT IN (SELECT id FROM providers)";
-        tx.execute(forget.to_owned(), vec![stale_before.into()]).await.map_err(unavailable)?;
-        let count = "UPDATE health_check_configs SET health_revision = health_revision + 1 WHERE id = 1";
-        tx.execute(count.to_owned(), Vec::new()).await.map_err(unavailable)?;
-        let select = "SELECT health_revision FROM health_check_configs WHERE id = 1".to_owned();
-        let revision = match tx.rows(select, Vec::new()).await?.first() {
-            Some(row) => row.int("health_revision")?,
-            None => 0,
-        };
-        tx.commit().await?;
-        Ok(revision)
+    }
+}
+
+async fn write(
+    db: &Db,
+    tx: &mut Tx,
+    core_id: &str,
+    rows: &[StoredHealth],
+    now: UnixMicros,
+    stale_before: UnixMicros,
+) -> Result<i64, StoreError> {
+    // The revision first: its one row lets only one core at a time write.
+    let count = "UPDATE health_check_configs SET health_revision = health_revision + 1 WHERE id = 1";
+    tx.execute(count.to_owned(), Vec::new()).await.map_err(unavailable)?;
+    let (keys, others) = COLUMNS.split_at(2);
+    let sets: Vec<Set<'_>> = others.iter().map(|column| Set::To(column)).collect();
+    for stored in rows {
+        let insert = format!(
+            "INSERT INTO provider_health ({}) VALUES {}{}",
+            COLUMNS.join(", "),
+            placeholders(COLUMNS.len()),
+            db.upsert("provider_health", keys, &sets)
+        );
+        tx.execute(insert, values(core_id, stored, now)?).await.map_err(unavailable)?;
+    }
+    // What outlived its provider, or its core by a day.
+    let forget = "DELETE FROM provider_health \
+                  WHERE updated_at < ? OR provider_id NOT IN (SELECT id FROM providers)";
+    tx.execute(forget.to_owned(), vec![stale_before.into()]).await.map_err(unavailable)?;
+    let select = "SELECT health_revision FROM health_check_configs WHERE id = 1".to_owned();
+    match tx.rows(select, Vec::new()).await?.first() {
+        Some(row) => row.int("health_revision"),
+        None => Ok(0),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::{
     StoreError,
-    db::{Row, Value, damaged},
-    entity::{Entity, Table},
+    db::{Row, Value},
+    entity::{Entity, Table, owner},
 };
-use crate::catalog::{ManagedBy, Provider};
+use crate::catalog::Provider;
 
 impl Entity for Provider {
     const TABLE: Table = Table {
@@ -57,7 +57,6 @@ impl Entity for Provider {
     }
 
     fn read(row: &Row) -> Result<Self, StoreError> {
-        let managed_by = row.text("managed_by")?;
         Ok(Self {
             id: row.text("id")?,
             name: row.text("name")?,
@@ -72,8 +71,7 @@ impl Entity for Provider {
             rate_limit: row.maybe_small("rate_limit")?,
             headers: row.json("headers")?,
             options: row.json("options")?,
-            managed_by: ManagedBy::from_name(&managed_by)
-                .ok_or_else(|| damaged("managed_by", "unknown word"))?,
+            managed_by: owner(row)?,
             created_at: row.moment("created_at")?,
             updated_at: row.moment("updated_at")?,
         })

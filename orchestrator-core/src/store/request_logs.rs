@@ -1,19 +1,62 @@
-//! Tables `request_logs` and `ledger_offsets`.
+//! Tables `request_logs`, `request_attempts`, `request_bodies` and `ledger_offsets`: what the ledger's writer stores, with the sums of
+//! `rollups`, in one transaction.
+
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 
 use super::{
     Database, JournalOffset, LogStore, StoreError,
-    db::{Tx, Value, unavailable},
+    db::{Db, Tries, Tx, Value, stored},
     entity::placeholders,
+    rollups,
 };
-use crate::{call::UsageSource, ledger::RequestRecord};
+use crate::{
+    call::UsageSource,
+    ledger::{
+        RequestRecord,
+        record::{BodiesRecord, BodyRecord},
+        rollup::Rollups,
+    },
+};
 
-/// The most rows a statement. Statements hold a power of two of rows, so that the few that there are stay prepared: parsing one
-/// costs more than running it.
-const ROWS_A_STATEMENT: usize = 64;
+const LOGS: LogTable = LogTable { name: "request_logs", columns: &COLUMNS, rows_a_statement: 64 };
 
-const COLUMNS: [&str; 32] = [
+const ATTEMPTS: LogTable = LogTable {
+    name: "request_attempts",
+    columns: &[
+        "log_id",
+        "number",
+        "started_at",
+        "provider_id",
+        "provider",
+        "provider_key",
+        "upstream_model",
+        "status",
+        "outcome",
+        "error",
+        "latency_us",
+        "ttft_us",
+    ],
+    rows_a_statement: 64,
+};
+
+/// Bodies may be large: a statement of them must not be larger than a database takes at once.
+const BODIES: LogTable = LogTable {
+    name: "request_bodies",
+    columns: &[
+        "log_id",
+        "request",
+        "request_encoding",
+        "request_bytes",
+        "response",
+        "response_encoding",
+        "response_bytes",
+    ],
+    rows_a_statement: 16,
+};
+
+const COLUMNS: [&str; 39] = [
     "id",
     "request_id",
     "session_id",
@@ -46,13 +89,20 @@ const COLUMNS: [&str; 32] = [
     "user_agent",
     "end_user",
     "tags",
+    "trace_id",
+    "api_key_name",
+    "team",
+    "origin",
+    "error_kind",
+    "cost_nanos",
+    "price_version",
 ];
 
 #[async_trait]
 impl LogStore for Database {
     async fn offset(&self, journal: &str) -> Result<JournalOffset, StoreError> {
         let mut tx = self.db.read().await?;
-        Ok(stored_offset(&mut tx, journal).await?.unwrap_or_default())
+        Ok(stored_offset(&mut tx, journal, "").await?.unwrap_or_default())
     }
 
     async fn append(
@@ -61,32 +111,105 @@ impl LogStore for Database {
         records: &[RequestRecord],
         upto: JournalOffset,
     ) -> Result<(), StoreError> {
-        let mut tx = self.db.write().await?;
-        let stored = stored_offset(&mut tx, journal).await?;
-        if stored.is_some_and(|stored| upto <= stored) {
-            return Ok(());
-        }
-        let mut rest = records;
-        while let Some(power) = rest.len().checked_ilog2() {
-            let (chunk, later) = rest.split_at((1 << power).min(ROWS_A_STATEMENT));
-            rest = later;
-            let rows = vec![placeholders(COLUMNS.len()); chunk.len()].join(", ");
-            let columns = COLUMNS.join(", ");
-            let ending = self.db.unless_exists("id");
-            let sql = format!("INSERT INTO request_logs ({columns}) VALUES {rows}{ending}");
-            let mut values = Vec::with_capacity(chunk.len() * COLUMNS.len());
-            for record in chunk {
-                values.extend(row(record)?);
+        let mut tries = Tries::default();
+        let mut look = Look::No;
+        loop {
+            let mut tx = self.db.write().await?;
+            let outcome = store(&self.db, &mut tx, journal, records, upto, look).await;
+            // Some are there already: they came by another journal, or the database is an older one. Those are left as they are.
+            if look == Look::No && matches!(outcome, Err(StoreError::Exists { .. })) {
+                look = Look::First;
+                continue;
             }
-            tx.execute(sql, values).await.map_err(unavailable)?;
+            let outcome = outcome.map_err(|error| match error {
+                // Its row is new and its attempts are not.
+                StoreError::Exists { name, .. } => StoreError::Refused(name),
+                error => error,
+            });
+            if let Some(()) = tx.settle(outcome, &mut tries).await? {
+                return Ok(());
+            }
         }
-        store_offset(&mut tx, journal, upto, stored.is_some()).await?;
-        tx.commit().await
     }
 }
 
-async fn stored_offset(tx: &mut Tx, journal: &str) -> Result<Option<JournalOffset>, StoreError> {
-    let sql = "SELECT segment, segment_position FROM ledger_offsets WHERE journal = ?".to_owned();
+/// Whether to look which records are there already. It costs a query a statement, and nearly always none is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    No,
+    First,
+}
+
+async fn store(
+    db: &Db,
+    tx: &mut Tx,
+    journal: &str,
+    records: &[RequestRecord],
+    upto: JournalOffset,
+    look: Look,
+) -> Result<(), StoreError> {
+    let known = stored_offset(tx, journal, db.for_update()).await?;
+    if known.is_some_and(|known| upto <= known) {
+        return Ok(());
+    }
+    let mut new: Vec<&RequestRecord> = records.iter().collect();
+    if look == Look::First {
+        let mut seen = ids_there(tx, records).await?;
+        new.retain(|record| seen.insert(record.id.clone()));
+    }
+    let rows = new.iter().map(|record| row(record)).collect::<Result<_, _>>()?;
+    insert(tx, &LOGS, rows).await?;
+    insert(tx, &ATTEMPTS, new.iter().flat_map(|record| attempt_rows(record)).collect()).await?;
+    let bodies = new.iter().filter_map(|record| Some(body_row(&record.id, record.bodies.as_ref()?)));
+    insert(tx, &BODIES, bodies.collect()).await?;
+    rollups::add(db, tx, &Rollups::of(new.iter().copied())).await?;
+    store_offset(tx, journal, upto, known.is_some()).await
+}
+
+/// A table that rows are only added to.
+struct LogTable {
+    name: &'static str,
+    columns: &'static [&'static str],
+    /// The most rows a statement. Statements hold a power of two of rows, so that the few that there are stay prepared: parsing one
+    /// costs more than running it.
+    rows_a_statement: usize,
+}
+
+async fn insert(tx: &mut Tx, table: &LogTable, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
+    let mut rows = rows.into_iter();
+    while let Some(power) = rows.len().checked_ilog2() {
+        let count = (1 << power).min(table.rows_a_statement);
+        let places = vec![placeholders(table.columns.len()); count].join(", ");
+        let sql = format!("INSERT INTO {} ({}) VALUES {places}", table.name, table.columns.join(", "));
+        let values = rows.by_ref().take(count).flatten().collect();
+        tx.execute(sql, values).await.map_err(stored)?;
+    }
+    Ok(())
+}
+
+/// Which of the records are there already.
+async fn ids_there(tx: &mut Tx, records: &[RequestRecord]) -> Result<HashSet<String>, StoreError> {
+    let mut there = HashSet::new();
+    let mut rest = records;
+    while let Some(power) = rest.len().checked_ilog2() {
+        let (chunk, later) = rest.split_at((1 << power).min(LOGS.rows_a_statement));
+        rest = later;
+        let sql = format!("SELECT id FROM request_logs WHERE id IN {}", placeholders(chunk.len()));
+        let rows = tx.rows(sql, chunk.iter().map(|record| (&record.id).into()).collect()).await?;
+        for row in rows {
+            there.insert(row.text("id")?);
+        }
+    }
+    Ok(there)
+}
+
+/// `locking` ends the statement.
+async fn stored_offset(
+    tx: &mut Tx,
+    journal: &str,
+    locking: &str,
+) -> Result<Option<JournalOffset>, StoreError> {
+    let sql = format!("SELECT segment, segment_position FROM ledger_offsets WHERE journal = ?{locking}");
     let rows = tx.rows(sql, vec![journal.into()]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(JournalOffset { segment: row.count("segment")?, position: row.count("segment_position")? }))
@@ -104,14 +227,14 @@ async fn store_offset(
         "INSERT INTO ledger_offsets (segment, segment_position, journal) VALUES (?, ?, ?)"
     };
     let values = vec![Value::count(upto.segment), Value::count(upto.position), journal.into()];
-    tx.execute(sql.to_owned(), values).await.map_err(unavailable)?;
+    tx.execute(sql.to_owned(), values).await.map_err(stored)?;
     Ok(())
 }
 
 /// A value for each of [`COLUMNS`].
-fn row(record: &RequestRecord) -> Result<[Value; COLUMNS.len()], StoreError> {
+fn row(record: &RequestRecord) -> Result<Vec<Value>, StoreError> {
     let usage = &record.usage;
-    Ok([
+    Ok(vec![
         (&record.id).into(),
         (&record.request_id).into(),
         (&record.session_id).into(),
@@ -144,7 +267,44 @@ fn row(record: &RequestRecord) -> Result<[Value; COLUMNS.len()], StoreError> {
         (&record.user_agent).into(),
         (&record.end_user).into(),
         Value::json(&record.tags)?,
+        (&record.trace_id).into(),
+        (&record.api_key_name).into(),
+        (&record.team).into(),
+        record.origin.name().into(),
+        (&record.error_kind).into(),
+        record.cost_nanos.map_or(Value::Int(None), Value::count),
+        (&record.price_version).into(),
     ])
+}
+
+fn attempt_rows(record: &RequestRecord) -> impl Iterator<Item = Vec<Value>> {
+    (1u32..).zip(&record.tried).map(|(number, attempt)| {
+        vec![
+            (&record.id).into(),
+            number.into(),
+            attempt.started_at.into(),
+            (&attempt.provider_id).into(),
+            (&attempt.provider).into(),
+            (&attempt.provider_key).into(),
+            (&attempt.upstream_model).into(),
+            u32::from(attempt.status).into(),
+            (&attempt.outcome).into(),
+            (&attempt.error).into(),
+            Value::count(attempt.latency_us),
+            attempt.ttft_us.map_or(Value::Int(None), Value::count),
+        ]
+    })
+}
+
+fn body_row(id: &String, bodies: &BodiesRecord) -> Vec<Value> {
+    let body = |body: &BodyRecord| {
+        let encoding = if body.base64 { "base64" } else { "utf8" };
+        [(&body.text).into(), encoding.into(), Value::count(body.bytes)]
+    };
+    let mut row = vec![id.into()];
+    row.extend(body(&bodies.request));
+    row.extend(body(&bodies.response));
+    row
 }
 
 fn source_name(source: UsageSource) -> &'static str {

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get, post},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use prost_reflect::{DynamicMessage, Value};
 use serde_json::json;
 
@@ -48,7 +48,7 @@ async fn resource(
     let Ok(Path(names)) = names else { return Err(AdminError::bad_path(request.uri().path())) };
     let (row, rpc) = row_named(name)?;
     let (head, body) = request.into_parts();
-    let metadata = metadata(&head.headers)?;
+    let metadata = metadata(&head)?;
     let message = if row.shape == Shape::Update {
         let body = edge.bodies.read(&head.headers, body).await?;
         write_message(row, rpc, &names, &body.bytes)?
@@ -58,13 +58,14 @@ async fn resource(
     Ok(show::message(&call(edge, rpc, metadata, &message).await?, false))
 }
 
-async fn all(State(edge): State<Edge>, headers: HeaderMap) -> Response {
-    wrapped(every_provider(&edge, &headers).await)
+async fn all(State(edge): State<Edge>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    wrapped(every_provider(&edge, &head).await)
 }
 
-async fn every_provider(edge: &Edge, headers: &HeaderMap) -> Result<String, AdminError> {
+async fn every_provider(edge: &Edge, head: &Parts) -> Result<String, AdminError> {
     let (_, rpc) = row_named("ListProviderHealth")?;
-    let metadata = metadata(headers)?;
+    let metadata = metadata(head)?;
     let (mut providers, mut token) = (Vec::new(), String::new());
     for _ in 0..MOST_PAGES {
         let mut message = DynamicMessage::new(rpc.input.clone());

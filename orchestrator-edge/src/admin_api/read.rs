@@ -15,6 +15,24 @@ pub(super) fn fill(message: &mut DynamicMessage, json: &Json) -> Result<(), Admi
     fill_under(message, object(json)?, "")
 }
 
+/// Sets the field that a parameter of the query names: one of the request's own, or of its `filter`.
+pub(super) fn fill_query(message: &mut DynamicMessage, name: &str, value: &str) -> Result<(), AdminError> {
+    let descriptor = message.descriptor();
+    if descriptor.get_field_by_name(name).is_none()
+        && let Some(field) = descriptor.get_field_by_name("filter")
+        && let Some(filter) = message.get_field_mut(&field).as_message_mut()
+    {
+        return fill_query(filter, name, value);
+    }
+    let is_bool = descriptor.get_field_by_name(name).is_some_and(|field| field.kind() == Kind::Bool);
+    let json = match value {
+        "true" if is_bool => Json::Bool(true),
+        "false" if is_bool => Json::Bool(false),
+        _ => Json::from(value),
+    };
+    fill(message, &Json::Object(Map::from_iter([(name.to_owned(), json)])))
+}
+
 /// The object that a body must be.
 pub(super) fn object(json: &Json) -> Result<&Map<String, Json>, AdminError> {
     json.as_object().ok_or_else(|| AdminError::invalid("The body must be a JSON object.".to_owned()))
@@ -54,10 +72,20 @@ fn fill_under(
 ) -> Result<(), AdminError> {
     for (key, json) in keys {
         let path = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
+        if let Some(document) = document_field(&message.descriptor(), key) {
+            message.set_field(&document, Value::String(json.to_string()));
+            continue;
+        }
         let field = field(&message.descriptor(), key, &path)?;
         set(message, &field, json, &path)?;
     }
     Ok(())
+}
+
+/// The field that holds a JSON value as its text: `document_json` for `document`. Here the value stands as it is.
+fn document_field(descriptor: &MessageDescriptor, key: &str) -> Option<FieldDescriptor> {
+    let field = descriptor.get_field_by_name(&format!("{key}_json"))?;
+    (field.kind() == Kind::String && !field.is_list() && !field.is_map()).then_some(field)
 }
 
 /// The field of that name; the contract's own names alone, for two spellings of one field could contradict each other.

@@ -10,10 +10,10 @@ use super::read::is_well_known;
 
 /// Fields that are never shown: Admin takes them and does not give them.
 const WRITE_ONLY: [&str; 2] = ["orchestrator.v1.Provider.api_key", "orchestrator.v1.ProviderKey.secret"];
-/// The field that only the answer to its creation has.
-const SHOWN_ONCE: &str = "orchestrator.v1.ApiKey.secret";
+/// Fields that only the answer which makes them has.
+const SHOWN_ONCE: [&str; 2] = ["orchestrator.v1.ApiKey.secret", "orchestrator.v1.AdminKey.secret"];
 
-/// JSON text of a message. `created`: it is the answer to a Create.
+/// JSON text of a message. `created`: it is the answer to what may have made a secret.
 pub(super) fn message(message: &DynamicMessage, created: bool) -> String {
     let mut text = String::new();
     write_message(&mut text, message, created);
@@ -53,8 +53,8 @@ fn write_message(text: &mut String, message: &DynamicMessage, created: bool) {
 
 fn is_hidden(field: &FieldDescriptor, message: &DynamicMessage, created: bool) -> bool {
     let name = field.full_name();
-    let is_shown_once = name == SHOWN_ONCE && created && message.has_field(field);
-    WRITE_ONLY.contains(&name) || (name == SHOWN_ONCE && !is_shown_once)
+    let may_be_shown = created && message.has_field(field);
+    WRITE_ONLY.contains(&name) || (SHOWN_ONCE.contains(&name) && !may_be_shown)
 }
 
 fn write_value(text: &mut String, value: &Value) {

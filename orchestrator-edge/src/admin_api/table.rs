@@ -9,6 +9,8 @@ pub(super) enum Shape {
     List,
     /// The path fills the request; the answer is the resource.
     Get,
+    /// Path and query fill the request; the answer is the resource.
+    Find,
     /// The body is the resource; 201.
     Create,
     /// The body's keys are the mask; the path fills the resource.
@@ -17,6 +19,8 @@ pub(super) enum Shape {
     Delete,
     /// Path and body, which may be missing, fill the request; the answer is the resource, or 204 where there is none.
     Do,
+    /// As [`Shape::Do`]; the answer is the document that its only field holds.
+    Document,
 }
 
 /// A row of the table.
@@ -55,7 +59,7 @@ const fn only(
 
 /// Every row. `verify` alone is no row: it is not a method.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 35] = [
+pub(super) const ROWS: &[Row] = &[
     row(Method::GET,    "/providers",                    "ListProviders",       Shape::List),
     row(Method::POST,   "/providers",                    "CreateProvider",      Shape::Create),
     row(Method::GET,    "/providers/{id}",               "GetProvider",         Shape::Get),
@@ -91,4 +95,32 @@ pub(super) const ROWS: [Row; 35] = [
     row(Method::GET,    "/breakers",                     "ListBreakers",        Shape::List),
     row(Method::POST,   "/breakers/reset",               "ResetBreakers",       Shape::Do),
     row(Method::GET,    "/queue",                        "GetQueue",            Shape::Get),
+    row(Method::GET,    "/prices",                       "ListPrices",          Shape::List),
+    row(Method::POST,   "/prices",                       "CreatePrice",         Shape::Create),
+    row(Method::GET,    "/prices/{kind}/{upstream_model}", "GetPrice",          Shape::Get),
+    row(Method::PATCH,  "/prices/{kind}/{upstream_model}", "UpdatePrice",       Shape::Update),
+    row(Method::DELETE, "/prices/{kind}/{upstream_model}", "DeletePrice",       Shape::Delete),
+    row(Method::GET,    "/logs",                         "ListRequestLogs",     Shape::List),
+    row(Method::DELETE, "/logs",                         "PurgeRequestLogs",    Shape::Find),
+    row(Method::GET,    "/logs/{id}",                    "GetRequestLog",       Shape::Find),
+    row(Method::GET,    "/retention",                    "GetRetention",        Shape::Get),
+    row(Method::PUT,    "/retention",                    "UpdateRetention",     Shape::Update),
+    row(Method::PATCH,  "/retention",                    "UpdateRetention",     Shape::Update),
+    row(Method::GET,    "/stats",                        "GetStats",            Shape::Find),
+    row(Method::GET,    "/usage",                        "ListUsage",           Shape::List),
+    row(Method::GET,    "/provider-stats",               "ListProviderStats",   Shape::List),
+    row(Method::GET,    "/model-providers/{id}/status",  "ListModelProviderOutcomes", Shape::List),
+    row(Method::GET,    "/config/export",                "ExportConfig",        Shape::Document),
+    row(Method::POST,   "/config/export",                "ExportConfig",        Shape::Document),
+    row(Method::POST,   "/config/import",                "ImportConfig",        Shape::Do),
+    row(Method::POST,   "/config/apply",                 "ApplyConfig",         Shape::Do),
+    row(Method::GET,    "/admin-keys",                   "ListAdminKeys",       Shape::List),
+    row(Method::POST,   "/admin-keys",                   "CreateAdminKey",      Shape::Create),
+    row(Method::GET,    "/admin-keys/{id}",              "GetAdminKey",         Shape::Get),
+    row(Method::PATCH,  "/admin-keys/{id}",              "UpdateAdminKey",      Shape::Update),
+    row(Method::DELETE, "/admin-keys/{id}",              "DeleteAdminKey",      Shape::Delete),
+    row(Method::POST,   "/admin-keys/{id}/rotate",       "RotateAdminKey",      Shape::Do),
+    row(Method::GET,    "/audit",                        "ListAuditLog",        Shape::List),
+    row(Method::GET,    "/session",                      "GetSession",          Shape::Get),
+    row(Method::GET,    "/status",                       "GetStatus",           Shape::Get),
 ];

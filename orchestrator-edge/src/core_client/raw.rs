@@ -1,9 +1,9 @@
-//! One unary gRPC call whose messages are bytes: the admin transcoder and the readiness probe bring their own encoding.
+//! gRPC calls whose messages are bytes: the admin transcoder and the readiness probe bring their own encoding.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::uri::PathAndQuery;
 use tonic::{
-    Request, Status,
+    Request, Status, Streaming,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataMap,
 };
@@ -25,6 +25,21 @@ pub(crate) async fn unary(
     let mut request = Request::new(message);
     *request.metadata_mut() = metadata;
     let answer = grpc.unary(request, path, RawCodec).await?;
+    Ok(answer.into_inner())
+}
+
+/// Calls `path` with an encoded message and gives the encoded messages that come back.
+pub(crate) async fn server_streaming(
+    core: &CoreChannel,
+    path: PathAndQuery,
+    metadata: MetadataMap,
+    message: Bytes,
+) -> Result<Streaming<Bytes>, Status> {
+    let mut grpc = tonic::client::Grpc::new(core.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+    grpc.ready().await?;
+    let mut request = Request::new(message);
+    *request.metadata_mut() = metadata;
+    let answer = grpc.server_streaming(request, path, RawCodec).await?;
     Ok(answer.into_inner())
 }
 

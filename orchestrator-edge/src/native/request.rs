@@ -66,12 +66,15 @@ pub(super) fn present_keys(headers: &HeaderMap, metadata: &mut MetadataMap) {
     }
 }
 
-/// Gives the call the request's id too, so that the core's log speaks of it by the same name.
+/// Gives the call the request's id and trace too, so that the core's log speaks of it by the same names.
 pub(super) fn present_id(head: &Parts, metadata: &mut MetadataMap) {
     // A request's id is visible ASCII, which metadata takes.
     let id = head.extensions.get::<RequestId>().and_then(|id| id.to_string().parse().ok());
     if let Some(id) = id {
         metadata.insert("x-request-id", id);
+    }
+    if let Some(trace) = head.headers.get("traceparent") {
+        metadata.as_mut().insert("traceparent", trace.clone());
     }
 }
 

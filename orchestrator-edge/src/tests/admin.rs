@@ -107,6 +107,8 @@ async fn every_row_calls_its_method() {
         ("PATCH", "/admin/models/m1", r#"{"id":"m1","fallbacks":["a","b"]}"#),
         ("GET", "/admin/model-providers?model_id=m1", ""),
         ("PATCH", "/admin/model-providers/x1/status", r#"{"enabled":false}"#),
+        ("GET", "/admin/audit?actor=ann&from=2026-11-21T00:00:00Z", ""),
+        ("POST", "/admin/admin-keys/a1/rotate", ""),
         ("POST", "/api/admin/keys", r#"{"name":"k","expires_at":"2027-01-01T00:00:00Z","tags":{"a":"b"}}"#),
         ("PATCH", "/api/admin/keys/k1", r#"{"enabled":false}"#),
         ("DELETE", "/api/admin/keys/k1", ""),
@@ -207,13 +209,25 @@ async fn the_cores_refusals_keep_their_meaning_and_its_troubles_their_secrets() 
 }
 
 #[tokio::test]
+async fn the_core_says_itself_that_its_database_is_away() {
+    let admin = FakeAdmin::new(|_| {
+        let details = ErrorDetails::with_error_info("UNAVAILABLE", "orchestrator.v1", []);
+        Err(Status::with_error_details(Code::Unavailable, "the database is unavailable", details))
+    });
+    let answer = admin.ask("POST", "/admin/models", r#"{"name":"m"}"#).await;
+    assert_eq!(answer.status, 503);
+    let body = r#"{"error":{"code":"unavailable","message":"the database is unavailable"}}"#;
+    assert_eq!(answer.text(), body);
+}
+
+#[tokio::test]
 async fn verify_says_whether_either_header_holds_an_admin_key() {
     let admin = FakeAdmin::answering("{}");
     for prefix in ["/admin", "/api/admin"] {
         let with_header = request("GET", &format!("{prefix}/verify"), &[("x-admin-key", "k")], "");
         let answer = ask(&admin.app, with_header).await;
         assert_eq!((answer.status.as_u16(), answer.text()), (200, r#"{"valid":true}"#));
-        assert_eq!(admin.asked(), r#"ListProviders [Bearer k] {"page_size":1}"#);
+        assert_eq!(admin.asked(), "GetSession [Bearer k] {}");
     }
     let both = [("x-admin-key", "k"), ("authorization", "Bearer other")];
     assert_eq!(ask(&admin.app, request("GET", "/admin/verify", &both, "")).await.status, 401);

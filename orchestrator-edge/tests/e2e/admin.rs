@@ -2,6 +2,7 @@
 //! each field with its effect, and no secret where somebody could read it.
 
 mod fields;
+mod operators;
 mod over_grpc;
 
 use std::{
@@ -286,7 +287,6 @@ async fn mistakes_are_named() {
             (key(json!({"max_concurrency": 5})), "max_concurrency", "max_concurrency"),
             (key(json!({"budget_usd": 5})), "budget_usd", "budget_usd"),
             (key(json!({"budget_period": "day"})), "budget_period", "budget_period"),
-            (key(json!({"log_bodies": true})), "log_bodies", "log_bodies"),
             (key(json!({"operations": ["chats"]})), "operations[0]", "chat, completions"),
             (key(json!({"expires_at": "soon"})), "expires_at", "expires_at"),
             (("/admin/models", json!({"name": "m", "fallbacks": ["nobody"]})), "fallbacks[0]", "nobody"),

@@ -140,10 +140,10 @@ impl Gateway {
         answer.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// The rows of `request_logs`, oldest first, once there are at least `count`. Columns as the table has them.
+    /// The rows of `request_logs`, those of probes aside, oldest first, once there are at least `count`. Columns as the table has them.
     pub(crate) async fn logs(&self, count: usize) -> Vec<Value> {
         for _ in 0..500 {
-            let query = "SELECT * FROM request_logs ORDER BY started_at, id";
+            let query = "SELECT * FROM request_logs WHERE origin = 'caller' ORDER BY started_at, id";
             let rows = orchestrator_testkit::sqlite::rows(&self.database, query).await;
             if rows.len() >= count {
                 return rows;
@@ -151,6 +151,11 @@ impl Gateway {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the ledger did not get {count} records");
+    }
+
+    /// The rows that a query finds now.
+    pub(crate) async fn rows(&self, query: &str) -> Vec<Value> {
+        orchestrator_testkit::sqlite::rows(&self.database, query).await
     }
 
     /// The row of the one record with that request id, once it is there.

@@ -8,6 +8,8 @@ mod client;
 mod gateway;
 mod stage;
 
+mod account;
+mod accounts;
 mod admin;
 mod admission;
 mod anthropic;
@@ -23,6 +25,7 @@ mod health;
 mod leaving;
 mod model_lists;
 mod outage;
+mod prices;
 mod process;
 mod recordings;
 mod responses;

@@ -1,5 +1,7 @@
 //! The service as its callers meet it, over a real store.
 
+mod isolation;
+
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
     config::{Admission, ProviderRules, Timeouts},
@@ -34,15 +36,15 @@ async fn service(folder: &tempfile::TempDir) -> AdminService {
     let (clock, random) = (Clock::manual(UnixMicros(1_000_000)), Random::seeded(1));
     let rules = ProviderRules::default();
     let admin = Admin::new(database.clone(), vault, reloader, clock.clone(), random.clone(), rules);
-    let (admin, auth) = (Arc::new(admin), AdminAuth::new(&[KEY.into()]));
+    let auth = AdminAuth::new(&[KEY.into()], Arc::clone(&shared), clock.clone());
     let conditions = Conditions::new(ConditionRules::default(), clock, random.clone());
     let board = Arc::clone(conditions.health());
     let (_, leads) = tokio::sync::watch::channel(false);
     let (prober, desk) = Prober::new(shared, Arc::clone(&board), Arc::new(Well), random, leads);
     drop(task::spawn("prober", prober.run(CancellationToken::new())));
     let settings = Arc::new(SettingsKeeper::new(database, Arc::clone(&board), Settings::default()));
-    let desk = HealthDesk { admin: Arc::clone(&admin), board, conditions, prober: desk, settings };
-    AdminService::new(admin, desk, auth, Gate::new(&Admission::default()))
+    let desk = HealthDesk { admin: admin.clone(), board, conditions, prober: desk, settings };
+    AdminService::new(admin, desk, auth, Refusals::default(), Gate::new(&Admission::default()))
 }
 
 /// Every provider is well.

@@ -1,11 +1,13 @@
-//! Starts what watches over providers: the prober, and what keeps its findings in step with the database.
+//! Starts what watches: over providers the prober, and what keeps its findings in step with the database; over the ledger what tells
+//! health checks how it is.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use orchestrator_base::{config::Config, task};
 use orchestrator_core::{
     admin::{Admin, health::HealthDesk},
     health::Settings,
+    ledger::Ledger,
     orchestrator::Shared,
     prober::{HealthSync, LiveAsk, Prober, SettingsKeeper},
     store::Database,
@@ -14,6 +16,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
+use crate::health::Health;
+
+/// How often it is looked at how the ledger is.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What watches over providers.
 pub(super) struct Watching {
@@ -27,7 +33,7 @@ pub(super) async fn start(
     config: &Config,
     database: &Database,
     shared: &Arc<Shared>,
-    admin: &Arc<Admin>,
+    admin: &Admin,
     stop: &CancellationToken,
 ) -> Result<Watching, StartError> {
     let board = Arc::clone(shared.conditions.health());
@@ -37,12 +43,29 @@ pub(super) async fn start(
     let core_id = shared.random.uuid(shared.clock.now()).to_string();
     let sync = HealthSync::start(Arc::clone(&settings), core_id, shared.clock.clone()).await;
     let sync = sync.map_err(StartError::at("reading providers' health"))?;
-    let ask = Arc::new(LiveAsk::new(shared.asker()));
+    let ask = Arc::new(LiveAsk::new(shared.asker()).recorded_in(shared.ledger.clone()));
     let catalog = Arc::clone(&shared.catalog);
     let (prober, desk) = Prober::new(catalog, Arc::clone(&board), ask, shared.random.clone(), sync.leads());
     let tasks =
         [task::spawn("health sync", sync.run(stop.clone())), task::spawn("prober", prober.run(stop.clone()))];
     let conditions = shared.conditions.clone();
-    let desk = HealthDesk { admin: Arc::clone(admin), board, conditions, prober: desk, settings };
+    let desk = HealthDesk { admin: admin.clone(), board, conditions, prober: desk, settings };
     Ok(Watching { desk, tasks })
+}
+
+/// Tells health checks whether the ledger's records are stored.
+pub(super) fn tell_of_ledger(
+    ledger: Ledger,
+    health: Health,
+    stop: CancellationToken,
+) -> JoinHandle<Option<()>> {
+    task::spawn("ledger's health", async move {
+        while !stop.is_cancelled() {
+            health.set_ledger_well(ledger.health().is_well()).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    })
 }

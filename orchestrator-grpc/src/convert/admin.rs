@@ -1,11 +1,17 @@
 //! What the conversions of Admin's nouns have in common: update masks, moments, and fields that nothing enforces yet.
 
+pub(crate) mod admin_keys;
 pub(crate) mod api_keys;
+pub(crate) mod audit;
 pub(crate) mod health;
+pub(crate) mod logs;
 pub(crate) mod model_providers;
 pub(crate) mod models;
+pub(crate) mod prices;
 pub(crate) mod provider_keys;
 pub(crate) mod providers;
+pub(crate) mod stats;
+pub(crate) mod transfer;
 
 #[cfg(test)]
 mod tests;

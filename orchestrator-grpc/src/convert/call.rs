@@ -13,7 +13,11 @@ use tokio::time::Instant;
 use tonic::{Extensions, Request, metadata::MetadataMap, transport::server::TcpConnectInfo};
 
 use super::{chat_request, embed, field::Wrong};
-use crate::layers::{deadline::Deadline, key::Keys, trace::RequestId};
+use crate::layers::{
+    deadline::Deadline,
+    key::Keys,
+    trace::{RequestId, TraceId},
+};
 
 const SESSION_ID: &str = "x-session-id";
 const TIMEOUT_MS: &str = "x-orchestrator-timeout-ms";
@@ -28,6 +32,8 @@ const MOST_RETRIES: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Envelope {
     pub(super) request_id: String,
+    /// Empty where the caller traces nothing.
+    pub(super) trace_id: String,
     pub(super) keys: Vec<SecretString>,
     pub(super) received: Instant,
     /// The gRPC client's own deadline, if it has one.
@@ -42,6 +48,7 @@ impl Envelope {
         };
         Ok(Self {
             request_id: id.as_str().to_owned(),
+            trace_id: extensions.get::<TraceId>().map(TraceId::to_string).unwrap_or_default(),
             keys: keys.clone(),
             received: deadline.received,
             timeout: deadline.timeout.clone()?,
@@ -90,7 +97,8 @@ fn typed(
 ) -> Result<Call> {
     let envelope = Envelope::open(extensions)?;
     let asked = timeout(metadata)?;
-    let about = about(metadata, extensions, options.unwrap_or_default())?;
+    let mut about = about(metadata, extensions, options.unwrap_or_default())?;
+    about.trace_id = envelope.trace_id;
     Ok(Call {
         request_id: envelope.request_id,
         keys: envelope.keys,
@@ -123,6 +131,7 @@ fn about(metadata: &MetadataMap, extensions: &Extensions, options: v1::CallOptio
     tags.extend(options.tags);
     let peer = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
     Ok(About {
+        trace_id: String::new(),
         session_id,
         tags,
         // A bool of proto3 cannot say "not said": either place can ask for it.

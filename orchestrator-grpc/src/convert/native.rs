@@ -67,6 +67,7 @@ pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call
         received: envelope.received,
         timeout: shorter(timeout, envelope.timeout),
         about: About {
+            trace_id: envelope.trace_id,
             session_id: message.session_id,
             tags: message.tags,
             strict: message.strict,

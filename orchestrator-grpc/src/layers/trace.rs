@@ -3,6 +3,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     task::{Context, Poll},
 };
 
@@ -39,6 +40,32 @@ impl RequestId {
     /// The id as metadata.
     pub fn to_header(&self) -> HeaderValue {
         self.0.clone()
+    }
+}
+
+/// The metadata that carries a caller's trace (<https://www.w3.org/TR/trace-context/#traceparent-header>).
+const TRACE_PARENT: &str = "traceparent";
+
+/// The trace that a call belongs to: 32 lower-case hexadecimal digits, not all zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceId(Box<str>);
+
+impl TraceId {
+    /// From `VERSION-TRACE-PARENT-FLAGS`; `None` for what is not of that form.
+    pub fn from_parent(value: &HeaderValue) -> Option<Self> {
+        let mut parts = value.to_str().ok()?.split('-');
+        let (version, trace, parent) = (parts.next()?, parts.next()?, parts.next()?);
+        let hex = |text: &str, digits: usize| {
+            text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let whole = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parent, 16);
+        (whole && trace.bytes().any(|byte| byte != b'0')).then(|| Self(trace.into()))
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -97,6 +124,9 @@ where
         let id = self.layer.name(&request);
         let span = tracing::info_span!("rpc", request.id = id.as_str(), rpc.method = request.uri().path());
         request.extensions_mut().insert(id.clone());
+        if let Some(trace) = request.headers().get(TRACE_PARENT).and_then(TraceId::from_parent) {
+            request.extensions_mut().insert(trace);
+        }
 
         let answer = self.inner.call(request).instrument(span);
         Box::pin(async move {
@@ -142,6 +172,30 @@ mod tests {
             let (seen, answered) = ids(sent).await;
             assert_eq!(seen, answered);
             assert!(seen.len() == 36 && seen.as_bytes()[14] == b'7', "{sent:?} became {seen}");
+        }
+    }
+
+    #[test]
+    fn a_trace_is_taken_from_a_well_formed_parent_alone() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let trace = |text: &str| {
+            TraceId::from_parent(&HeaderValue::from_str(text).unwrap()).map(|trace| trace.to_string())
+        };
+        assert_eq!(trace(&format!("00-{id}-00f067aa0ba902b7-01")).as_deref(), Some(id));
+        assert_eq!(
+            trace(&format!("cc-{id}-00f067aa0ba902b7-01-later-versions-say-more")).as_deref(),
+            Some(id)
+        );
+        let zeros = "0".repeat(32);
+        for wrong in [
+            "",
+            id,
+            &format!("ff-{id}-00f067aa0ba902b7-01"),
+            &format!("00-{zeros}-00f067aa0ba902b7-01"),
+            &format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()),
+            &format!("00-{id}-00f067aa-01"),
+        ] {
+            assert_eq!(trace(wrong), None, "{wrong}");
         }
     }
 }

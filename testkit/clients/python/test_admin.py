@@ -1,11 +1,14 @@
 """`buf curl` knows no contract but what the gateway's reflection tells it: every method of Admin is called that way."""
 
+import base64
 import json
 import os
 import subprocess
+import urllib.error
+import urllib.request
 
 import pytest
-from conftest import ADMIN_KEY, GRPC
+from conftest import ADMIN_KEY, GRPC, KEY, REST, Trace, until
 
 ADMIN = "orchestrator.v1.Admin"
 CALLED = set()
@@ -31,6 +34,29 @@ def calls(method, **request):
     assert failure is None, f"{method}: {failure}"
     CALLED.add(method)
     return answer
+
+
+def streamed(method, **request):
+    """Calls a method that answers with a stream, which must end, and counts it as called."""
+    done = buf("-d", json.dumps(request), f"http://{GRPC}/{ADMIN}/{method}")
+    assert done.returncode == 0, f"{method}: {done.stderr}"
+    CALLED.add(method)
+    # Each message is spread over lines, or has one of its own: which is up to buf.
+    messages, rest = [], done.stdout.strip()
+    while rest:
+        message, end = json.JSONDecoder().raw_decode(rest)
+        messages.append(message)
+        rest = rest[end:].strip()
+    return messages
+
+
+def ask_for_a_model(trace):
+    """A request for a model that nobody has: it is logged all the same."""
+    headers = {**trace.headers, "authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    body = json.dumps({"model": "nobody's", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    request = urllib.request.Request(f"{REST}/v1/chat/completions", body, headers)
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(request)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +139,95 @@ def test_queue():
     assert int(calls("GetQueue")["maxConcurrentSessions"]) > 0
 
 
+def test_prices():
+    named = {"kind": "vllm", "upstreamModel": "buf/model"}
+    made = calls("CreatePrice", price={**named, "input": "2.50", "output": "0.000000001"})
+    assert (made["input"], made["output"], made["source"]) == ("2.5", "0.000000001", "own")
+    assert calls("GetPrice", **named) == made
+    assert made in calls("ListPrices", kind="vllm")["prices"]
+    changed = calls("UpdatePrice", price={**named, "cachedRead": "1"}, updateMask="cachedRead")
+    assert changed == {**made, "cachedRead": "1", "version": changed["version"]} and changed["version"] != made["version"]
+    assert calls("DeletePrice", **named) == {}
+    _, failure = call("GetPrice", **named)
+    assert "not_found" in failure
+
+
+def test_request_logs():
+    trace = Trace()
+    ask_for_a_model(trace)
+    until(lambda: calls("ListRequestLogs", filter={"requestId": trace.id}).get("requestLogs"), 5.0, "no log")
+    (row,) = calls("ListRequestLogs", pageSize=1, filter={"requestId": trace.id})["requestLogs"]
+    shown = calls("GetRequestLog", id=row["id"], includeBodies=True)
+    assert (shown["requestId"], shown["status"]) == (trace.id, row["status"])
+    (piece,) = streamed("ExportRequestLogs", format="jsonl", filter={"requestId": trace.id})
+    assert json.loads(base64.b64decode(piece["data"]))["id"] == row["id"]
+    _, failure = call("ListRequestLogs", filter={"status": "6xx"})
+    assert "invalid_argument" in failure
+    calls("PurgeRequestLogs", retentionDays=3650)
+
+
+def test_request_logs_as_they_come():
+    # It never ends by itself; its first message says that it has begun.
+    arguments = [os.environ["BUF"], "curl", "--protocol", "grpc", "--http2-prior-knowledge"]
+    arguments += ["-H", f"authorization: Bearer {ADMIN_KEY}", "-d", "{}", f"http://{GRPC}/{ADMIN}/TailRequestLogs"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as tail:
+        assert tail.stdout.readline().strip() == "{}"
+        CALLED.add("TailRequestLogs")
+        tail.terminate()
+
+
+def test_retention():
+    kept = calls("GetRetention")
+    changed = calls("UpdateRetention", retention={"logsDays": 31}, updateMask="logsDays")
+    assert changed == {**kept, "logsDays": 31}
+    assert calls("UpdateRetention", retention=kept, updateMask="logsDays,bodiesDays") == kept
+
+
+def test_statistics(provider):
+    assert "total" in calls("GetStats", hours=1)
+    calls("ListUsage", interval="month", groupBy="provider,model,key,team")
+    calls("ListProviderStats", provider="buf")
+
+
+def test_the_last_calls_of_an_association(provider, model):
+    made = calls("CreateModelProvider", modelProvider={"modelId": model["id"], "providerId": provider["id"]})
+    assert calls("ListModelProviderOutcomes", id=made["id"]) == {}
+    assert calls("DeleteModelProvider", id=made["id"]) == {}
+
+
+def test_the_configuration_goes_out_and_comes_in(provider, model):
+    document = calls("ExportConfig", passphrase="correct horse battery")["documentJson"]
+    rows = json.loads(document)
+    assert "buf" in [row["name"] for row in rows["providers"]] and "buf-model" in [row["name"] for row in rows["models"]]
+    request = {"documentJson": document, "onConflict": "replace", "passphrase": "correct horse battery", "dryRun": True}
+    report = calls("ImportConfig", **request)
+    assert int(report["unchanged"]) > 0 and "differences" not in report
+    declared = json.dumps({"models": [{"name": "buf-declared"}]})
+    assert calls("ApplyConfig", documentJson=declared, dryRun=True)["created"] == "1"
+def test_operators_keys():
+    made = calls("CreateAdminKey", adminKey={"name": "buf-operator", "role": "viewer"})
+    secret = made.pop("secret")
+    assert secret.startswith("llmo_admin_") and secret.startswith(made["prefix"])
+    session, _ = call("GetSession", key=secret)
+    assert session == {"actor": "buf-operator", "role": "viewer"}
+    assert calls("GetSession")["actor"] == "bootstrap"
+    _, failure = call("CreateModel", key=secret, model={"name": "not-his"})
+    assert "permission_denied" in failure and "operator" in failure
+    check("AdminKey", "adminKeys", made, {"role": "operator"})
+    rotated = calls("RotateAdminKey", id=made["id"])
+    assert rotated["secret"] != secret
+    _, failure = call("GetSession", key=secret)
+    assert "unauthenticated" in failure
+    log = calls("ListAuditLog", noun="admin_key", target=made["id"])["auditEntries"]
+    assert [entry["action"] for entry in log] == ["rotate", "update", "create"]
+    assert calls("DeleteAdminKey", id=made["id"]) == {}
+
+
+def test_status():
+    status = calls("GetStatus")
+    assert (status["status"], status["database"]) == ("healthy", "up")
+
+
 @pytest.mark.parametrize("key", [None, "wrong", os.environ["GATEWAY_KEY"]])
 def test_without_the_admin_key_nothing_is_shown(key):
     _, failure = call("ListProviders", key=key)
@@ -130,5 +245,5 @@ def test_every_method_that_reflection_lists_was_called():
     listed = buf("--list-methods", f"http://{GRPC}")
     assert listed.returncode == 0, listed.stderr
     methods = {line.rpartition("/")[2] for line in listed.stdout.split() if line.startswith(f"{ADMIN}/")}
-    assert len(methods) >= 33
+    assert len(methods) >= 61
     assert methods - CALLED == set()

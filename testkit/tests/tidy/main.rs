@@ -4,6 +4,7 @@
 //! caught. They read code as a person skims it, line by line with comments and strings taken out, and no deeper; they hold
 //! for what stands before a file's `#[cfg(test)] mod … {`.
 //!
+//! * [`append_only`]: the audit log is never changed.
 //! * [`files`]: every module says what it is, stays short, and opts out of lints in the open.
 //! * [`manifests`]: which package may depend on which.
 //! * [`walls`]: which file may name which crate; where two worlds must not meet.
@@ -12,6 +13,7 @@
 
 mod source;
 
+mod append_only;
 mod files;
 mod layers;
 mod manifests;
@@ -45,6 +47,7 @@ fn the_repository_keeps_its_rules() {
             continue;
         }
         let source = Source::new(&name, &text);
+        violations.extend(append_only::check(&source));
         violations.extend(files::check(&source));
         violations.extend(walls::check(&source));
         violations.extend(layers::check(&source));

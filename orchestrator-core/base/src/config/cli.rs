@@ -58,8 +58,102 @@ pub enum CoreCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Bring the database's tables up to date, as every start does, and say what was done
+    Migrate {
+        /// Change nothing: list each migration, and whether it is applied
+        #[arg(long)]
+        status: bool,
+    },
     /// Ask the running core whether it is healthy; exit code 0 if so
     Health,
+    /// Statistics
+    Stats {
+        /// What to do with them.
+        #[command(subcommand)]
+        what: StatsCommand,
+    },
+    /// Write the configuration into a file (`-`: standard output), for `import`
+    Export(ExportArgs),
+    /// Take in a configuration that `export` wrote
+    Import(ImportArgs),
+    /// Make the catalog what a file declares in `[[providers]]`, `[[models]]`, `[[model_providers]]` and `[[api_keys]]`
+    Apply(ApplyArgs),
+    /// Copy the database into a new file, while it is in use
+    Backup {
+        /// Where to; it must not be there
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Work on the installation's own keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+/// What can be done with statistics.
+#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatsCommand {
+    /// Add up anew what the logs cover, while cores run
+    Rebuild,
+}
+
+/// `export`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ExportArgs {
+    /// Where to
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// With providers' keys and the digests of callers' keys, sealed under a passphrase: $CONFIG_PASSPHRASE, or --passphrase-file
+    #[arg(long)]
+    pub secrets: bool,
+    /// File whose first line is the passphrase
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// `import`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ImportArgs {
+    /// What `export` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What to do with rows that are there under the same name
+    #[arg(long, value_name = "WHAT", default_value = "skip", value_parser = ["skip", "replace"])]
+    pub on_conflict: String,
+    /// Change nothing, and say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// File whose first line is the passphrase [default: $CONFIG_PASSPHRASE]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// `apply`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ApplyArgs {
+    /// TOML; a whole orchestrator.toml will do
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Change nothing, and say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete what a file owned and this one does not have
+    #[arg(long)]
+    pub prune: bool,
+    /// Take over rows of the same names that Admin manages
+    #[arg(long)]
+    pub adopt: bool,
+}
+
+/// `keys`.
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
+pub enum KeysCommand {
+    /// Seal every stored secret anew, under another master key: $MASTER_KEY_NEW, or --new-master-key-file, or, where the old one was
+    /// generated, a generated one
+    Rotate {
+        /// File with the new master key
+        #[arg(long, value_name = "FILE")]
+        new_master_key_file: Option<PathBuf>,
+    },
 }
 
 /// `orchestrator-edge`.
@@ -159,7 +253,17 @@ mod tests {
         let out = Some("api.protoset".into());
         assert_eq!(command("core descriptor --out api.protoset").unwrap(), CoreCommand::Descriptor { out });
         assert_eq!(command("core health").unwrap(), CoreCommand::Health);
+        let rebuild = CoreCommand::Stats { what: StatsCommand::Rebuild };
+        assert_eq!(command("core stats rebuild").unwrap(), rebuild);
+        assert!(command("core stats").is_err());
+        assert_eq!(command("core migrate").unwrap(), CoreCommand::Migrate { status: false });
+        assert_eq!(command("core migrate --status").unwrap(), CoreCommand::Migrate { status: true });
         assert!(command("core --set edge.port").is_err());
+        let apply = ApplyArgs { file: "x.toml".into(), dry_run: true, prune: true, adopt: false };
+        assert_eq!(command("core apply x.toml --dry-run --prune").unwrap(), CoreCommand::Apply(apply));
+        let rotate = CoreCommand::Keys(KeysCommand::Rotate { new_master_key_file: None });
+        assert_eq!(command("core keys rotate").unwrap(), rotate);
+        assert!(command("core import x.json --on-conflict merge").is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    env_file,
+    declared, env_file,
     problem::Problem,
     settings::{self, PREFIX, SETTINGS, Setting},
     sources::Sources,
@@ -29,6 +29,8 @@ pub(super) struct Layers {
     pub(super) env_file: BTreeMap<String, String>,
     /// The files that were read, as they were named.
     pub(super) files: Vec<PathBuf>,
+    /// The declared catalog: file, noun and rows.
+    pub(super) declared: Vec<(String, &'static str, toml::Value)>,
     /// Everything that was wrong so far.
     pub(super) problems: Vec<Problem>,
 }
@@ -62,6 +64,18 @@ pub(super) fn gather(sources: &Sources) -> Layers {
     }
     layers.add_variables(&sources.environment, "");
     layers.add_command_line(&sources.command_line);
+    layers
+}
+
+/// One file alone, beside the `.env` file whose variables it may name.
+pub(super) fn of_file(path: &Path, sources: &Sources) -> Layers {
+    let mut layers = Layers::default();
+    if let Some((file, text)) = layers.read_file(sources, sources.env_file.as_deref(), DEFAULT_ENV_FILE) {
+        layers.parse_env_file(&file, &text);
+    }
+    if let Some((file, text)) = layers.read_file(sources, Some(path), DEFAULT_CONFIG_FILE) {
+        layers.add_toml(&file, &text);
+    }
     layers
 }
 
@@ -112,8 +126,21 @@ impl Layers {
             }
         };
         for (section, content) in &table {
+            let noun = declared::NOUNS.iter().find(|noun| **noun == section.as_str());
+            if let (Some(noun), toml::Value::Array(_)) = (noun, content) {
+                self.declared.push((file.to_owned(), noun, content.clone()));
+                continue;
+            }
             if let toml::Value::Table(keys) = content {
+                let of_file = settings::FILE_SECTIONS.iter().find(|(_, in_file)| in_file == section);
+                let section = of_file.map_or(section.as_str(), |(section, _)| section);
                 self.add_section(file, section, keys);
+                continue;
+            }
+            if content.is_array() {
+                let nearest = settings::nearest(section, declared::NOUNS.map(str::to_owned).into_iter());
+                let message = format!("no such table; the nearest is [[{nearest}]]");
+                self.problems.push(Problem::of(section, file, message));
                 continue;
             }
             let sections = SETTINGS.iter().filter_map(|setting| setting.name.split('.').next());

@@ -9,7 +9,7 @@ use std::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    AppEnv, Config,
+    AppEnv, Config, declared,
     layers::{self, Layers},
     problem::Problem,
     settings::SETTINGS,
@@ -57,7 +57,7 @@ pub fn load(sources: &Sources, role: Role) -> Result<Loaded, Vec<Problem>> {
         }
     }
 
-    let config: Config = match table.try_into() {
+    let mut config: Config = match table.try_into() {
         Ok(config) => config,
         Err(error) => {
             // Only a row of the table that disagrees with its field leads here; a test sets every one of them.
@@ -65,7 +65,16 @@ pub fn load(sources: &Sources, role: Role) -> Result<Loaded, Vec<Problem>> {
             return Err(problems);
         }
     };
+    // An edge in front of a core keeps no catalog, and may not have its secrets.
+    if runs_core(role, &layers) {
+        config.declared = declared::resolve(&layers, sources, &mut problems);
+    }
     check_production(&config, role, &layers, &refused, &mut problems);
+    if !refused.contains("database.url")
+        && let Err(problem) = config.database_target()
+    {
+        problems.push(problem);
+    }
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -81,6 +90,11 @@ fn insert(table: &mut toml::Table, name: &str, value: toml::Value) {
     }
 }
 
+/// An edge in front of a core holds no keys. A refused endpoint still says which of the two it is meant to be.
+fn runs_core(role: Role, layers: &Layers) -> bool {
+    role == Role::Core || !layers.given.contains_key("edge.core_endpoint")
+}
+
 /// Production invents nothing: the keys that guard everything must be given, and be worth the name.
 fn check_production(
     config: &Config,
@@ -89,9 +103,7 @@ fn check_production(
     refused: &BTreeSet<&str>,
     problems: &mut Vec<Problem>,
 ) {
-    // An edge in front of a core holds no keys. A refused endpoint still says which of the two it is meant to be.
-    let runs_core = role == Role::Core || !layers.given.contains_key("edge.core_endpoint");
-    if config.app.env != AppEnv::Production || !runs_core {
+    if config.app.env != AppEnv::Production || !runs_core(role, layers) {
         return;
     }
     let needed =

@@ -2,11 +2,12 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::Declared;
 use crate::mask;
 
 /// The whole configuration. One file serves both binaries; each uses its own sections.
@@ -45,8 +46,13 @@ pub struct Config {
     pub providers: ProviderRules,
     /// The ledger's journal.
     pub journal: Journal,
+    /// Bodies in the log of requests.
+    pub bodies: Bodies,
     /// Threads.
     pub runtime: Runtime,
+    /// The catalog that the file declares; no setting.
+    #[serde(skip)]
+    pub declared: Declared,
 }
 
 /// Section `app`.
@@ -183,6 +189,9 @@ pub struct Database {
     /// `DATABASE_URL`, default `sqlite://DATA_DIR/llm_orchestrator.db`. Forms such as `sqlite+aiosqlite:///./data/x.db` are understood.
     #[serde(serialize_with = "masked_url")]
     pub url: Option<SecretString>,
+    /// `DATABASE_TYPE`, default the URL's: where both are given, they must agree.
+    #[serde(rename = "type")]
+    pub kind: Option<DatabaseType>,
     /// `DATABASE_WAIT_RETRIES`, default 30.
     pub wait_retries: u32,
     /// `DATABASE_WAIT_INTERVAL` (seconds), default 2.
@@ -191,7 +200,31 @@ pub struct Database {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, wait_retries: 30, wait_interval: 2 }
+        Self { url: None, kind: None, wait_retries: 30, wait_interval: 2 }
+    }
+}
+
+/// What kind of database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseType {
+    /// A file.
+    Sqlite,
+    /// A MySQL server, or a MariaDB server.
+    #[serde(alias = "mariadb")]
+    MySql,
+    /// A PostgreSQL server.
+    #[serde(alias = "postgresql")]
+    Postgres,
+}
+
+impl fmt::Display for DatabaseType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "sqlite",
+            Self::MySql => "mysql",
+            Self::Postgres => "postgres",
+        })
     }
 }
 
@@ -203,11 +236,15 @@ pub struct Log {
     pub level: String,
     /// `LOG_FORMAT`, default `json` when not a terminal, else `pretty`.
     pub format: Option<LogFormat>,
+    /// `LOG_RETENTION_DAYS`, default 30: how long request logs are kept, at first; 0 is for ever. Afterwards the database holds it.
+    pub retention_days: u32,
+    /// How long what was said is kept, at first, default 0: as long as its request's log.
+    pub bodies_retention_days: u32,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".into(), format: None }
+        Self { level: "info".into(), format: None, retention_days: 30, bodies_retention_days: 0 }
     }
 }
 
@@ -352,11 +389,30 @@ pub struct Journal {
     pub fsync_ms: u64,
     /// At which size a segment is closed and the next begun, default 16 MiB.
     pub segment_bytes: u64,
+    /// The most bytes of all segments, default 16 GiB. Records that come while as many wait for the database are lost, and
+    /// counted.
+    pub max_bytes: u64,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { fsync_ms: 50, segment_bytes: 16 << 20 }
+        Self { fsync_ms: 50, segment_bytes: 16 << 20, max_bytes: 16 << 30 }
+    }
+}
+
+/// Section `bodies`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bodies {
+    /// Keep every request's body and answer with its log, default `false`: only those of keys with `log_bodies`.
+    pub keep: bool,
+    /// The most bytes of each that are kept, default 64 KiB.
+    pub max_bytes: usize,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self { keep: false, max_bytes: 64 << 10 }
     }
 }
 

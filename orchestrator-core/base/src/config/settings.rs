@@ -55,6 +55,15 @@ impl Shape {
     }
 }
 
+/// Sections that are called otherwise in a file: there `[[providers]]` are the declared ones, and TOML takes no name twice.
+/// Where nothing is declared, `[providers]` is understood too.
+pub(super) const FILE_SECTIONS: [(&str, &str); 1] = [("providers", "provider_rules")];
+
+/// The section's name in a file.
+pub(super) fn in_file(section: &str) -> &str {
+    FILE_SECTIONS.iter().find(|(name, _)| *name == section).map_or(section, |(_, in_file)| in_file)
+}
+
 /// What every variable without a conventional name begins with.
 pub(super) const PREFIX: &str = "ORCHESTRATOR__";
 
@@ -81,6 +90,9 @@ pub(super) fn nearest(given: &str, known: impl Iterator<Item = String>) -> Strin
 
 /// The levels of a log. `value.rs` knows a few synonyms.
 pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
+
+/// Kinds of databases, by the names that people have for them.
+const DATABASES: &[&str] = &["mysql", "mariadb", "postgres", "postgresql", "sqlite"];
 
 /// A time-out above a day is a mistake in the unit.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -116,10 +128,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("vendors.gemini_api_key", "GEMINI_API_KEY", Shape::Secret),
     known("vendors.gemini_base_url", "GEMINI_BASE_URL", Shape::BaseUrl),
     known("database.url", "DATABASE_URL", Shape::DatabaseUrl),
+    known("database.type", "DATABASE_TYPE", Shape::Word(DATABASES)),
     known("database.wait_retries", "DATABASE_WAIT_RETRIES", Shape::Number(0, 100_000)),
     known("database.wait_interval", "DATABASE_WAIT_INTERVAL", Shape::Number(0, 3600)),
     known("log.level", "LOG_LEVEL", Shape::Word(LEVELS)),
     known("log.format", "LOG_FORMAT", Shape::Word(&["json", "pretty"])),
+    known("log.retention_days", "LOG_RETENTION_DAYS", Shape::Number(0, 36_500)),
+    other("log.bodies_retention_days", Shape::Number(0, 36_500)),
     known("limits.max_body_bytes", "MAX_BODY_BYTES", SIZE),
     // Whoever reads nested values recursively pays for each level with stack.
     other("limits.max_json_depth", Shape::Number(1, 1024)),
@@ -143,6 +158,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("providers.deny_private_networks", Shape::Switch),
     other("journal.fsync_ms", Shape::Number(0, 60_000)),
     other("journal.segment_bytes", SIZE),
+    other("journal.max_bytes", SIZE),
+    other("bodies.keep", Shape::Switch),
+    // A statement holds several, and databases bound what they take at once.
+    other("bodies.max_bytes", Shape::Number(1, 1 << 20)),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 
@@ -196,7 +215,7 @@ mod tests {
         let defaults: toml::Table = show(&defaults).parse().unwrap();
         let expected = SETTINGS.iter().map(|setting| {
             let (section, key) = setting.name.split_once('.').unwrap();
-            let default = match defaults[section].get(key) {
+            let default = match defaults[in_file(section)].get(key) {
                 Some(toml::Value::String(text)) => text.clone(),
                 Some(value) => value.to_string(),
                 None => "none".to_owned(),

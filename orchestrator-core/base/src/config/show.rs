@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use toml::Value;
 
-use super::{load::Loaded, settings::SETTINGS};
+use super::{
+    load::Loaded,
+    settings::{SETTINGS, in_file},
+};
 
 /// TOML text with a line for every setting; what is not set and has no default is a comment.
 pub fn show(loaded: &Loaded) -> String {
@@ -20,7 +23,7 @@ pub fn show(loaded: &Loaded) -> String {
         let (section, key) = setting.name.split_once('.').unwrap_or((setting.name, ""));
         if section != current {
             let blank = if current.is_empty() { "" } else { "\n" };
-            let _ = writeln!(text, "{blank}[{section}]");
+            let _ = writeln!(text, "{blank}[{}]", in_file(section));
             current = section;
         }
         let _ = match table.get(section).and_then(|keys| keys.get(key)) {

@@ -7,7 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use secrecy::SecretString;
+
 use super::cli::CommonArgs;
+
+/// A file that holds one secret and is larger holds something else.
+const MOST_SECRET_BYTES: u64 = 64 * 1024;
 
 /// Everything that [`load`](super::load()) looks at. No `Debug`: the environment holds secrets.
 #[derive(Clone, Default)]
@@ -45,6 +50,23 @@ impl Sources {
             working_dir: env::current_dir()?,
             command_line: common.set.clone(),
         })
+    }
+
+    /// A secret of the command line: the first line of `file`, else the variable `name`. It is no setting, for it is needed once.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its first line is empty.
+    pub fn secret(&self, file: Option<&Path>, name: &str) -> io::Result<Option<SecretString>> {
+        let Some(file) = file else {
+            let given = self.environment.get(name).filter(|secret| !secret.is_empty());
+            return Ok(given.map(|secret| SecretString::from(secret.as_str())));
+        };
+        let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+        let text = self.read(file, MOST_SECRET_BYTES).map_err(told)?;
+        match text.lines().next().filter(|line| !line.is_empty()) {
+            Some(line) => Ok(Some(line.into())),
+            None => Err(told(io::Error::other("its first line is empty"))),
+        }
     }
 
     /// The text of a file, whose path may be relative to the working directory, of at most `most` bytes.

@@ -27,7 +27,7 @@ const COMMON_WORDS: &[&str] = &[
 ];
 
 /// Why `key` is too weak, or nothing. The reason quotes no part of it.
-pub(super) fn weakness(key: &str) -> Option<String> {
+pub fn weakness(key: &str) -> Option<String> {
     let characters = key.chars().count();
     if characters < LEAST_CHARACTERS {
         return Some(format!("is weak: shorter than {LEAST_CHARACTERS} characters"));

@@ -154,7 +154,7 @@ fn list(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A secret as it stands, or the one that `env:NAME` or `file:/path` names.
-fn resolve(text: &str, sources: &Sources, layers: &Layers) -> Result<SecretString, String> {
+pub(super) fn resolve(text: &str, sources: &Sources, layers: &Layers) -> Result<SecretString, String> {
     let secret = if let Some(name) = text.strip_prefix("env:") {
         let found = [&sources.environment, &layers.env_file].into_iter().find_map(|known| known.get(name));
         found.ok_or_else(|| format!("names the variable {}, which is not set", quoted(name)))?.clone()

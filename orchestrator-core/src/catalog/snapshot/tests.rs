@@ -6,9 +6,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::*;
 use crate::{
-    catalog::{ApiKey, Provider, ProviderKey, ProviderOptions, Timeouts, route::TargetTimeouts, samples},
+    catalog::{
+        ApiKey, OwnPrice, Provider, ProviderKey, ProviderOptions, Timeouts, listed::ModelList,
+        route::TargetTimeouts, samples,
+    },
     dialect::Dialect,
     error::{Error, Result},
+    policy::price::Rates,
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape that the builder asks for")]
@@ -27,6 +31,7 @@ fn serves(id: &str, model: &str, provider: &str, provider_model: &str) -> ModelP
 /// Providers alpha and beta; gpt, claude-*, claude-opus-*, the catch-all of beta alone, and a name with a slash.
 fn rows() -> CatalogRows {
     CatalogRows {
+        sealed_with: None,
         revision: 7,
         providers: vec![samples::provider("p1", "alpha"), samples::provider("p2", "beta")],
         provider_keys: vec![samples::provider_key("k1", "p1", "secret-1")],
@@ -44,7 +49,7 @@ fn rows() -> CatalogRows {
             serves("a4", "m3", "p1", "opus-fixed"),
             serves("a5", "m4", "p2", "*"),
         ],
-        api_keys: Vec::new(),
+        ..CatalogRows::default()
     }
 }
 
@@ -255,4 +260,39 @@ fn a_provider_whose_keys_are_all_off_is_not_asked_without_one() {
 
     rows.provider_keys.push(ProviderKey { enabled: false, ..samples::provider_key("k2", "p1", "secret-2") });
     assert_eq!(resolved(&build(&rows), "gpt"), "alpha>gpt-upstream beta>gpt", "one key that works is enough");
+}
+
+#[test]
+fn every_way_to_a_target_knows_what_its_model_costs() {
+    let own = |version: i64, model: &str| OwnPrice {
+        version,
+        kind: "openai_compatible".into(),
+        upstream_model: model.into(),
+        rates: Rates { input: Some(1), ..Rates::default() },
+        ..OwnPrice::default()
+    };
+    let prices = vec![own(1, "gpt-upstream"), own(2, "claude-*"), own(3, "claude-haiku"), own(4, "far*")];
+    let mut catalog = build(&CatalogRows { prices, ..rows() });
+    let mut lists = ModelLists::default();
+    lists.set("p1", ModelList::new(["far-listed".to_owned()]));
+    catalog.list(&lists);
+    let versions = |name: &str| match catalog.resolve(name) {
+        Resolution::Found(route) => {
+            let price = |target: &Target| target.price.as_ref().map(|price| price.version.to_string());
+            route.targets.iter().map(|target| price(target).unwrap_or_else(|| "unknown".into())).collect()
+        }
+        Resolution::Unknown => Vec::new(),
+    };
+    let table: [(&str, &[&str]); 7] = [
+        ("gpt", &["own-1", "unknown"]),
+        ("claude-haiku", &["own-3"]),
+        ("claude-haiku-2", &["own-2"]),
+        ("claude-opus-4", &["unknown"]),
+        ("beta/gpt-upstream", &["own-1"]),
+        ("beta/nobody-knows", &["unknown"]),
+        ("far-listed", &["own-4"]),
+    ];
+    for (name, expected) in table {
+        assert_eq!(versions(name), expected, "{name}");
+    }
 }

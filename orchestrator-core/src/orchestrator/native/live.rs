@@ -73,10 +73,17 @@ impl Live {
             Some(encoder) => encoder.encode(&batch.events),
         };
         match error {
-            Some(error) if self.encoder.is_some() => joined(bytes, &self.end_badly(&error)),
+            Some(error) if self.encoder.is_some() => {
+                self.open.entry.sent(&bytes);
+                joined(bytes, &self.end_badly(&error))
+            }
             error => {
                 self.reported = self.reported.take().or(error);
-                if terminator { self.end_well(bytes) } else { bytes }
+                if terminator {
+                    return self.end_well(bytes);
+                }
+                self.open.entry.sent(&bytes);
+                bytes
             }
         }
     }
@@ -84,29 +91,33 @@ impl Live {
     /// The provider has ended its answer by its own rules.
     fn end_well(&mut self, bytes: Bytes) -> Bytes {
         self.over = true;
-        match &self.reported {
-            Some(error) => self.open.entry.close(Outcome::Truncated(error)),
-            None => self.open.entry.close(Outcome::Answered(200)),
-        }
-        match &mut self.encoder {
+        let entry = &mut self.open.entry;
+        let bytes = match &mut self.encoder {
             None => bytes,
             Some(encoder) => {
-                let estimated =
-                    self.open.entry.estimated().map(|usage| encoder.encode(&[ChatEvent::Usage(usage)]));
+                let estimated = entry.estimated().map(|usage| encoder.encode(&[ChatEvent::Usage(usage)]));
                 let bytes = joined(bytes, &estimated.unwrap_or_default());
                 joined(bytes, &encoder.finish())
             }
+        };
+        entry.sent(&bytes);
+        match &self.reported {
+            Some(error) => entry.close(Outcome::Truncated(error)),
+            None => entry.close(Outcome::Answered(200)),
         }
+        bytes
     }
 
     /// The answer will not be whole, and the caller is told so, unless the provider has told it itself.
     fn end_badly(&mut self, error: &Error) -> Bytes {
         self.over = true;
-        self.open.entry.close(Outcome::Truncated(self.reported.as_ref().unwrap_or(error)));
-        match self.reported {
+        let event = match self.reported {
             Some(_) => Bytes::new(),
             None => self.wire.render_error_event(error, &self.request_id),
-        }
+        };
+        self.open.entry.sent(&event);
+        self.open.entry.close(Outcome::Truncated(self.reported.as_ref().unwrap_or(error)));
+        event
     }
 
     /// The connection has ended. That is the answer's end only if the provider has said why it stopped, of every choice.

@@ -21,7 +21,7 @@ use crate::{
     admission::gate::Gate,
     call::{About, Call, Input, PathFacts},
     catalog::{
-        CatalogRows, Model, Provider, samples,
+        ApiKey, CatalogRows, Model, Provider, samples,
         snapshot::{SharedCatalog, Snapshot},
     },
     condition::{ConditionRules, Conditions},
@@ -29,10 +29,12 @@ use crate::{
     health::Settings,
     ledger::{
         Ledger, RequestRecord,
+        bodies::BodyRules,
         journal::{self, Journal, Line},
     },
     orchestrator::{Drains, NativeBody, Orchestrator, Shared},
     origins::LocalOrigins,
+    prober::{self, Ask as _, LiveAsk},
 };
 
 /// What the wall clock says when the world begins: Sunday, 13 September 2020, 12:26:40 GMT.
@@ -98,15 +100,27 @@ impl World {
 
     /// The same, and the model has other values.
     pub(super) fn with(actors: impl IntoIterator<Item = Actor>, change: impl FnOnce(&mut Model)) -> Self {
+        Self::with_caller(actors, change, samples::api_key("caller", "caller", "secret"))
+    }
+
+    /// With a caller's key of other values.
+    pub(super) fn with_caller(
+        actors: impl IntoIterator<Item = Actor>,
+        change: impl FnOnce(&mut Model),
+        caller: ApiKey,
+    ) -> Self {
         let mut model = samples::model("m", "m");
         change(&mut model);
         let mut rows = CatalogRows {
+            sealed_with: None,
             revision: 1,
             providers: Vec::new(),
             provider_keys: Vec::new(),
             models: vec![model],
             model_providers: Vec::new(),
-            api_keys: vec![samples::api_key("caller", "caller", "secret")],
+            api_keys: vec![caller],
+            prices: Vec::new(),
+            admin_keys: Vec::new(),
         };
         let mut parts = HashMap::new();
         for (place, actor) in actors.into_iter().enumerate() {
@@ -143,7 +157,8 @@ impl World {
         conditions.health().set_settings(Settings { enabled: false, ..Settings::default() });
         let shared = Arc::new(Shared {
             catalog,
-            ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
+            ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
+                .keeping_bodies(BodyRules::new(&config::Bodies::default())),
             origins: Arc::new(LocalOrigins::default()),
             conditions,
             clock: clock.clone(),
@@ -182,6 +197,13 @@ impl World {
         seen
     }
 
+    /// Its provider is probed, and the probe written down.
+    pub(super) async fn probe(&self, provider: &str) {
+        let target = self.core.shared.catalog.load().catalog.served_by(provider).unwrap().clone();
+        let ask = LiveAsk::new(self.core.asker.clone()).recorded_in(self.core.shared.ledger.clone());
+        ask.ask(&prober::Question::Chat(Box::new(target))).await;
+    }
+
     /// Somebody sets the machine's clock.
     pub(super) fn jump(&self, by: Duration) {
         self.clock.advance(by);
@@ -210,7 +232,8 @@ impl World {
     pub(super) fn records(&self) -> Vec<RequestRecord> {
         let path = self.journal.segment_path(self.journal.current_segment());
         let lines = journal::read(&path, 0, 100_000).unwrap().lines;
-        let closed = |line| if let Line::Close(record) = line { Some(record) } else { None };
+        let closed =
+            |line| if let Line::Close(record) = line { Some(Arc::unwrap_or_clone(record)) } else { None };
         lines.into_iter().filter_map(closed).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    audit::Stamp,
     prober::sync::{COUNTS_EVERY, POLL_INTERVAL},
     store::{CatalogChange, CatalogWriter as _, Database, HealthCheckStore as _},
 };
@@ -49,7 +50,7 @@ async fn one_core_leads_all_see_and_a_successor_knows_what_was() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("x.db")).await.unwrap();
     let provider = CatalogChange::InsertProvider(Box::new(provider(0)), None);
-    database.apply(vec![provider]).await.unwrap();
+    database.apply(vec![provider], &Stamp::for_tests()).await.unwrap();
     let first = Settings { max_error_count: 2, ..Settings::default() };
     let one = core(&database, "one", first).await;
     let mut led = one.leads.clone();
@@ -66,10 +67,11 @@ async fn one_core_leads_all_see_and_a_successor_knows_what_was() {
     until(|| one.board.status("p0") == Status::Healthy).await;
     assert_eq!(one.board.report("p0").total_requests_24h, 3);
 
-    two.keeper.change(|settings| settings.max_error_count = 9).await.unwrap();
+    two.keeper.change(|settings| settings.max_error_count = 9, &Stamp::for_tests()).await.unwrap();
     assert_eq!(two.board.settings().max_error_count, 9);
     until(|| one.board.settings().max_error_count == 9).await;
-    let refused = two.keeper.change(|settings| settings.interval_minutes = 0).await.unwrap_err();
+    let refused =
+        two.keeper.change(|settings| settings.interval_minutes = 0, &Stamp::for_tests()).await.unwrap_err();
     assert_eq!(refused.param.as_deref(), Some("interval_minutes"));
 
     assert!(!*two.leads.borrow(), "one core at a time");

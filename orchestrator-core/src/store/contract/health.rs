@@ -4,6 +4,7 @@ use orchestrator_base::clock::UnixMicros;
 
 use super::{CatalogChange, Database, samples};
 use crate::{
+    audit::Stamp,
     health::{Facts, Hours, Seen, Settings},
     health_board::StoredHealth,
     store::{CatalogWriter as _, HealthCheckStore as _, ProbeLease, ProviderHealthStore as _, StoreError},
@@ -11,12 +12,12 @@ use crate::{
 
 pub(super) async fn settings_and_the_lease(db: &Database) {
     let first = Settings { max_error_count: 7, ..Settings::default() };
-    let refused = db.set_health_settings(&first, UnixMicros(1)).await.unwrap_err();
+    let refused = db.set_health_settings(&first, &Stamp::for_tests()).await.unwrap_err();
     assert!(matches!(refused, StoreError::NotFound(_)), "{refused}");
     assert_eq!(db.health_checks(&first).await.unwrap().settings, first);
     assert_eq!(db.health_checks(&Settings::default()).await.unwrap().settings, first, "the first stands");
     let chosen = Settings { enabled: false, interval_minutes: 9, max_error_count: 2, retry_after_hours: 3 };
-    db.set_health_settings(&chosen, UnixMicros(1)).await.unwrap();
+    db.set_health_settings(&chosen, &Stamp::for_tests()).await.unwrap();
     assert_eq!(db.health_checks(&first).await.unwrap().settings, chosen);
 
     let take = async |holder: &'static str, now: i64| {
@@ -38,7 +39,7 @@ pub(super) async fn settings_and_the_lease(db: &Database) {
 
 pub(super) async fn what_cores_tell_each_other(db: &Database) {
     let provider = CatalogChange::InsertProvider(Box::new(samples::provider("h1", "watched")), None);
-    db.apply(vec![provider]).await.unwrap();
+    db.apply(vec![provider], &Stamp::for_tests()).await.unwrap();
     let mut hours = Hours::default();
     hours.saw(UnixMicros(5), &Seen { good: true, status: 200, latency_ms: 7, ..Seen::default() });
     let whole = StoredHealth {
@@ -70,7 +71,7 @@ pub(super) async fn what_cores_tell_each_other(db: &Database) {
     assert_eq!(db.provider_health_elsewhere("a").await.unwrap(), []);
     write("b", std::slice::from_ref(&bare), 20, 12).await;
     assert_eq!(db.provider_health_elsewhere("c").await.unwrap(), [bare], "a has not written for too long");
-    db.apply(vec![CatalogChange::DeleteProvider("h1".into())]).await.unwrap();
+    db.apply(vec![CatalogChange::DeleteProvider("h1".into())], &Stamp::for_tests()).await.unwrap();
     write("b", &[], 21, 12).await;
     assert_eq!(db.provider_health_elsewhere("c").await.unwrap(), []);
 }

@@ -62,9 +62,14 @@ async fn a_provider_is_probed_unasked_and_a_probe_restores_it() {
         assert_eq!(seen.header("authorization"), Some(&*format!("Bearer {PROVIDER_KEY}")));
         let health = first(&stage).await;
         assert_eq!((&health["total_requests_24h"], &health["success_rate_24h"]), (&json!(0), &Value::Null));
-        // One request, so that the ledger has something to write: it writes nothing else.
+        // The writer goes in order: behind this request nothing of before is still on its way.
         assert_eq!(stage.ask(false).await.answer.status, 200);
         assert_eq!(stage.gateway.logs(1).await.len(), 1, "probes are no requests");
+        let probes =
+            "SELECT DISTINCT api_key_id, outcome FROM request_logs WHERE origin = 'probe' AND outcome = 'ok'";
+        assert_eq!(stage.gateway.rows(probes).await, [json!({"api_key_id": "", "outcome": "ok"})]);
+        let sums = "SELECT SUM(requests) AS requests FROM usage_hourly";
+        assert_eq!(stage.gateway.rows(sums).await, [json!({"requests": 1})], "probes are in no sum");
         stage.gateway.stop().await;
     }
 }

@@ -50,9 +50,9 @@ pub(crate) fn change(message: v1::ApiKey, paths: &[String]) -> Result<ApiKeyChan
             "max_concurrency" => unset(path, message.max_concurrency.is_none())?,
             "budget_usd" => unset(path, message.budget_usd.is_none())?,
             "budget_period" => unset(path, message.budget_period.is_empty())?,
-            "log_bodies" => unset(path, !message.log_bodies)?,
+            "log_bodies" => change.log_bodies = Some(message.log_bodies),
             "on_disconnect" => change.on_disconnect = Some(on_disconnect(&message.on_disconnect)?),
-            "id" | "prefix" | "last_used_at" | "secret" | "created_at" | "updated_at" => {
+            "id" | "prefix" | "last_used_at" | "secret" | "managed_by" | "created_at" | "updated_at" => {
                 return Err(read_only(path));
             }
             other => return Err(unknown(other)),
@@ -83,9 +83,11 @@ pub(crate) fn message(key: ApiKey) -> v1::ApiKey {
         operations: key.operations,
         enabled: Some(key.enabled),
         expires_at: key.expires_at.and_then(timestamp),
+        log_bodies: key.log_bodies,
         on_disconnect: key.on_disconnect.name().to_owned(),
         created_at: timestamp(key.created_at),
         updated_at: timestamp(key.updated_at),
+        managed_by: key.managed_by.name().to_owned(),
         ..v1::ApiKey::default()
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn change(message: v1::ModelProvider, paths: &[String]) -> Result<Mod
             }
             "image" => change.image = Some(message.image.unwrap_or(true)),
             "enabled" => change.enabled = Some(message.enabled.unwrap_or(true)),
-            "id" | "created_at" | "updated_at" => return Err(read_only(path)),
+            "id" | "managed_by" | "created_at" | "updated_at" => return Err(read_only(path)),
             other => return Err(unknown(other)),
         }
     }
@@ -67,5 +67,6 @@ pub(crate) fn message(association: ModelProvider) -> v1::ModelProvider {
         enabled: Some(association.enabled),
         created_at: timestamp(association.created_at),
         updated_at: timestamp(association.updated_at),
+        managed_by: association.managed_by.name().to_owned(),
     }
 }

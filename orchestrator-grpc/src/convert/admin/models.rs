@@ -26,7 +26,7 @@ pub(crate) fn change(message: v1::Model, paths: &[String]) -> Result<ModelChange
             "timeout" => change.timeout = Some(message.timeout),
             "timeouts" => change.timeouts = Some(timeouts(message.timeouts)),
             "enabled" => change.enabled = Some(message.enabled.unwrap_or(true)),
-            "id" | "created_at" | "updated_at" => return Err(read_only(path)),
+            "id" | "managed_by" | "created_at" | "updated_at" => return Err(read_only(path)),
             other => return Err(unknown(other)),
         }
     }
@@ -51,5 +51,6 @@ pub(crate) fn message(model: Model) -> v1::Model {
         enabled: Some(model.enabled),
         created_at: timestamp(model.created_at),
         updated_at: timestamp(model.updated_at),
+        managed_by: model.managed_by.name().to_owned(),
     }
 }

@@ -48,6 +48,7 @@ fn a_mask_names_fields_that_can_be_changed() {
     check_mask("ModelProvider", &model_providers::MUTABLE, |paths| {
         model_providers::change(v1::ModelProvider::default(), paths).map(|_| ())
     });
+    check_mask("Price", &prices::MUTABLE, |paths| prices::change(&v1::Price::default(), paths).map(|_| ()));
     check_mask("ApiKey", &api_keys::MUTABLE, |paths| {
         api_keys::change(v1::ApiKey::default(), paths).map(|_| ())
     });
@@ -79,19 +80,20 @@ fn what_nothing_enforces_yet_is_refused_by_name() {
         change(&mut message);
         api_keys::change(message, &all(&api_keys::MUTABLE)).map(|_| ())
     };
-    let table: [(Change, &str); 6] = [
+    let table: [(Change, &str); 5] = [
         (|key| key.requests_per_minute = Some(0), "requests_per_minute"),
         (|key| key.tokens_per_minute = Some(1), "tokens_per_minute"),
         (|key| key.max_concurrency = Some(1), "max_concurrency"),
         (|key| key.budget_usd = Some(1.0), "budget_usd"),
         (|key| key.budget_period = "day".into(), "budget_period"),
-        (|key| key.log_bodies = true, "log_bodies"),
     ];
     for (change, param) in table {
         let refused = set(change).unwrap_err();
         assert_eq!(refused.param.as_deref(), Some(param));
         assert!(refused.message.contains("not enforced by this version"), "{refused}");
     }
+    let kept = v1::ApiKey { log_bodies: true, ..v1::ApiKey::default() };
+    assert_eq!(api_keys::change(kept, &["log_bodies".to_owned()]).unwrap().log_bodies, Some(true));
     let limited = v1::Provider { rate_limit: Some(60), ..v1::Provider::default() };
     assert_eq!(providers::change(limited, &all(&providers::MUTABLE)).unwrap().rate_limit, Some(Some(60)));
 }
@@ -130,5 +132,16 @@ fn moments_survive_and_what_is_none_is_refused() {
     ];
     for timestamp in broken {
         assert_eq!(moment("expires_at", timestamp).unwrap_err().param.as_deref(), Some("expires_at"));
+    }
+}
+
+#[test]
+fn amounts_are_decimal_text_and_nothing_else() {
+    let with = |amount: &str| v1::Price { output: Some(amount.into()), ..v1::Price::default() };
+    let change = prices::change(&with("0.075"), &all(&["output", "input"])).unwrap();
+    assert_eq!((change.output, change.input, change.cached_read), (Some(Some(75_000_000)), Some(None), None));
+    for bad in ["", "-1", "1e3", "0.0000000001", "2,5", "$2"] {
+        let refused = prices::change(&with(bad), &all(&["output"])).unwrap_err();
+        assert_eq!(refused.param.as_deref(), Some("output"), "{bad}");
     }
 }

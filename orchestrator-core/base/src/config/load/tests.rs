@@ -3,7 +3,11 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::config::{DatabaseTarget, LogFormat, init_env, settings::Shape, show};
+use crate::config::{
+    DatabaseTarget, LogFormat, init_env,
+    settings::{Shape, in_file},
+    show,
+};
 
 /// A directory of its own to load from.
 struct Home {
@@ -96,7 +100,7 @@ fn sample(shape: Shape, default: &str) -> &'static str {
 fn shown(home: &Home, name: &str) -> String {
     let table: toml::Table = show(&home.load()).parse().unwrap();
     let (section, key) = name.split_once('.').unwrap();
-    table[section].get(key).map_or_else(String::new, toml::Value::to_string)
+    table[in_file(section)].get(key).map_or_else(String::new, toml::Value::to_string)
 }
 
 #[test]
@@ -206,7 +210,7 @@ fn all_problems_are_reported_at_once() {
         .variable("MASTER_KEY", "env:NOT_SET")
         .variable("CLIENT_KEY", "file:missing")
         .variable("OPENAI_BASE_URL", "https://user:s3cret@api.example.com/v1?key=s3cret")
-        .variable("DATABASE_URL", "mysql://user:s3cret@db/llm")
+        .variable("DATABASE_URL", "mysql://user:s3cret@db/llm?tls=s3cret")
         .variable("LOG_LEVEL", "loud")
         .variable("MAX_BODY_BYTES", "32MiB")
         .variable("ORCHESTRATOR__LIMITS__MAX_BODY_BYTES", "1")
@@ -220,7 +224,7 @@ fn all_problems_are_reported_at_once() {
     edge.host (orchestrator.toml): cannot be of type table
     edge.prot (orchestrator.toml): no such setting; the nearest is edge.port
     grpc.port (orchestrator.toml): cannot be of type array
-    nonsense.key (orchestrator.toml): no such setting; the nearest is database.url
+    nonsense.key (orchestrator.toml): no such setting; the nearest is bodies.keep
     server (orchestrator.toml): no such section; the nearest is [edge]
     ORCHESTRATOR__LIMIT__MAX_JSON_DEPTH in .env: no such setting; the nearest is ORCHESTRATOR__LIMITS__MAX_JSON_DEPTH
     keys.admin (ADMIN_KEY): ADMIN_KEY_FILE is set too, and differs; set one of them
@@ -237,7 +241,7 @@ fn all_problems_are_reported_at_once() {
     keys.client (CLIENT_KEY): names the file "missing", which cannot be read: No such file or directory (os error 2)
     keys.master (MASTER_KEY): names the variable "NOT_SET", which is not set
     vendors.openai_base_url (OPENAI_BASE_URL): "https://****@api.example.com/v1?key=****" is not an http or https URL without user, query and fragment
-    database.url (DATABASE_URL): mysql is not supported by this build yet: use sqlite
+    database.url (DATABASE_URL): has a parameter that is not understood: tls
     log.level (LOG_LEVEL): "loud" is not one of error, warn, info, debug, trace, off
     limits.max_body_bytes (MAX_BODY_BYTES): "32MiB" is not a whole number
     timeouts.total_ms (ORCHESTRATOR__TIMEOUTS__TOTAL_MS): 99999999999 is above 86400000, the most that makes sense
@@ -293,16 +297,20 @@ fn a_generated_env_file_is_good_for_production() {
     assert_eq!(loaded.config.timeouts.total_ms, Config::default().timeouts.total_ms);
 }
 
-#[test]
-fn what_is_shown_says_everything_but_secrets() {
-    let home = Home::new()
+/// A home whose configuration comes from every kind of place and holds secrets.
+fn home_of_secrets() -> Home {
+    Home::new()
         .file("orchestrator.toml", "[journal]\nfsync_ms = 0\n")
         .file(".env", "CORS_ORIGINS=https://a.example.com,*\n")
         .variable("ADMIN_KEY", "s3cret-admin-key")
         .variable("OPENAI_API_KEY", "s3cret-openai-key")
         .variable("DATABASE_URL", "sqlite://s3cret@x.db")
-        .set("runtime.threads", "2");
-    let loaded = home.load();
+        .set("runtime.threads", "2")
+}
+
+#[test]
+fn what_is_shown_says_everything_but_secrets() {
+    let loaded = home_of_secrets().load();
     insta::assert_snapshot!(show(&loaded), @r#"
     [app]
     env = "development"
@@ -341,12 +349,15 @@ fn what_is_shown_says_everything_but_secrets() {
 
     [database]
     url = "sqlite://****@x.db"  # DATABASE_URL
+    # type =
     wait_retries = 30
     wait_interval = 2
 
     [log]
     level = "info"
     # format =
+    retention_days = 30
+    bodies_retention_days = 0
 
     [limits]
     max_body_bytes = 33554432
@@ -379,12 +390,17 @@ fn what_is_shown_says_everything_but_secrets() {
     max_errors = 5
     retry_hours = 1
 
-    [providers]
+    [provider_rules]
     deny_private_networks = false
 
     [journal]
     fsync_ms = 0  # orchestrator.toml
     segment_bytes = 16777216
+    max_bytes = 17179869184
+
+    [bodies]
+    keep = false
+    max_bytes = 65536
 
     [runtime]
     threads = 2  # command line

@@ -1,0 +1,272 @@
+//! How the nouns look in the audit log: every field an operator can set, no secret and nothing made of one.
+//!
+//! Digests and sealed secrets are left out. Values of a provider's own headers and body fields are masked whole: a server that
+//! wants its key in an unusual place gets it there.
+
+use std::collections::BTreeMap;
+
+use orchestrator_base::clock::UnixMicros;
+use serde_json::{Value, json};
+
+use super::{Event, action};
+use crate::{
+    catalog::{
+        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, ProviderOptions, admin_keys::AdminKey,
+    },
+    health::Settings,
+    policy::price::Rates,
+};
+
+/// In place of a value that may be a secret.
+const MASKED: &str = "…";
+
+/// A noun of the audit log.
+pub trait Shown {
+    /// Its name there.
+    const NOUN: &'static str;
+
+    /// Which one it is.
+    fn id(&self) -> &str;
+
+    /// What it is called.
+    fn name(&self) -> &str;
+
+    /// How it is, without secrets.
+    fn shown(&self) -> Value;
+}
+
+/// It was made.
+pub fn created<T: Shown>(made: &T) -> Event {
+    Event::new(action::CREATE, T::NOUN).on(made.id(), made.name()).after(made.shown())
+}
+
+/// It was changed, by `action`.
+pub fn changed<T: Shown>(action: &'static str, before: Option<&T>, after: &T) -> Event {
+    let mut event = Event::new(action, T::NOUN).on(after.id(), after.name()).after(after.shown());
+    event.before = before.map(Shown::shown);
+    event
+}
+
+/// It was deleted.
+pub fn deleted<T: Shown>(gone: &T) -> Event {
+    Event::new(action::DELETE, T::NOUN).on(gone.id(), gone.name()).before(gone.shown())
+}
+
+impl Shown for Provider {
+    const NOUN: &'static str = "provider";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn shown(&self) -> Value {
+        json!({
+            "name": self.name,
+            "kind": self.kind,
+            "base_url": self.base_url,
+            "enabled": self.enabled,
+            "priority": self.priority,
+            "weight": self.weight,
+            "max_retries": self.max_retries,
+            "timeout": self.timeout,
+            "timeouts": self.timeouts,
+            "rate_limit": self.rate_limit,
+            "headers": masked(&self.headers),
+            "options": options(&self.options),
+            "managed_by": self.managed_by.name(),
+        })
+    }
+}
+
+impl Shown for ProviderKey {
+    const NOUN: &'static str = "provider_key";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.label
+    }
+
+    fn shown(&self) -> Value {
+        json!({
+            "provider_id": self.provider_id,
+            "label": self.label,
+            "masked": self.masked,
+            "weight": self.weight,
+            "enabled": self.enabled,
+        })
+    }
+}
+
+impl Shown for Model {
+    const NOUN: &'static str = "model";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn shown(&self) -> Value {
+        json!({
+            "name": self.name,
+            "remark": self.remark,
+            "strategy": self.strategy,
+            "fallbacks": self.fallbacks,
+            "max_retry": self.max_retry,
+            "timeout": self.timeout,
+            "timeouts": self.timeouts,
+            "enabled": self.enabled,
+        })
+    }
+}
+
+impl Shown for ModelProvider {
+    const NOUN: &'static str = "model_provider";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.provider_model
+    }
+
+    fn shown(&self) -> Value {
+        json!({
+            "model_id": self.model_id,
+            "provider_id": self.provider_id,
+            "provider_model": self.provider_model,
+            "priority": self.priority,
+            "weight": self.weight,
+            "timeouts": self.timeouts,
+            "tool_call": self.tool_call,
+            "structured_output": self.structured_output,
+            "image": self.image,
+            "enabled": self.enabled,
+        })
+    }
+}
+
+impl Shown for ApiKey {
+    const NOUN: &'static str = "api_key";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn shown(&self) -> Value {
+        json!({
+            "name": self.name,
+            "owner": self.owner,
+            "team": self.team,
+            "tags": self.tags,
+            "prefix": self.prefix,
+            "models": self.models,
+            "operations": self.operations,
+            "enabled": self.enabled,
+            "expires_at": moment(self.expires_at),
+            "on_disconnect": self.on_disconnect.name(),
+        })
+    }
+}
+
+impl Shown for AdminKey {
+    const NOUN: &'static str = "admin_key";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn shown(&self) -> Value {
+        json!({
+            "name": self.name,
+            "role": self.role.name(),
+            "prefix": self.prefix,
+            "enabled": self.enabled,
+            "expires_at": moment(self.expires_at),
+        })
+    }
+}
+
+/// Known by its kind and model: its rows' ids are never told.
+impl Shown for OwnPrice {
+    const NOUN: &'static str = "price";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.upstream_model
+    }
+
+    fn shown(&self) -> Value {
+        let Rates { input, cached_read, cache_write, output } = self.rates;
+        json!({
+            "kind": self.kind,
+            "upstream_model": self.upstream_model,
+            "input_nanos": input,
+            "cached_read_nanos": cached_read,
+            "cache_write_nanos": cache_write,
+            "output_nanos": output,
+        })
+    }
+}
+
+/// There is one of them.
+impl Shown for Settings {
+    const NOUN: &'static str = "health_check_config";
+
+    fn id(&self) -> &'static str {
+        ""
+    }
+
+    fn name(&self) -> &'static str {
+        ""
+    }
+
+    fn shown(&self) -> Value {
+        json!({
+            "enabled": self.enabled,
+            "interval_minutes": self.interval_minutes,
+            "max_error_count": self.max_error_count,
+            "retry_after_hours": self.retry_after_hours,
+        })
+    }
+}
+
+fn moment(at: Option<UnixMicros>) -> Option<String> {
+    at.map(|at| at.to_string())
+}
+
+fn masked(values: &BTreeMap<String, String>) -> BTreeMap<&str, &'static str> {
+    values.keys().map(|name| (name.as_str(), MASKED)).collect()
+}
+
+fn options(options: &ProviderOptions) -> Value {
+    json!({
+        "dialects": options.dialects,
+        "body_overrides": masked(&options.body_overrides),
+        "include_usage": options.include_usage,
+        "preset": options.preset,
+        "api_version": options.api_version,
+        "probe": options.probe,
+    })
+}
