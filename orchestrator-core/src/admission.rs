@@ -5,8 +5,6 @@
 
 pub mod gate;
 
-use std::sync::Arc;
-
 use orchestrator_base::clock::UnixMicros;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -23,7 +21,11 @@ use crate::{
 /// Finds the caller behind the keys presented.
 ///
 /// Errors: no key, two that differ, an unknown, disabled or expired one: all 401.
-pub fn authenticate(presented: &[SecretString], table: &KeyTable, now: UnixMicros) -> Result<Arc<ApiKey>> {
+pub fn authenticate<'a>(
+    presented: &[SecretString],
+    table: &'a KeyTable,
+    now: UnixMicros,
+) -> Result<&'a ApiKey> {
     let Some((first, others)) = presented.split_first() else {
         return Err(refused("no API key: put one into the header `Authorization: Bearer KEY`"));
     };
@@ -39,7 +41,7 @@ pub fn authenticate(presented: &[SecretString], table: &KeyTable, now: UnixMicro
     if caller.expires_at.is_some_and(|end| end <= now) {
         return Err(refused("the API key has expired"));
     }
-    Ok(Arc::clone(caller))
+    Ok(caller)
 }
 
 /// Says whether the caller may do this with this model.

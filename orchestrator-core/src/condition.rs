@@ -6,6 +6,7 @@
 
 mod lease;
 mod outlook;
+mod spots;
 mod state;
 
 use std::{sync::Arc, time::Duration};
@@ -13,18 +14,19 @@ use std::{sync::Arc, time::Duration};
 use orchestrator_base::{clock::Clock, random::Random};
 use tokio::time::Instant;
 
-use self::state::{Spot, State};
 pub use self::{
     lease::{Barrier, Lease, Refused, Verdict},
     outlook::{Level, Outlook},
-    state::{BreakerView, COOL_DOWN},
+    spots::BreakerView,
+    state::COOL_DOWN,
 };
+use self::{spots::Spot, state::State};
 use crate::{
     catalog::route::{Target, TargetKey},
     health::Settings,
     health_board::HealthBoard,
     policy::{breaker::BreakerRules, turns::Turns},
-    registry::{Registry, lock},
+    registry::Registry,
 };
 
 /// What operators choose.
@@ -38,21 +40,26 @@ pub struct ConditionRules {
 #[derive(Clone, Debug)]
 pub struct Conditions(Arc<Shared>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shared {
     rules: ConditionRules,
     health: Arc<HealthBoard>,
     random: Random,
-    providers: Registry<State>,
-    turns: Turns,
+    providers: Arc<Registry<State>>,
+    turns: Arc<Turns>,
 }
 
 impl Conditions {
     /// Nothing is known yet.
     pub fn new(rules: ConditionRules, clock: Clock, random: Random) -> Self {
-        let (providers, turns) = (Registry::default(), Turns::default());
+        let (providers, turns) = (Arc::default(), Arc::default());
         let health = Arc::new(HealthBoard::new(Settings::default(), clock));
         Self(Arc::new(Shared { rules, health, random, providers, turns }))
+    }
+
+    /// The same, for one thread: clones of it are counted where no other thread counts.
+    pub fn for_thread(&self) -> Self {
+        Self(Arc::new(Shared::clone(&self.0)))
     }
 
     /// How providers are.
@@ -64,7 +71,7 @@ impl Conditions {
     pub fn outlook(&self, target: &Target) -> Outlook {
         let now = Instant::now();
         let known = self.0.providers.with(&target.provider_id, |state| state.outlook(target, now));
-        let outlook = known.unwrap_or_else(|| Outlook::unseen(target.keys.len()));
+        let outlook = known.unwrap_or_else(Outlook::unseen);
         Outlook { level: outlook.level.max(Level::of(self.0.health.fitness(&target.provider_id))), ..outlook }
     }
 
@@ -85,20 +92,9 @@ impl Conditions {
         forced: bool,
     ) -> Result<Lease, Refused> {
         let now = Instant::now();
-        let state = self.0.providers.get_or_new(&target.provider_id);
-        let spot = Spot::new(target, key);
-        let (probe, repeats) = lock(&state).enter(target, &spot, now, repeats, forced)?;
-        let provider_id = Arc::clone(&target.provider_id);
-        Ok(Lease {
-            conditions: self.clone(),
-            state,
-            provider_id,
-            spot,
-            began: now,
-            probe,
-            repeats,
-            left: false,
-        })
+        let provider = self.0.providers.get_or_new(&target.provider_id);
+        let entered = provider.lock().enter(target, Spot::new(target, key), now, repeats, forced)?;
+        Ok(Lease { conditions: self.clone(), provider, entered, began: now, left: false })
     }
 
     /// A probe has shown whether a provider takes a key.

@@ -53,7 +53,7 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
 }
 
 /// A core with an empty catalog: it knows no caller and no model.
-fn empty_core() -> Orchestrator {
+fn empty_core() -> Arc<Orchestrator> {
     tls::install_crypto();
     let folder = tempfile::tempdir().unwrap();
     let journal =

@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct Admitted {
     pub(super) job: Arc<Job>,
     plan: Plan,
-    entry: Entry,
+    entry: Box<Entry>,
     stay: Stay,
 }
 
@@ -35,11 +35,11 @@ impl Orchestrator {
         match self.shared.gate.enter(job.deadline).await {
             Ok(place) => {
                 let drains = (on_disconnect == OnDisconnect::Drain).then(|| self.shared.drains.clone());
-                Ok(Admitted { job: Arc::new(job), plan, entry, stay: Stay { place, drains } })
+                Ok(Admitted { job, plan, entry, stay: Stay { place, drains } })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
-                Err(Box::new(Refusal { error, request_id: job.request_id }))
+                Err(Box::new(Refusal { error, request_id: job.request_id.clone() }))
             }
         }
     }
@@ -58,21 +58,38 @@ type Driving = Pin<Box<dyn Future<Output = Driven> + Send>>;
 
 /// What came of it.
 pub(super) struct Driven {
-    pub(super) result: Result<Committed>,
-    pub(super) entry: Entry,
+    pub(super) result: Result<Box<Committed>>,
+    pub(super) entry: Box<Entry>,
     pub(super) stay: Stay,
 }
 
 impl Asking {
-    pub(super) fn new(core: Orchestrator, admitted: Admitted) -> Self {
+    pub(super) fn new(core: &Arc<Orchestrator>, admitted: Admitted) -> Self {
         let Admitted { job, plan, entry, stay } = admitted;
         let drains = stay.drains.clone();
-        let driving: Driving = Box::pin(drive(core, Arc::clone(&job), plan, entry, stay));
+        let driving: Driving = Box::pin(drive(Arc::clone(core), Arc::clone(&job), plan, entry, stay));
         Self { driving: Some(driving), job, drains }
     }
 }
 
-async fn drive(core: Orchestrator, job: Arc<Job>, plan: Plan, mut entry: Entry, stay: Stay) -> Driven {
+/// Asks for an answer that is waited for to its end. Where nobody reads on for a caller who has left, the waiting needs no life of
+/// its own, and dropping it tells the provider and the ledger.
+pub(super) async fn whole(core: &Arc<Orchestrator>, admitted: Admitted) -> Driven {
+    if admitted.stay.drains.is_some() {
+        return Asking::new(core, admitted).await;
+    }
+    let Admitted { job, plan, mut entry, stay } = admitted;
+    let result = core.drive(&job, plan, &mut entry).await;
+    Driven { result, entry, stay }
+}
+
+async fn drive(
+    core: Arc<Orchestrator>,
+    job: Arc<Job>,
+    plan: Plan,
+    mut entry: Box<Entry>,
+    stay: Stay,
+) -> Driven {
     let result = core.drive(&job, plan, &mut entry).await;
     Driven { result, entry, stay }
 }
@@ -100,7 +117,8 @@ impl Drop for Asking {
 /// Waits for the answer, and reads it for what it says of itself. The account closes itself when it is dropped.
 async fn answered_to_nobody(driving: Driving) {
     let Driven { result, mut entry, stay } = driving.await;
-    let Ok(Committed { keeper, answer, .. }) = result else { return };
+    let Ok(committed) = result else { return };
+    let Committed { keeper, answer, .. } = *committed;
     match answer {
         CommittedAnswer::Whole(_, signals) => {
             entry.committed(false);

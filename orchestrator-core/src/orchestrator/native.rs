@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::{
     Orchestrator,
-    asking::{Admitted, Asking, Driven},
+    asking::{self, Admitted, Asking, Driven},
     leaving::{Open, Stay},
 };
 use crate::{
@@ -114,11 +114,11 @@ fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entr
 }
 
 /// Answers a request that does not stream.
-pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wire) -> NativeReply {
+pub(super) async fn whole(core: &Arc<Orchestrator>, admitted: Admitted, wire: &dyn Wire) -> NativeReply {
     let job = Arc::clone(&admitted.job);
-    let Driven { result, mut entry, stay: _stay } = Asking::new(core, admitted).await;
+    let Driven { result, mut entry, stay: _stay } = asking::whole(core, admitted).await;
     let answered = result.and_then(|committed| {
-        let Committed { keeper, status, headers, dropped, answer } = committed;
+        let Committed { keeper, status, headers, dropped, answer } = *committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
             return Err(Error::internal("a stream came for a request that asked for none"));
         };
@@ -166,14 +166,18 @@ fn completed(mut reply: HubReply, job: &Job, entry: &Entry) -> HubReply {
 
 /// Answers a request that streams. The head waits for the commit point, so that a failure before it has a status of its own;
 /// but not for longer than the early head allows, since proxies hang up on silence.
-pub(super) async fn stream(core: Orchestrator, admitted: Admitted, wire: &'static dyn Wire) -> NativeReply {
+pub(super) async fn stream(
+    core: &Arc<Orchestrator>,
+    admitted: Admitted,
+    wire: &'static dyn Wire,
+) -> NativeReply {
     let early_head = core.early_head();
     let idle_bytes = core.idle_bytes();
     let job = Arc::clone(&admitted.job);
     let mut asking = Asking::new(core, admitted);
     match timeout(early_head, &mut asking).await {
         Ok(Driven { result: Ok(committed), entry, stay }) => {
-            let Committed { status, headers, dropped, .. } = &committed;
+            let Committed { status, headers, dropped, .. } = &*committed;
             let head = headers::answered(*status, headers, dropped, &job, &entry);
             let state = State::live(committed, &job, wire, entry, stay);
             NativeReply { head, body: NativeBody::Stream(NativeStream::new(state, job, wire, idle_bytes)) }
@@ -219,11 +223,18 @@ impl State {
         }
     }
 
-    fn live(committed: Committed, job: &Job, wire: &'static dyn Wire, mut entry: Entry, stay: Stay) -> Self {
-        match committed.answer {
+    fn live(
+        committed: Box<Committed>,
+        job: &Job,
+        wire: &'static dyn Wire,
+        mut entry: Box<Entry>,
+        stay: Stay,
+    ) -> Self {
+        let Committed { keeper, answer, .. } = *committed;
+        match answer {
             CommittedAnswer::Stream(upstream) => {
                 entry.committed(true);
-                let open = Open { upstream, entry, keeper: committed.keeper, stay };
+                let open = Open { upstream, entry, keeper, stay };
                 Self::Live(Box::new(Live::new(open, job, wire)))
             }
             CommittedAnswer::Whole(..) => {

@@ -29,11 +29,11 @@ use crate::{
 #[derive(Debug)]
 pub struct PreparedCall {
     /// What is asked.
-    pub job: Job,
+    pub job: Arc<Job>,
     /// Who is asked, in order.
     pub plan: Plan,
     /// Its account.
-    pub entry: Entry,
+    pub entry: Box<Entry>,
     /// What its key says of callers who leave.
     pub on_disconnect: OnDisconnect,
 }
@@ -59,21 +59,22 @@ impl Orchestrator {
         let shared = &self.shared;
         let operation = operation(&call.input);
         // Who asks comes before what: a stranger's body is not even looked into.
-        let view = shared.catalog.load();
+        let view = shared.catalog.peek();
         let caller = admission::authenticate(&call.keys, &view.keys, shared.clock.now());
         let facts = match &caller {
             Ok(caller) => facts(&call.input, shared.limits.max_json_depth)
                 .and_then(|facts| self.with_model(facts, caller)),
             Err(refused) => Err(refused.clone()),
         };
-        let mut entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
+        let entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
+        let mut entry = Box::new(entry);
         if let Ok(caller) = &caller {
             entry.caller(caller);
             entry.asked(caller, &call.input);
         }
         let planned = facts.and_then(|facts| {
             let caller = caller?;
-            let plan = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
+            let plan = self.plan(&view.catalog, caller, &call, &facts, operation)?;
             Ok((facts, plan, caller))
         });
         match planned {
@@ -84,7 +85,7 @@ impl Orchestrator {
                     job.keeper =
                         Some(Keeper::new(origins, shared.clock.clone(), &job.facts.model, &caller.id));
                 }
-                Ok(PreparedCall { job, plan, entry, on_disconnect: caller.on_disconnect })
+                Ok(PreparedCall { job: Arc::new(job), plan, entry, on_disconnect: caller.on_disconnect })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
@@ -126,9 +127,11 @@ impl Orchestrator {
         }
         let routes = match (route(catalog, caller, &facts.model), &choice) {
             (Ok(first), _) => {
-                let mut routes = vec![Arc::clone(&first)];
                 // A fall-back that is not there any more is left out: the first route may still answer.
-                routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()));
+                let fallbacks: Vec<_> =
+                    first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()).collect();
+                let mut routes = vec![first];
+                routes.extend(fallbacks);
                 routes
             }
             (Err(_), Some(choice)) => choice.direct(catalog, caller, operation, &facts.model)?,

@@ -86,7 +86,7 @@ impl Actor {
 /// See the module.
 pub(super) struct World {
     stage: Arc<Stage>,
-    core: Orchestrator,
+    core: Arc<Orchestrator>,
     journal: Arc<Journal>,
     clock: Clock,
     _folder: TempDir,
