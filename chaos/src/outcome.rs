@@ -11,6 +11,8 @@ pub(crate) enum Outcome {
     Complete(String),
     /// A stream that broke off after some content and says so; its text.
     Cut(String),
+    /// A stream that told all of its text and why it ended, and then an error instead of its last word; its text.
+    Unended(String),
     /// A stream that broke off after some content and does not say so, or claims to be whole.
     Dishonest(String),
     /// No answer; what there was instead.
@@ -55,7 +57,11 @@ pub(crate) fn read(call: Call, got: &Got) -> Outcome {
     match (said.error, got.broken.is_some()) {
         (false, false) if said.finish && has_terminator => Outcome::Complete(said.text),
         (true, false) if said.text.is_empty() => Outcome::Failed(shown()),
-        (true, false) if !said.finish && !said.terminator && !said.after_error => Outcome::Cut(said.text),
+        (true, false) if said.terminator || said.after_error => Outcome::Dishonest(shown()),
+        // Where an end has no last word, the reason is one.
+        (true, false) if said.finish && call.dialect() == Dialect::Gemini => Outcome::Dishonest(shown()),
+        (true, false) if said.finish => Outcome::Unended(said.text),
+        (true, false) => Outcome::Cut(said.text),
         _ => Outcome::Dishonest(shown()),
     }
 }
@@ -148,7 +154,10 @@ mod tests {
     #[test]
     fn a_cut_stream_says_so_last_and_claims_no_success() {
         assert_eq!(openai(&[CONTENT, ERROR].concat(), false), Outcome::Cut("hi".to_owned()));
-        for lie in [vec![CONTENT, ERROR, DONE], vec![CONTENT, STOP, ERROR], vec![CONTENT, ERROR, CONTENT]] {
+        assert_eq!(openai(&[CONTENT, STOP, ERROR].concat(), false), Outcome::Unended("hi".to_owned()));
+        for lie in
+            [vec![CONTENT, ERROR, DONE], vec![CONTENT, STOP, DONE, ERROR], vec![CONTENT, ERROR, CONTENT]]
+        {
             assert!(matches!(openai(&lie.concat(), false), Outcome::Dishonest(_)), "{lie:?}");
         }
         assert!(matches!(openai(&[CONTENT, ERROR].concat(), true), Outcome::Dishonest(_)));

@@ -24,7 +24,11 @@ use crate::{
 ///
 /// Errors: no key, two that differ, one with a typing error, an unknown, rotated, disabled or expired one, one whose team is disabled: all
 /// 401.
-pub fn authenticate(presented: &[SecretString], table: &KeyTable, now: UnixMicros) -> Result<Arc<ApiKey>> {
+pub fn authenticate<'a>(
+    presented: &[SecretString],
+    table: &'a KeyTable,
+    now: UnixMicros,
+) -> Result<&'a Arc<ApiKey>> {
     let Some((first, others)) = presented.split_first() else {
         return Err(refused("no API key: put one into the header `Authorization: Bearer KEY`"));
     };
@@ -35,7 +39,7 @@ pub fn authenticate(presented: &[SecretString], table: &KeyTable, now: UnixMicro
     }
     let holder = table.find(first.expose_secret()).ok_or_else(|| unknown(first.expose_secret()))?;
     check_holder(holder, now)?;
-    Ok(Arc::clone(&holder.key))
+    Ok(&holder.key)
 }
 
 fn check_holder(holder: &Holder, now: UnixMicros) -> Result<()> {

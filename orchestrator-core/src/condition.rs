@@ -8,6 +8,7 @@ mod lease;
 pub mod news;
 mod outlook;
 mod pace;
+mod spots;
 mod state;
 
 use std::{
@@ -23,11 +24,13 @@ use tokio::time::Instant;
 pub use self::{
     lease::{Barrier, Lease, Refused, Verdict},
     outlook::{Level, Outlook},
-    state::{BreakerView, COOL_DOWN},
+    spots::BreakerView,
+    state::COOL_DOWN,
 };
 use self::{
     news::{ConditionNews, What},
-    state::{Spot, State},
+    spots::Spot,
+    state::State,
 };
 use crate::{
     catalog::route::{Target, TargetKey},
@@ -48,34 +51,40 @@ pub struct ConditionRules {
 #[derive(Clone, Debug)]
 pub struct Conditions(Arc<Shared>);
 
+#[derive(Clone, Debug)]
 struct Shared {
     rules: ConditionRules,
     /// Who tells other cores.
-    teller: OnceLock<Teller>,
+    teller: Arc<OnceLock<Teller>>,
     health: Arc<HealthBoard>,
     random: Random,
-    providers: Registry<State>,
-    turns: Turns,
+    providers: Arc<Registry<State>>,
+    turns: Arc<Turns>,
     /// Keys that were refused since somebody looked, by their ids.
-    refused_keys: Mutex<BTreeSet<String>>,
+    refused_keys: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Passes news on.
-type Teller = Box<dyn Fn(ConditionNews) + Send + Sync>;
+struct Teller(Box<dyn Fn(ConditionNews) + Send + Sync>);
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for Teller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("rules", &self.rules).finish_non_exhaustive()
+        f.write_str("Teller")
     }
 }
 
 impl Conditions {
     /// Nothing is known yet.
     pub fn new(rules: ConditionRules, clock: Clock, random: Random) -> Self {
-        let (providers, turns) = (Registry::default(), Turns::default());
+        let (providers, turns) = (Arc::default(), Arc::default());
         let health = Arc::new(HealthBoard::new(Settings::default(), clock));
-        let (teller, refused_keys) = (OnceLock::new(), Mutex::default());
+        let (teller, refused_keys) = (Arc::default(), Arc::default());
         Self(Arc::new(Shared { rules, teller, health, random, providers, turns, refused_keys }))
+    }
+
+    /// The same, for one thread: clones of it are counted where no other thread counts.
+    pub fn for_thread(&self) -> Self {
+        Self(Arc::new(Shared::clone(&self.0)))
     }
 
     /// How providers are.
@@ -87,7 +96,7 @@ impl Conditions {
     pub fn outlook(&self, target: &Target) -> Outlook {
         let now = Instant::now();
         let known = self.0.providers.with(&target.provider_id, |state| state.outlook(target, now));
-        let outlook = known.unwrap_or_else(|| Outlook::unseen(target.keys.len()));
+        let outlook = known.unwrap_or_else(Outlook::unseen);
         Outlook { level: outlook.level.max(Level::of(self.0.health.fitness(&target.provider_id))), ..outlook }
     }
 
@@ -108,20 +117,9 @@ impl Conditions {
         forced: bool,
     ) -> Result<Lease, Refused> {
         let now = Instant::now();
-        let state = self.0.providers.get_or_new(&target.provider_id);
-        let spot = Spot::new(target, key);
-        let (probe, repeats) = lock(&state).enter(target, &spot, now, repeats, forced)?;
-        let provider_id = Arc::clone(&target.provider_id);
-        Ok(Lease {
-            conditions: self.clone(),
-            state,
-            provider_id,
-            spot,
-            began: now,
-            probe,
-            repeats,
-            left: false,
-        })
+        let provider = self.0.providers.get_or_new(&target.provider_id);
+        let entered = provider.lock().enter(target, Spot::new(target, key), now, repeats, forced)?;
+        Ok(Lease { conditions: self.clone(), provider, entered, began: now, left: false })
     }
 
     /// All cores together have asked a provider as often as its operator allows: it is not asked for so long.
@@ -132,7 +130,7 @@ impl Conditions {
 
     /// What is found out from now on is passed on as well, to be told to other cores. Once; later ones are not asked.
     pub fn tell(&self, teller: impl Fn(ConditionNews) + Send + Sync + 'static) {
-        let _ = self.0.teller.set(Box::new(teller));
+        let _ = self.0.teller.set(Teller(Box::new(teller)));
     }
 
     /// Another core has found something out.
@@ -142,7 +140,7 @@ impl Conditions {
     }
 
     fn pass_on(&self, news: Option<ConditionNews>) {
-        if let (Some(news), Some(teller)) = (news, self.0.teller.get()) {
+        if let (Some(news), Some(Teller(teller))) = (news, self.0.teller.get()) {
             teller(news);
         }
     }

@@ -19,10 +19,11 @@ mod roles;
 mod service;
 mod stats;
 mod teams;
-mod transfer;
+pub(crate) mod transfer;
 
 use std::sync::Arc;
 
+use orchestrator_base::config::Declared;
 use orchestrator_core::{
     admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals},
     admission::gate::Gate,
@@ -31,7 +32,7 @@ use orchestrator_proto::v1::{self, admin_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::convert::admin::admin_keys as convert;
+use crate::convert::admin::{admin_keys as convert, transfer::report as convert_report};
 
 /// The service, over the core's [`Admin`] and its [`HealthDesk`].
 #[derive(Clone)]
@@ -42,6 +43,7 @@ pub struct AdminService {
     auth: AdminAuth,
     refusals: Refusals,
     gate: Arc<Gate>,
+    declared: Declared,
     draining: CancellationToken,
 }
 
@@ -476,6 +478,11 @@ impl admin_server::Admin for AdminService {
             self.admins_only(&caller, "ApplyConfig with secrets")?;
         }
         caller.answer(transfer::apply(&caller.admin, request).await)
+    }
+
+    async fn reload(&self, request: Request<v1::ReloadRequest>) -> Answer<v1::ConfigReport> {
+        let (caller, v1::ReloadRequest {}) = self.admit(request)?;
+        caller.answer(transfer::reload(&caller.admin, &self.declared).await.map(convert_report))
     }
 }
 

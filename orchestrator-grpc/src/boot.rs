@@ -1,13 +1,11 @@
 //! From a configuration to a running core, step by step, each step one log line. A step that fails says which it is and why.
 
-mod database;
+pub(crate) mod database;
 mod declared;
 mod health;
 pub(crate) mod keys;
 mod retention;
 mod shared_state;
-
-pub use database::{migrate, migration_status};
 
 use std::{
     path::{Path, PathBuf},
@@ -17,7 +15,7 @@ use std::{
 
 use orchestrator_base::{
     clock::Clock,
-    config::{AppEnv, Config},
+    config::{AppEnv, Config, Declared},
     random::Random,
     runtime::Background,
     task,
@@ -33,11 +31,11 @@ use orchestrator_core::{
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
     policy::{breaker::BreakerRules, estimate::Estimates},
-    recording::claims::Claims,
     provider::http::HttpClient,
+    recording::claims::Claims,
     refresher::Reloader,
     shared_state::{SharedState, Touched},
-    store::{Database, Rebuilt},
+    store::Database,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
@@ -80,6 +78,7 @@ pub struct Core {
     /// What load balancers are told.
     pub health: Health,
     environment: AppEnv,
+    declared: Declared,
     database: Database,
     background: Vec<JoinHandle<Option<()>>>,
     stop: CancellationToken,
@@ -93,7 +92,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     tracing::info!("Configuration checked");
     let data_dir = data_dir(&config.data.dir)?;
     let keys = keys::resolve(config, &data_dir)?;
-    let database = database::open(config).await?;
+    let database = database::open_and_log(config).await?;
     let vault = Arc::new(keys::vault(config, &data_dir, &keys.master, &database).await?);
 
     let (clock, random) = (Clock::system(), Random::system());
@@ -127,6 +126,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let touched = Touched::default();
     let mut background =
         start_background(config, &database, journal, reloader, (&shared_state, &touched), &stop).await?;
+    background.extend(declared::watch(config, &admin, &stop)?);
     background.push(adopt_journals(config, &data_dir, &database, &stop));
     background.push(learn_of_others(shared_state.clone(), clock.clone(), stop.clone()));
     let shared = Arc::new(Shared {
@@ -158,7 +158,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let refusals = Refusals::default();
     let writing = refusals.clone().run(store, shared.clock.clone(), shared.random.clone(), stop.clone());
     background.push(task::spawn("refused sign-ins", writing));
-    let (environment, desk) = (config.app.env, watching.desk);
+    let (environment, declared, desk) = (config.app.env, config.declared.clone(), watching.desk);
     Ok(Core {
         shared,
         admin,
@@ -167,6 +167,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         refusals,
         health,
         environment,
+        declared,
         database,
         background,
         stop,
@@ -187,6 +188,7 @@ impl Core {
                 self.refusals.clone(),
                 Arc::clone(&self.shared.gate),
             )
+            .rereading(self.declared.clone())
             .until(self.health.draining()),
             health: self.health.clone(),
             reflection: self.reflection(),
@@ -362,15 +364,6 @@ fn adopt_journals(
 fn condition_rules(config: &Config) -> ConditionRules {
     let open = Duration::from_secs(config.breaker.timeout);
     ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
-}
-
-/// Adds statistics up anew from the logs; cores may run meanwhile. The database is one that a core has migrated.
-pub async fn rebuild_stats(config: &Config) -> Result<Rebuilt, StartError> {
-    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
-    let database = Database::connect(&target).await.map_err(StartError::at("connecting to the database"))?;
-    let rebuilt = database.rebuild_stats(Clock::system().now()).await;
-    database.close().await;
-    rebuilt.map_err(StartError::at("adding up the logs"))
 }
 
 /// Starts a core whose background work runs on `background`.

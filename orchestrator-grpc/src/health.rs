@@ -94,7 +94,7 @@ pub fn ask(grpc: &config::Grpc) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return unwell(&error),
     };
-    match runtime.block_on(tokio::time::timeout(ASK, serving(address))) {
+    match runtime.block_on(async { tokio::time::timeout(ASK, serving(address)).await }) {
         Ok(Ok(true)) => ExitCode::SUCCESS,
         Ok(Ok(false)) => unwell(&"not serving"),
         Ok(Err(error)) => unwell(&error),

@@ -2,6 +2,8 @@
 
 mod streams;
 
+use std::sync::Arc;
+
 use orchestrator_base::config::Limits;
 use orchestrator_core::{
     call::{Call, Input},
@@ -22,13 +24,13 @@ use crate::{
 /// The service that answers models' callers.
 #[derive(Clone, Debug)]
 pub struct OrchestrateService {
-    core: Orchestrator,
+    core: Arc<Orchestrator>,
     limits: Limits,
 }
 
 impl OrchestrateService {
     /// Speaks for `core`. Of the limits, `max_body_bytes` and `max_json_depth` hold here.
-    pub fn new(core: Orchestrator, limits: Limits) -> Self {
+    pub fn new(core: Arc<Orchestrator>, limits: Limits) -> Self {
         Self { core, limits }
     }
 
@@ -124,7 +126,7 @@ impl Orchestrate for OrchestrateService {
         match body {
             NativeBody::Whole(data) => {
                 let head = Some(native::encode_head(&head));
-                Ok(respond(named(id.as_ref()), v1::InvokeResponse { head, data }))
+                Ok(respond(named(id.as_ref()), v1::InvokeResponse { head, data, last: true }))
             }
             NativeBody::Stream(_) => Err(reject(use_stream_invoke())),
         }

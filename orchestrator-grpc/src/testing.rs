@@ -56,7 +56,7 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
 }
 
 /// A core with an empty catalog, unless `set` says otherwise: it knows no caller and no model.
-pub(crate) fn core(set: impl FnOnce(&mut Shared)) -> Orchestrator {
+pub(crate) fn core(set: impl FnOnce(&mut Shared)) -> Arc<Orchestrator> {
     tls::install_crypto();
     let folder = tempfile::tempdir().unwrap();
     let journal =
@@ -159,6 +159,7 @@ do_nothing! {
     export_config(ExportConfigRequest) -> v1::ConfigDocument;
     import_config(ImportConfigRequest) -> v1::ConfigReport;
     apply_config(ApplyConfigRequest) -> v1::ConfigReport;
+    reload(ReloadRequest) -> v1::ConfigReport;
     list_admin_keys(ListAdminKeysRequest) -> v1::ListAdminKeysResponse;
     get_admin_key(GetAdminKeyRequest) -> v1::AdminKey;
     create_admin_key(CreateAdminKeyRequest) -> v1::AdminKey;

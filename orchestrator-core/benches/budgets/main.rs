@@ -33,6 +33,7 @@ use orchestrator_core::{
     admission::{self, gate::Gate},
     call::{Batch, Call, Facts, Signals},
     catalog::{
+        ApiKey,
         keys::KeyTable,
         route::{Resolution, Target},
         snapshot::{Catalog, Snapshot},
@@ -178,7 +179,7 @@ fn keys(count: usize) -> (Snapshot, Vec<SecretString>) {
 
 fn admitted(presented: &[SecretString], table: &KeyTable) {
     let caller = admission::authenticate(presented, table, UnixMicros(0)).expect("the key is known");
-    admission::authorize(&caller, Operation::Chat, "gpt-4.1-mini").expect("the key may use every model");
+    admission::authorize(caller, Operation::Chat, "gpt-4.1-mini").expect("the key may use every model");
 }
 
 #[library_benchmark]
@@ -272,7 +273,7 @@ struct Account {
     call: Call,
     facts: Facts,
     plan: Plan,
-    caller: Arc<orchestrator_core::catalog::ApiKey>,
+    caller: ApiKey,
     _folder: tempfile::TempDir,
 }
 
@@ -281,6 +282,7 @@ fn account() -> Account {
     let (snapshot, facts, calm) = models(1);
     let keys = vec![SecretString::from(catalog::secret(0))];
     let caller = admission::authenticate(&keys, &snapshot.keys, UnixMicros(0)).expect("the key is known");
+    let caller = ApiKey::clone(caller);
     let plan = planned(&snapshot.catalog, &facts, &calm);
     let account = Account { ledger, call: catalog::call(), facts, plan, caller, _folder: folder };
     keep_account(&account);

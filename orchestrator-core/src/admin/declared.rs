@@ -36,6 +36,22 @@ impl Admin {
     }
 }
 
+/// Refuses a document that came by a call and names secrets instead of holding them: only what reads a file looks them up.
+///
+/// Errors: every problem, a line each.
+pub fn refuse_references(declared: &SecretString) -> Result<()> {
+    let mut problems = Problems::default();
+    let document = Document::read(declared.expose_secret(), Kind::Declaration, &mut problems);
+    for path in document.references() {
+        problems.add(
+            path,
+            "names a variable or a file (env:, file:), which is looked up in a configuration file and by the command `apply` alone; \
+             send the secret itself",
+        );
+    }
+    problems.refuse()
+}
+
 /// Finds fields that are not known and values of the wrong type. What they may hold is seen when they are applied, in a dry run too.
 ///
 /// Errors: every problem, a line each.

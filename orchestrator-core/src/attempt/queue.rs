@@ -22,10 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Queue {
     waiting: VecDeque<Candidate>,
     barred: Vec<(Candidate, Refused)>,
-    /// The providers that were asked; asking one again is a repetition, which is budgeted.
+    /// The providers that were asked and have failed; asking one again is a repetition, which is budgeted.
     asked: Vec<Arc<str>>,
-    /// How long the caller may be kept waiting for one that rests.
-    patience: Instant,
+    /// How long the caller may be kept waiting for one that rests: counted, if it says no limit itself, from the first attempt, or
+    /// from when nobody was found for it.
+    patience: Option<Instant>,
 }
 
 /// Whom there is to turn to.
@@ -41,8 +42,8 @@ pub(super) struct Others {
 
 impl Queue {
     pub(super) fn new(candidates: Vec<Candidate>, job: &Job) -> Self {
-        let patience = job.deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
-        Self { waiting: VecDeque::from(candidates), barred: Vec::new(), asked: Vec::new(), patience }
+        let waiting = VecDeque::from(candidates);
+        Self { waiting, barred: Vec::new(), asked: Vec::new(), patience: job.deadline }
     }
 
     /// Who could be asked instead of the one that is being asked.
@@ -68,13 +69,19 @@ impl Queue {
     fn may_come_to(&self, refused: &Refused) -> bool {
         match refused.barrier {
             Barrier::BreakerOpen => true,
-            Barrier::CoolingDown | Barrier::RateLimit => refused.until < self.patience,
+            Barrier::CoolingDown | Barrier::RateLimit => {
+                self.patience.is_none_or(|patience| refused.until < patience)
+            }
             Barrier::KeyRefused | Barrier::RetryBudget => false,
         }
     }
 
-    /// When it is the turn of the next key of a provider that failed with one.
-    pub(super) fn after_failure(&mut self, next_key: Candidate, error: &Error) {
+    /// This one has failed. When it is the turn of its provider's next key, if there is one.
+    pub(super) fn after_failure(&mut self, failed: &Candidate, error: &Error) {
+        if !self.was_asked(failed) {
+            self.asked.push(Arc::clone(&failed.target().provider_id));
+        }
+        let Some(next_key) = failed.with_next_key() else { return };
         if error.rejects_key() || error.account_is_empty() {
             // No repetition: the provider was not asked too much, but wrongly.
             self.asked.retain(|id| *id != next_key.target().provider_id);
@@ -99,13 +106,13 @@ impl Queue {
                 }
                 // It is barred now, and stands behind the others.
                 drop(lease);
-                self.was_not_asked(&candidate);
                 self.waiting.push_front(candidate);
                 continue;
             }
             let soonest = self.soonest()?;
             let rests = matches!(soonest.barrier, Barrier::CoolingDown | Barrier::RateLimit);
-            if !rests || soonest.until >= self.patience {
+            let patience = *self.patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+            if !rests || soonest.until >= patience {
                 return self.least_bad_that_may(asker).await;
             }
             sleep_until(soonest.until).await;
@@ -191,17 +198,11 @@ impl Queue {
                 return Some((candidate, lease));
             }
             drop(lease);
-            self.was_not_asked(&candidate);
             let barred = asker.conditions.barrier(candidate.target(), candidate.key());
             if let Some(refused) = barred {
                 self.barred.push((candidate, refused));
             }
         }
-    }
-
-    /// All cores together have asked its provider as often as they may, so this request has not.
-    fn was_not_asked(&mut self, candidate: &Candidate) {
-        self.asked.retain(|id| *id != candidate.target().provider_id);
     }
 
     fn was_asked(&self, candidate: &Candidate) -> bool {
@@ -210,11 +211,8 @@ impl Queue {
 
     fn lease(&mut self, asker: &Asker, candidate: &Candidate, forced: bool) -> Result<Lease, Refused> {
         let target = candidate.target();
-        let repeats = self.was_asked(candidate);
-        let lease = asker.conditions.lease(target, candidate.key(), repeats, forced)?;
-        if !repeats {
-            self.asked.push(target.provider_id.clone());
-        }
+        let lease = asker.conditions.lease(target, candidate.key(), self.was_asked(candidate), forced)?;
+        self.patience.get_or_insert_with(|| lease.began() + PATIENCE);
         Ok(lease)
     }
 }

@@ -172,7 +172,23 @@ async fn model_names_that_callers_make_up_take_no_more_memory_than_the_bound() {
         ask(&conditions, &made_up, &Verdict::Good(Duration::ZERO));
     }
     let state = conditions.0.providers.get_or_new(&"p".into());
-    assert!(lock(&state).spots() <= 1_000);
+    assert!(state.lock().spots() <= 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_under_way_keeps_its_place_while_others_are_forgotten() {
+    let (conditions, target) = (conditions(), target(&["k"]));
+    let mut under_way = conditions.lease(&target, target.keys.first(), false, false).unwrap();
+    for name in 0..3_000 {
+        let made_up = Target { upstream_model: name.to_string(), ..target.clone() };
+        ask(&conditions, &made_up, &Verdict::Good(Duration::ZERO));
+    }
+    assert_eq!(conditions.outlook(&target).in_flight, 1);
+    under_way.saw(&Verdict::Fault);
+    drop(under_way);
+    let seen: Vec<_> =
+        conditions.breakers().into_iter().map(|view| (view.upstream_model, view.faults)).collect();
+    assert_eq!((seen, conditions.outlook(&target).in_flight), (vec![("m".to_owned(), 1)], 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,7 +63,7 @@ pub enum Step {
     Nothing,
     /// Less than a transaction holds.
     Some,
-    /// As much as a transaction holds: more may be waiting.
+    /// As much as a transaction holds, or a segment's rest: more is waiting.
     Full,
 }
 
@@ -160,7 +160,8 @@ impl Writer {
                 "damaged lines in the journal were skipped"
             );
         }
-        let full = stretch.lines.len() == BATCH;
+        // A stretch ends with its segment, and behind that one more is waiting.
+        let full = stretch.lines.len() == BATCH || next.segment < self.journal.current_segment();
         next.position = stretch.end;
         let advanced = next > self.at;
         if advanced {
@@ -248,28 +249,29 @@ impl Writer {
 
     /// Reads on from `next`, which moves over the end of a finished segment to the following one.
     async fn read_from(&self, next: &mut JournalOffset) -> io::Result<Stretch> {
-        if let Some(stretch) = self.journal.fresh(*next, BATCH) {
-            return Ok(stretch);
+        loop {
+            if let Some(stretch) = self.journal.fresh(*next, BATCH) {
+                return Ok(stretch);
+            }
+            let segments = self.journal.segments()?;
+            // The segment of the offset may be gone: it was stored wholly before a crash could say so.
+            let Some(&first) = segments.iter().find(|&&number| number >= next.segment) else {
+                return Ok(Stretch { end: next.position, ..Stretch::default() });
+            };
+            if first > next.segment {
+                *next = JournalOffset { segment: first, position: 0 };
+            }
+            let path = self.journal.segment_path(next.segment);
+            let from = next.position;
+            let stretch = tokio::task::spawn_blocking(move || journal::read(&path, from, BATCH))
+                .await
+                .map_err(io::Error::other)??;
+            let finished = stretch.at_end && stretch.lines.is_empty() && stretch.damaged == 0;
+            match segments.iter().find(|&&number| number > next.segment) {
+                Some(&following) if finished => *next = JournalOffset { segment: following, position: 0 },
+                _ => return Ok(stretch),
+            }
         }
-        let segments = self.journal.segments()?;
-        // The segment of the offset may be gone: it was stored wholly before a crash could say so.
-        let Some(&first) = segments.iter().find(|&&number| number >= next.segment) else {
-            return Ok(Stretch { end: next.position, ..Stretch::default() });
-        };
-        if first > next.segment {
-            *next = JournalOffset { segment: first, position: 0 };
-        }
-        let path = self.journal.segment_path(next.segment);
-        let from = next.position;
-        let stretch = tokio::task::spawn_blocking(move || journal::read(&path, from, BATCH))
-            .await
-            .map_err(io::Error::other)??;
-        let finished = stretch.at_end && stretch.lines.is_empty() && stretch.damaged == 0;
-        if finished && let Some(&following) = segments.iter().find(|&&number| number > next.segment) {
-            *next = JournalOffset { segment: following, position: 0 };
-            return Ok(Stretch::default());
-        }
-        Ok(stretch)
     }
 
     /// Keeps account of open streams and gives back the records to store.

@@ -56,7 +56,7 @@ pub(super) struct Reading {
 struct Twin {
     again: Again,
     /// Its own account.
-    entry: Entry,
+    entry: Box<Entry>,
     /// When it stops to wait. The first caller's deadline is the pump's.
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -116,11 +116,11 @@ pub(super) enum Begun {
 ///
 /// Errors: 409 for a key that was used for something else; 429 where a limit has no room.
 pub(super) async fn read(
-    core: &Orchestrator,
+    core: &Arc<Orchestrator>,
     mut prepared: PreparedCall,
     wish: &Wish,
     patience: Option<Duration>,
-    pump: impl FnOnce(Orchestrator, Limited, Recorder) -> Pump,
+    pump: impl FnOnce(Arc<Orchestrator>, Limited, Recorder) -> Pump,
 ) -> Result<(Reading, Begun), Box<Refusal>> {
     let head_by = patience.map(|patience| Instant::now() + patience);
     let mut is_counted = false;
@@ -133,7 +133,7 @@ pub(super) async fn read(
             Claim::Again(again, mut follow) => {
                 prepared.entry.again(Some(again.name()));
                 if !std::mem::replace(&mut is_counted, true) {
-                    let counted = core.count_twin(&prepared.under, &mut prepared.job, &prepared.entry).await;
+                    let counted = core.count_twin(&prepared.under, &prepared.job, &prepared.entry).await;
                     counted.map_err(|error| Box::new(refused(error, &prepared.job, &mut prepared.entry)))?;
                 }
                 let begun = begin(&mut follow, head_by, prepared.job.deadline).await;
@@ -143,7 +143,7 @@ pub(super) async fn read(
                 let PreparedCall { job, entry, .. } = prepared;
                 let deadline = job.deadline.map(|deadline| Box::pin(sleep_until(deadline)));
                 let twin = Some(Twin { again, entry, deadline });
-                return Ok((Reading { job: Arc::new(job), follow, twin }, begun));
+                return Ok((Reading { job, follow, twin }, begun));
             }
             Claim::Reused => {
                 return Err(Box::new(refused(reused(), &prepared.job, &mut prepared.entry)));
@@ -154,11 +154,11 @@ pub(super) async fn read(
 
 /// Has the answer made.
 async fn first(
-    core: &Orchestrator,
+    core: &Arc<Orchestrator>,
     prepared: PreparedCall,
     (recorder, mut follow): (Recorder, Follow),
     head_by: Option<Instant>,
-    pump: impl FnOnce(Orchestrator, Limited, Recorder) -> Pump,
+    pump: impl FnOnce(Arc<Orchestrator>, Limited, Recorder) -> Pump,
 ) -> Result<(Reading, Begun), Box<Refusal>> {
     let limited = match core.limit(prepared).await {
         Ok(limited) => limited,
@@ -169,7 +169,7 @@ async fn first(
     };
     let job = Arc::clone(&limited.job);
     let deserted = recorder.deserted(UNREAD);
-    let pumping = pump(core.clone(), limited, recorder);
+    let pumping = pump(Arc::clone(core), limited, recorder);
     core.shared.drains.run("recording", bounded(pumping, deserted).in_current_span());
     let begun = begin(&mut follow, head_by, None).await;
     Ok((Reading { job, follow, twin: None }, begun))

@@ -69,7 +69,7 @@ pub(super) struct Stay {
 /// A committed stream with its account.
 pub(super) struct Open {
     pub(super) upstream: UpstreamStream,
-    pub(super) entry: Entry,
+    pub(super) entry: Box<Entry>,
     pub(super) keeper: Option<Keeper>,
     pub(super) stay: Stay,
 }

@@ -37,7 +37,7 @@ impl Orchestrator {
     pub(super) async fn take_limits(
         &self,
         under: &Under,
-        job: &mut Job,
+        job: &Job,
         plan: &Plan,
         entry: &mut Entry,
     ) -> Result<(), Error> {
@@ -56,12 +56,12 @@ impl Orchestrator {
                 }
                 Err(refused) => {
                     standing = standing.tighter(refused.standing);
-                    job.limits = LimitNews::new(standing, at);
+                    job.tell_limits(LimitNews::new(standing, at));
                     return Err(refusal(&refused, tenant, &job.facts.model));
                 }
             }
         }
-        job.limits = LimitNews::new(standing, at);
+        job.tell_limits(LimitNews::new(standing, at));
         for grant in taken {
             entry.holds(grant);
         }
@@ -76,17 +76,17 @@ impl Orchestrator {
     /// Counts a request whose answer is made for another one: it uses no tokens and no money, and nobody is asked.
     ///
     /// Errors: 429 that says which limit.
-    pub(super) async fn count_twin(&self, under: &Under, job: &mut Job, entry: &Entry) -> Result<(), Error> {
+    pub(super) async fn count_twin(&self, under: &Under, job: &Job, entry: &Entry) -> Result<(), Error> {
         let Some(tenant) = &under.caller else { return Ok(()) };
         let at = entry.started_at();
         match self.shared.shared_state.admit(tenant, Ask { at, ..Ask::default() }).await {
             Ok(grant) => {
-                job.limits = LimitNews::new(grant.standing(), at);
+                job.tell_limits(LimitNews::new(grant.standing(), at));
                 grant.settle(Used::default());
                 Ok(())
             }
             Err(refused) => {
-                job.limits = LimitNews::new(refused.standing, at);
+                job.tell_limits(LimitNews::new(refused.standing, at));
                 Err(refusal(&refused, tenant, &job.facts.model))
             }
         }

@@ -20,7 +20,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::{
     Orchestrator,
-    asking::{Admitted, Asking, Driven},
+    asking::{self, Admitted, Asking, Driven},
     keyed::native::Told,
     leaving::{Open, Stay},
     prepare::Refusal,
@@ -51,6 +51,15 @@ pub enum NativeBody {
     Whole(Bytes),
     /// A stream; each item ends on an event's border.
     Stream(NativeStream),
+}
+
+/// A part of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NativePart {
+    /// Its bytes.
+    pub data: Bytes,
+    /// The answer ends with it and is accounted for: whatever breaks now is no affair of the caller's.
+    pub last: bool,
 }
 
 /// A list of models, or one.
@@ -112,7 +121,7 @@ pub(super) fn failed(error: &Error, request_id: &str, wire: &dyn Wire, entry: &m
 /// The same for a call that was admitted.
 fn failed_job(error: &Error, job: &Job, wire: &dyn Wire, entry: &mut Entry) -> NativeReply {
     let mut reply = failed(error, &job.request_id, wire, entry);
-    limits::insert(&mut reply.head.headers, job.limits.as_ref(), job.dialect());
+    limits::insert(&mut reply.head.headers, job.limits.get(), job.dialect());
     reply
 }
 
@@ -123,7 +132,7 @@ fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entr
 }
 
 /// Answers a request that does not stream.
-pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wire) -> NativeReply {
+pub(super) async fn whole(core: &Arc<Orchestrator>, admitted: Admitted, wire: &dyn Wire) -> NativeReply {
     let job = Arc::clone(&admitted.job);
     match asked(core, admitted, wire).await {
         Ok((head, body)) => NativeReply { head, body: NativeBody::Whole(body) },
@@ -133,14 +142,14 @@ pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wir
 
 /// A whole answer, accounted for; or why there is none, with its account.
 pub(super) async fn asked(
-    core: Orchestrator,
+    core: &Arc<Orchestrator>,
     admitted: Admitted,
     wire: &dyn Wire,
-) -> Result<(Head, Bytes), (Error, Entry)> {
+) -> Result<(Head, Bytes), (Error, Box<Entry>)> {
     let job = Arc::clone(&admitted.job);
-    let Driven { result, mut entry, stay: _stay } = Asking::new(core, admitted).await;
+    let Driven { result, mut entry, stay: _stay } = asking::whole(core, admitted).await;
     let answered = result.and_then(|committed| {
-        let Committed { keeper, status, headers, dropped, answer } = committed;
+        let Committed { keeper, status, headers, dropped, answer } = *committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
             return Err(Error::internal("a stream came for a request that asked for none"));
         };
@@ -188,14 +197,18 @@ fn completed(mut reply: HubReply, job: &Job, entry: &Entry) -> HubReply {
 
 /// Answers a request that streams. The head waits for the commit point, so that a failure before it has a status of its own;
 /// but not for longer than the early head allows, since proxies hang up on silence.
-pub(super) async fn stream(core: Orchestrator, admitted: Admitted, wire: &'static dyn Wire) -> NativeReply {
+pub(super) async fn stream(
+    core: &Arc<Orchestrator>,
+    admitted: Admitted,
+    wire: &'static dyn Wire,
+) -> NativeReply {
     let early_head = core.early_head();
     let idle_bytes = core.idle_bytes();
     let job = Arc::clone(&admitted.job);
     let mut asking = Asking::new(core, admitted);
     match timeout(early_head, &mut asking).await {
         Ok(Driven { result: Ok(committed), entry, stay }) => {
-            let Committed { status, headers, dropped, .. } = &committed;
+            let Committed { status, headers, dropped, .. } = &*committed;
             let head = headers::answered(*status, headers, dropped, &job, &entry);
             let state = State::live(committed, &job, wire, entry, stay);
             NativeReply { head, body: NativeBody::Stream(NativeStream::new(state, job, wire, idle_bytes)) }
@@ -209,7 +222,7 @@ pub(super) async fn stream(core: Orchestrator, admitted: Admitted, wire: &'stati
     }
 }
 
-/// A stream of bytes in the caller's dialect. It ends; it never fails: a failure is an event of the dialect. Dropping it tells
+/// A stream of [parts](NativePart) in the caller's dialect. It ends; it never fails: a failure is an event of the dialect. Dropping it tells
 /// the provider to stop, or reads on in the background, and tells the ledger that the caller left.
 pub struct NativeStream {
     state: State,
@@ -234,17 +247,28 @@ pub(super) enum State {
 }
 
 impl State {
+    /// Whether the answer is over and accounted for.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Asking(_) => false,
+            Self::Live(live) => live.is_over(),
+            Self::Told(told) => told.is_over(),
+            Self::Ended => true,
+        }
+    }
+
     pub(super) fn live(
-        committed: Committed,
+        committed: Box<Committed>,
         job: &Job,
         wire: &'static dyn Wire,
-        mut entry: Entry,
+        mut entry: Box<Entry>,
         stay: Stay,
     ) -> Self {
-        match committed.answer {
+        let Committed { keeper, answer, .. } = *committed;
+        match answer {
             CommittedAnswer::Stream(upstream) => {
                 entry.committed(true);
-                let open = Open { upstream, entry, keeper: committed.keeper, stay };
+                let open = Open { upstream, entry, keeper, stay };
                 Self::Live(Box::new(Live::new(open, job, wire)))
             }
             CommittedAnswer::Whole(..) => {
@@ -314,21 +338,26 @@ impl NativeStream {
 }
 
 impl Stream for NativeStream {
-    type Item = Bytes;
+    type Item = NativePart;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         while let Poll::Ready(next) = this.poll_state(context) {
             this.sent = tokio::time::Instant::now();
-            let Some(events) = next else { return Poll::Ready(this.framing.end()) };
-            let framed = this.framing.frame(events);
-            if !framed.is_empty() {
-                return Poll::Ready(Some(framed));
+            let Some(events) = next else {
+                return Poll::Ready(this.framing.end().map(|data| NativePart { data, last: true }));
+            };
+            let (mut data, last) = (this.framing.frame(events), this.state.is_over());
+            if last && let Some(end) = this.framing.end() {
+                data = live::joined(data, &end);
+            }
+            if !data.is_empty() {
+                return Poll::Ready(Some(NativePart { data, last }));
             }
         }
         let idle = ready!(this.poll_quiet(context));
         this.sent = tokio::time::Instant::now();
-        Poll::Ready(Some(idle))
+        Poll::Ready(Some(NativePart { data: idle, last: false }))
     }
 }
 

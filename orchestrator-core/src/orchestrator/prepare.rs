@@ -34,11 +34,11 @@ const LONGEST_KEY: usize = 255;
 #[derive(Debug)]
 pub struct PreparedCall {
     /// What is asked.
-    pub job: Job,
+    pub job: Arc<Job>,
     /// Who is asked, in order.
     pub plan: Plan,
     /// Its account.
-    pub entry: Entry,
+    pub entry: Box<Entry>,
     /// What its key says of callers who leave.
     pub on_disconnect: OnDisconnect,
     /// The idempotency key that it came with, if it did.
@@ -70,14 +70,15 @@ impl Orchestrator {
         let shared = &self.shared;
         let operation = operation(&call.input);
         // Who asks comes before what: a stranger's body is not even looked into.
-        let view = shared.catalog.load();
+        let view = shared.catalog.peek();
         let caller = admission::authenticate(&call.keys, &view.keys, shared.clock.now());
         let facts = match &caller {
             Ok(caller) => facts(&call.input, shared.limits.max_json_depth)
                 .and_then(|facts| self.with_model(facts, caller)),
             Err(refused) => Err(refused.clone()),
         };
-        let mut entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
+        let entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
+        let mut entry = Box::new(entry);
         if let Ok(caller) = &caller {
             entry.caller(caller);
             if let Some(team) = view.tenants.of_key(&caller.id).and_then(|member| member.team_id.as_deref()) {
@@ -88,8 +89,8 @@ impl Orchestrator {
         let planned = facts.and_then(|facts| {
             let caller = caller?;
             let wish =
-                call.about.idempotency.as_ref().map(|key| wish(key, &caller, &call.input)).transpose()?;
-            let (plan, model) = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
+                call.about.idempotency.as_ref().map(|key| wish(key, caller, &call.input)).transpose()?;
+            let (plan, model) = self.plan(&view.catalog, caller, &call, &facts, operation)?;
             Ok((facts, plan, model, caller, wish))
         });
         match planned {
@@ -103,7 +104,7 @@ impl Orchestrator {
                         Some(Keeper::new(origins, shared.clock.clone(), &job.facts.model, &caller.id));
                 }
                 let on_disconnect = caller.on_disconnect;
-                Ok(PreparedCall { job, plan, entry, on_disconnect, wish, under })
+                Ok(PreparedCall { job: Arc::new(job), plan, entry, on_disconnect, wish, under })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
@@ -145,9 +146,11 @@ impl Orchestrator {
         }
         let routes = match (route(catalog, caller, &facts.model), &choice) {
             (Ok(first), _) => {
-                let mut routes = vec![Arc::clone(&first)];
                 // A fall-back that is not there any more is left out: the first route may still answer.
-                routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()));
+                let fallbacks: Vec<_> =
+                    first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()).collect();
+                let mut routes = vec![first];
+                routes.extend(fallbacks);
                 routes
             }
             (Err(_), Some(choice)) => choice.direct(catalog, caller, operation, &facts.model)?,

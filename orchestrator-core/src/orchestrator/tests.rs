@@ -108,12 +108,12 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
     let reply = core.invoke(call(true)).await;
     let NativeBody::Stream(mut stream) = reply.body else { panic!("no stream: {:?}", reply.head) };
     let mut text = Vec::new();
-    while let Some(bytes) = std::future::poll_fn(|context| {
+    while let Some(part) = std::future::poll_fn(|context| {
         futures_core::Stream::poll_next(std::pin::Pin::new(&mut stream), context)
     })
     .await
     {
-        text.extend_from_slice(&bytes);
+        text.extend_from_slice(&part.data);
     }
     assert!(text.ends_with(b"data: [DONE]\n\n"));
 

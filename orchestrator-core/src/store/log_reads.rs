@@ -36,7 +36,7 @@ impl LogReader for Database {
             Some(range) => statuses_in_use(&mut tx, range).await?,
             None => Vec::new(),
         };
-        let plan = Plan::new(&scan.filter, scan.before.as_deref(), &statuses);
+        let plan = Plan::new(&self.db, &scan.filter, scan.before.as_deref(), &statuses);
         let limit = scan.limit.max(1);
         let examine = examine(&plan, scan);
         let Some(page) = page_query(&plan, limit + 1, examine) else { return Ok(LogPage::default()) };

@@ -85,6 +85,8 @@ const LEAST: &[(&str, Role)] = &[
     ("ExportConfig",            Viewer),
     ("ImportConfig",            Operator),
     ("ApplyConfig",             Operator),
+    // Whoever wrote the file has its secrets.
+    ("Reload",                  Operator),
 ];
 
 /// Whether the role opens the method that is called with a `T`.

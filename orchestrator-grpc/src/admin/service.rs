@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use orchestrator_base::config::Declared;
 use orchestrator_core::{
     admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals},
     admission::gate::Gate,
@@ -19,7 +20,14 @@ impl AdminService {
         refusals: Refusals,
         gate: Arc<Gate>,
     ) -> Self {
-        Self { keeper: admin, desk: health, auth, refusals, gate, draining: CancellationToken::new() }
+        let (declared, draining) = (Declared::default(), CancellationToken::new());
+        Self { keeper: admin, desk: health, auth, refusals, gate, declared, draining }
+    }
+
+    /// Reads again what this was read from, when it is asked to.
+    #[must_use]
+    pub fn rereading(self, declared: Declared) -> Self {
+        Self { declared, ..self }
     }
 
     /// Ends its streams when `draining` begins.

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use orchestrator_core::{
     call::Served,
     error::Result as CoreResult,
-    orchestrator::{ChatStream, NativeBody, NativeStream, Retelling, TypedEvent},
+    orchestrator::{ChatStream, NativeBody, NativePart, NativeStream, Retelling, TypedEvent},
 };
 use orchestrator_proto::v1;
 use pin_project_lite::pin_project;
@@ -135,34 +135,35 @@ impl InvokeMessages<NativeStream> {
     }
 }
 
-impl<S: Stream<Item = Bytes>> Stream for InvokeMessages<S> {
+impl<S: Stream<Item = NativePart>> Stream for InvokeMessages<S> {
     type Item = Result<v1::InvokeResponse, Status>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
         let id = this.request_id.as_ref().map(RequestId::as_str).unwrap_or_default();
         if let Some(data) = this.whole.take() {
-            return Poll::Ready(Some(Ok(v1::InvokeResponse { head: this.head.take(), data })));
+            let head = this.head.take();
+            return Poll::Ready(Some(Ok(v1::InvokeResponse { head, data, last: true })));
         }
         let Some(stream) = this.stream.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         // The head travels with the first bytes if they are there already, and alone if they are not.
-        let data = match (next_guarded(stream, cx, id), this.head.is_some()) {
-            (Poll::Ready(Some(Ok(data))), _) => data,
+        let NativePart { data, last } = match (next_guarded(stream, cx, id), this.head.is_some()) {
+            (Poll::Ready(Some(Ok(part))), _) => part,
             (Poll::Ready(Some(Err(panicked))), _) => {
                 this.stream.set(None);
                 return Poll::Ready(Some(Err(panicked)));
             }
-            (Poll::Pending, true) => Bytes::new(),
+            (Poll::Pending, true) => NativePart { data: Bytes::new(), last: false },
             (Poll::Pending, false) => return Poll::Pending,
             (Poll::Ready(None), head_is_left) => {
                 this.stream.set(None);
                 if !head_is_left {
                     return Poll::Ready(None);
                 }
-                Bytes::new()
+                NativePart { data: Bytes::new(), last: true }
             }
         };
-        Poll::Ready(Some(Ok(v1::InvokeResponse { head: this.head.take(), data })))
+        Poll::Ready(Some(Ok(v1::InvokeResponse { head: this.head.take(), data, last })))
     }
 }
 

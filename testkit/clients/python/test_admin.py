@@ -156,6 +156,7 @@ def test_breakers(provider):
 
 def test_queue():
     assert int(calls("GetQueue")["maxConcurrentSessions"]) > 0
+    assert "created" not in calls("Reload"), "nothing is declared"
 
 
 def test_prices():

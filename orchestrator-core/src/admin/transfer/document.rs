@@ -13,7 +13,7 @@ use crate::{
     admin::{ApiKeyChange, LimitsChange, ModelChange, ModelProviderChange, ProviderChange, TeamChange},
     catalog::{OnDisconnect, ProviderOptions, Timeouts},
     health::Settings,
-    policy::price::usd,
+    policy::price::{Rates, usd},
 };
 
 /// What `format` says in a file that was exported.
@@ -43,6 +43,8 @@ pub(crate) struct Document {
     pub(super) model_providers: Vec<Placed<Association>>,
     pub(super) teams: Vec<Placed<TeamChange>>,
     pub(super) api_keys: Vec<Placed<Caller>>,
+    /// Of an export.
+    pub(super) prices: Vec<Placed<Price>>,
     pub(super) health_check: Option<Settings>,
 }
 
@@ -70,11 +72,25 @@ pub(super) struct Key {
     pub(super) secret: Option<String>,
 }
 
+impl Key {
+    /// Where its secret stands.
+    pub(super) fn secret_path(&self) -> String {
+        if self.path.ends_with(".api_key") { self.path.clone() } else { format!("{}.secret", self.path) }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Association {
     pub(super) model: String,
     pub(super) provider: String,
     pub(super) change: ModelProviderChange,
+}
+
+#[derive(Default)]
+pub(super) struct Price {
+    pub(super) kind: String,
+    pub(super) upstream_model: String,
+    pub(super) rates: Rates,
 }
 
 #[derive(Default)]
@@ -107,6 +123,7 @@ impl Document {
         for (place, noun) in rows.iter_mut().zip(NOUNS) {
             *place = fields.rows(noun);
         }
+        let prices = if kind == Kind::Export { fields.rows("prices") } else { Vec::new() };
         fields.end();
         let [providers, models, model_providers, teams, api_keys] = rows;
         document.providers = each(providers, |raw, path| provider(raw, path, kind, problems));
@@ -114,7 +131,19 @@ impl Document {
         document.model_providers = each(model_providers, |raw, path| association(raw, path, problems));
         document.teams = each(teams, |raw, path| team(raw, path, problems));
         document.api_keys = each(api_keys, |raw, path| caller(raw, path, kind, problems));
+        document.prices = each(prices, |raw, path| price(raw, path, problems));
         document
+    }
+
+    /// Where a declaration names a secret (`env:NAME`, `file:/path`) that somebody should have looked up.
+    pub(crate) fn references(&self) -> Vec<String> {
+        let names = |secret: &Option<String>| {
+            secret.as_ref().is_some_and(|text| text.starts_with("env:") || text.starts_with("file:"))
+        };
+        let keys = self.providers.iter().flat_map(|provider| &provider.row.keys);
+        let keys = keys.filter(|key| names(&key.secret)).map(Key::secret_path);
+        let callers = self.api_keys.iter().filter(|caller| names(&caller.row.secret));
+        keys.chain(callers.map(|caller| format!("{}.secret", caller.path))).collect()
     }
 }
 
@@ -304,6 +333,28 @@ pub(super) fn caller(raw: Json, path: &str, kind: Kind, problems: &mut Problems)
     }
     fields.end();
     Some(caller)
+}
+
+/// Amounts are dollars per million tokens as text, as in Admin.
+fn price(raw: Json, path: &str, problems: &mut Problems) -> Option<Price> {
+    let mut fields = Fields::of(raw, path, problems)?;
+    let (kind, upstream_model) = (fields.take("kind"), fields.take("upstream_model"));
+    let mut rate = |field| {
+        let dollars: String = fields.take(field)?;
+        let rate = usd::parse(&dollars);
+        if rate.is_none() {
+            fields.problem(field, "must be dollars per million tokens as text, as in \"2.5\"");
+        }
+        rate
+    };
+    let rates = Rates {
+        input: rate("input"),
+        cached_read: rate("cached_read"),
+        cache_write: rate("cache_write"),
+        output: rate("output"),
+    };
+    fields.end();
+    Some(Price { kind: kind.unwrap_or_default(), upstream_model: upstream_model.unwrap_or_default(), rates })
 }
 
 fn timeouts(fields: &mut Fields<'_>) -> Option<Timeouts> {

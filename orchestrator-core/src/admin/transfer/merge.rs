@@ -4,6 +4,7 @@
 //! that is there under the same name gives it its id and its age; what then differs is the change.
 
 mod keys;
+mod prices;
 mod prune;
 mod teams;
 
@@ -116,6 +117,7 @@ pub(crate) fn plan(
     merge.merge_teams(document);
     merge.merge_callers(document);
     merge.prune_teams(document);
+    merge.merge_prices(document);
     merge.merge_health(document);
     merge.note_fallbacks(document);
     merge.problems.refuse()?;

@@ -3,9 +3,11 @@
 use serde_json::{Value as Json, json};
 
 use crate::{
-    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Team, Timeouts, limits::Limits},
+    catalog::{
+        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Team, Timeouts, limits::Limits,
+    },
     health::Settings,
-    policy::price::usd,
+    policy::price::{Rates, usd},
 };
 
 /// A provider without its keys.
@@ -98,6 +100,19 @@ fn with_limits(mut shown: Json, limits: &Limits) -> Json {
     shown["budget_usd"] = limits.budget.map(|budget| usd::to_number(budget.nanos)).into();
     shown["budget_period"] = limits.budget.map(|budget| budget.period.name()).into();
     shown
+}
+
+/// A price, in dollars per million tokens.
+pub(super) fn price(row: &OwnPrice) -> Json {
+    let Rates { input, cached_read, cache_write, output } = row.rates;
+    json!({
+        "kind": row.kind,
+        "upstream_model": row.upstream_model,
+        "input": input.map(usd::format),
+        "cached_read": cached_read.map(usd::format),
+        "cache_write": cache_write.map(usd::format),
+        "output": output.map(usd::format),
+    })
 }
 
 pub(super) fn health_check(settings: &Settings) -> Json {

@@ -11,7 +11,8 @@ use orchestrator_base::{
 use super::*;
 use crate::{
     admin::{
-        ApiKeyChange, ModelChange, ModelProviderChange, ProviderChange, declared::ApplyOptions,
+        ApiKeyChange, ModelChange, ModelProviderChange, ProviderChange,
+        declared::{ApplyOptions, refuse_references},
         secrets::Vault,
     },
     audit::Stamp,
@@ -468,4 +469,69 @@ async fn a_document_names_teams_that_are_there_and_limits_that_can_be() {
     assert_eq!(report.notes, ["api_keys[0].team: names no team, and is a label alone: old"]);
     let text = house.admin.export_config(Some(PASSPHRASE.into())).await.unwrap();
     house.admin.import_config(&text, with(OnConflict::Replace)).await.unwrap();
+}
+
+#[tokio::test]
+async fn secrets_that_are_only_named_are_refused_where_nobody_looks_them_up() {
+    let named = serde_json::json!({
+        "providers": [
+            {"name": "a", "api_key": "env:CANARY"},
+            {"name": "b", "keys": [{"secret": "sk-in-the-clear"}, {"label": "x", "secret": "file:/canary"}]},
+        ],
+        "api_keys": [{"name": "k", "secret": "env:CANARY"}],
+    });
+    let refused = refuse_references(&declared(&named)).unwrap_err();
+    let places: Vec<_> =
+        refused.message.lines().skip(1).map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["providers[0].api_key", "providers[1].keys[1].secret", "api_keys[0].secret"]);
+    assert!(refused.message.contains("send the secret itself"), "{refused}");
+    assert!(!refused.message.to_lowercase().contains("canary"), "{refused}");
+    refuse_references(&declared(&catalog())).unwrap();
+}
+
+/// What a price says for input and output, in dollars.
+fn price(kind: &str, model: &str, input: &str, output: Option<&str>) -> Json {
+    serde_json::json!({"kind": kind, "upstream_model": model, "input": input, "output": output})
+}
+
+#[tokio::test]
+async fn prices_of_ones_own_go_out_and_come_in() {
+    let (here, there) = (house("one master").await, house("another master").await);
+    assert!(!here.admin.export_config(None).await.unwrap().contains("prices"), "there are none");
+    let change = |input: u64| crate::admin::PriceChange { input: Some(Some(input)), ..Default::default() };
+    here.admin.create_price("openai", "gpt-4o", change(2_500_000_000)).await.unwrap();
+    here.admin.create_price("groq", "llama-*", change(75_000_000)).await.unwrap();
+    here.admin.create_price("openai", "gone", change(1)).await.unwrap();
+    here.admin.delete_price("openai", "gone").await.unwrap();
+
+    let text = here.admin.export_config(None).await.unwrap();
+    let report = there.admin.import_config(&text, with(OnConflict::Skip)).await.unwrap();
+    assert_eq!(report.count(Action::Create), 2, "{report:?}");
+    let rates = there.admin.price("groq", "llama-*").await.unwrap().price.rates;
+    assert_eq!((rates.input, rates.output), (Some(75_000_000), None));
+    assert_eq!(there.admin.export_config(None).await.unwrap(), text);
+    let again = there.admin.import_config(&text, with(OnConflict::Replace)).await.unwrap();
+    assert_eq!((again.unchanged, again.differences.len()), (2, 0));
+
+    there.admin.update_price("openai", "gpt-4o", change(9_000_000_000)).await.unwrap();
+    let skipped = there.admin.import_config(&text, with(OnConflict::Skip)).await.unwrap();
+    assert_eq!((skipped.skipped, skipped.unchanged), (1, 1));
+    let replaced = there.admin.import_config(&text, with(OnConflict::Replace)).await.unwrap();
+    assert_eq!(
+        replaced.differences.iter().map(ToString::to_string).collect::<String>(),
+        "~ price openai gpt-4o\n    input: \"9\" -> \"2.5\"\n"
+    );
+
+    let mut wrong: Json = serde_json::from_str(&text).unwrap();
+    wrong["prices"] = serde_json::json!([
+        price("nobody", "m", "1", None),
+        price("openai", "m", "1e3", Some("2")),
+        price("openai", "gpt-4o", "1", None),
+        price("openai", "gpt-4o", "2", None),
+    ]);
+    let refused = there.admin.import_config(&wrong.to_string(), with(OnConflict::Replace)).await.unwrap_err();
+    let places: Vec<_> =
+        refused.message.lines().skip(1).map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["prices[1].input", "prices[0].kind", "prices[3].upstream_model"]);
+    assert!(there.admin.apply_declared(&declared(&serde_json::json!({"prices": []})), APPLY).await.is_err());
 }

@@ -249,3 +249,37 @@ async fn what_is_stored_is_outstanding_no_more_though_the_databases_answer_is_lo
     drain(&mut writer).await;
     assert_eq!((local.used("key:k", Period::Total, at), local.outstanding("key:k").nanos), (Some(130), 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn segments_that_wait_are_stored_without_a_pause_between_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Memory::default());
+    let ids: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    // Half of them are read from files, the others are in memory still.
+    let mut journal = None;
+    for half in ids.chunks(20) {
+        drop(journal.take());
+        let opened =
+            Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(300)).unwrap());
+        for id in half {
+            opened.close_record(&shared(id));
+        }
+        journal = Some(opened);
+    }
+    let journal = journal.unwrap();
+    assert!(journal.segments().unwrap().len() > 20, "{:?}", journal.segments());
+
+    let (begun, stop) = (Instant::now(), CancellationToken::new());
+    let writer = Writer::start(journal, store.clone()).await.unwrap();
+    let all_stored = async {
+        while store.rows.lock().unwrap().len() < ids.len() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let took = begun.elapsed();
+        stop.cancel();
+        took
+    };
+    let ((), took) = tokio::join!(writer.run(stop.clone()), all_stored);
+    assert_eq!(store.ids(), ids);
+    assert!(took < GATHER, "{took:?}");
+}

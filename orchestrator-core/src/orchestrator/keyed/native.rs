@@ -29,7 +29,7 @@ use crate::{
 
 /// Answers a request under an idempotency key.
 pub(in crate::orchestrator) async fn reply(
-    core: &Orchestrator,
+    core: &Arc<Orchestrator>,
     prepared: PreparedCall,
     wish: Box<Wish>,
     dialect: Dialect,
@@ -97,7 +97,7 @@ fn failed(ending: &Ending, reading: &mut Reading, wire: &dyn Wire) -> NativeRepl
     let id = &reading.job.request_id;
     let body = wire.render_error(&error, id);
     let mut head = headers::failed(&error, id, served);
-    limits::insert(&mut head.headers, reading.job.limits.as_ref(), reading.job.dialect());
+    limits::insert(&mut head.headers, reading.job.limits.get(), reading.job.dialect());
     headers::again(&mut head, reading);
     reading.sent(&body);
     reading.close(Outcome::Failed(&error));
@@ -105,11 +105,11 @@ fn failed(ending: &Ending, reading: &mut Reading, wire: &dyn Wire) -> NativeRepl
 }
 
 /// Makes the answer.
-async fn pump(core: Orchestrator, limited: Limited, recorder: Recorder, wire: &'static dyn Wire) {
+async fn pump(core: Arc<Orchestrator>, limited: Limited, recorder: Recorder, wire: &'static dyn Wire) {
     let job = Arc::clone(&limited.job);
     match core.place(limited).await {
-        Ok(admitted) if admitted.job.facts.stream => stream(core, admitted, recorder, wire).await,
-        Ok(admitted) => match native::asked(core, admitted, wire).await {
+        Ok(admitted) if admitted.job.facts.stream => stream(&core, admitted, recorder, wire).await,
+        Ok(admitted) => match native::asked(&core, admitted, wire).await {
             Ok((head, body)) => {
                 recorder.open(opening(head));
                 recorder.complete(body).await;
@@ -136,7 +136,7 @@ fn end_badly(error: &Error, job: &Job, entry: &mut Entry, wire: &dyn Wire) -> Se
     served
 }
 
-async fn stream(core: Orchestrator, admitted: Admitted, recorder: Recorder, wire: &'static dyn Wire) {
+async fn stream(core: &Arc<Orchestrator>, admitted: Admitted, recorder: Recorder, wire: &'static dyn Wire) {
     let job = Arc::clone(&admitted.job);
     let Driven { result, mut entry, stay } = Asking::new(core, admitted).await;
     let committed = match result {
@@ -172,6 +172,11 @@ pub(in crate::orchestrator) struct Told {
 }
 
 impl Told {
+    /// Whether the answer is over and accounted for.
+    pub(in crate::orchestrator) fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// The next bytes; `None` when nothing more comes.
     pub(in crate::orchestrator) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.over {

@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -48,7 +49,7 @@ pub struct Retelling {
 
 impl Orchestrator {
     /// Answers a typed request under an idempotency key.
-    pub async fn retell(&self, call: Call, form: Form) -> Result<Retelling> {
+    pub async fn retell(self: &Arc<Self>, call: Call, form: Form) -> Result<Retelling> {
         let mut prepared = self.prepare(call)?;
         let Some(wish) = prepared.wish.take() else {
             return Err(Error::internal("a request without an idempotency key is not told again"));
@@ -111,17 +112,17 @@ impl fmt::Debug for Retelling {
 }
 
 /// Makes the answer.
-async fn pump(core: Orchestrator, limited: Limited, recorder: Recorder, form: Form) {
+async fn pump(core: Arc<Orchestrator>, limited: Limited, recorder: Recorder, form: Form) {
     let request_id = limited.job.request_id.clone();
     let admitted = match core.place(limited).await {
         Ok(admitted) => admitted,
         Err(refusal) => return recorder.fail(refusal.error, None).await,
     };
     let made = match form {
-        Form::Chat(write) => typed::chat(core, admitted).await.map(|answered| written(answered, write)),
-        Form::Embed(write) => typed::embed(core, admitted).await.map(|answered| written(answered, write)),
-        Form::Count(write) => typed::count(core, admitted).await.map(|answered| written(answered, write)),
-        Form::Stream(write) => match typed::stream_chat(core, admitted).await {
+        Form::Chat(write) => typed::chat(&core, admitted).await.map(|answered| written(answered, write)),
+        Form::Embed(write) => typed::embed(&core, admitted).await.map(|answered| written(answered, write)),
+        Form::Count(write) => typed::count(&core, admitted).await.map(|answered| written(answered, write)),
+        Form::Stream(write) => match typed::stream_chat(&core, admitted).await {
             Ok(stream) => return record(stream, request_id, recorder, write).await,
             Err(error) => Err(error),
         },

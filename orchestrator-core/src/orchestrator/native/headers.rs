@@ -48,8 +48,8 @@ pub(in crate::orchestrator) fn answered(
         insert_text(&mut headers, HeaderName::from_static("x-orchestrator-dropped"), &dropped.join(","));
     }
     // A caller under limits of its own is told of those: the provider's are not its.
-    limits::insert(&mut headers, job.limits.as_ref(), job.dialect());
-    for (name, value) in upstream.iter().filter(|_| job.limits.is_none()) {
+    limits::insert(&mut headers, job.limits.get(), job.dialect());
+    for (name, value) in upstream.iter().filter(|_| job.limits.get().is_none()) {
         if is_passed(name) {
             headers.append(name.clone(), value.clone());
         }
@@ -70,7 +70,7 @@ pub(in crate::orchestrator) fn early(job: &Job) -> Head {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, content_type(job));
     insert_text(&mut headers, REQUEST_ID, &job.request_id);
-    limits::insert(&mut headers, job.limits.as_ref(), job.dialect());
+    limits::insert(&mut headers, job.limits.get(), job.dialect());
     Head { status: StatusCode::OK, headers, failure: None }
 }
 
@@ -86,7 +86,7 @@ pub(in crate::orchestrator) fn told(opening: &Opening, reading: &Reading) -> Hea
         }
         let original = HeaderName::from_static("x-orchestrator-original-request-id");
         insert_text(&mut headers, original, &opening.request_id);
-        limits::insert(&mut headers, reading.job.limits.as_ref(), reading.job.dialect());
+        limits::insert(&mut headers, reading.job.limits.get(), reading.job.dialect());
     }
     let status = StatusCode::from_u16(opening.status).unwrap_or(StatusCode::OK);
     Head { status, headers, failure: None }

@@ -56,6 +56,11 @@ impl Live {
         }
     }
 
+    /// Whether the answer is over and accounted for.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// Nobody reads it any more.
     pub(in crate::orchestrator) fn left(self) {
         self.open.left();
@@ -165,7 +170,7 @@ impl Live {
     }
 }
 
-fn joined(first: Bytes, second: &Bytes) -> Bytes {
+pub(super) fn joined(first: Bytes, second: &Bytes) -> Bytes {
     if first.is_empty() {
         return second.clone();
     }

@@ -32,7 +32,7 @@ use crate::{
         bodies::BodyRules,
         journal::{self, Journal, Line},
     },
-    orchestrator::{Drains, NativeBody, NativeReply, Orchestrator, Shared},
+    orchestrator::{Drains, NativeBody, NativePart, NativeReply, Orchestrator, Shared},
     origins::LocalOrigins,
     policy::estimate::Estimates,
     prober::{self, Ask as _, LiveAsk},
@@ -92,7 +92,7 @@ impl Actor {
 /// See the module.
 pub(super) struct World {
     stage: Arc<Stage>,
-    core: Orchestrator,
+    core: Arc<Orchestrator>,
     journal: Arc<Journal>,
     clock: Clock,
     local: Arc<Local>,
@@ -234,9 +234,10 @@ impl World {
             head_at: self.stage.now(),
             pieces: Vec::new(),
             end_at: 0,
+            said_last: false,
         };
         match reply.body {
-            NativeBody::Whole(body) => seen.take(self.stage.now(), &body),
+            NativeBody::Whole(data) => seen.take(self.stage.now(), &NativePart { data, last: true }),
             NativeBody::Stream(mut stream) => {
                 while let Some(piece) = poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
                     seen.take(self.stage.now(), &piece);
@@ -398,11 +399,15 @@ pub(super) struct Seen {
     pub(super) head_at: u64,
     pub(super) pieces: Vec<(u64, String)>,
     pub(super) end_at: u64,
+    /// The last piece was said to be the last.
+    pub(super) said_last: bool,
 }
 
 impl Seen {
-    fn take(&mut self, at: u64, piece: &Bytes) {
-        self.pieces.push((at, String::from_utf8(piece.to_vec()).unwrap()));
+    fn take(&mut self, at: u64, part: &NativePart) {
+        assert!(!self.said_last, "{part:?} follows the last part");
+        self.said_last = part.last;
+        self.pieces.push((at, String::from_utf8(part.data.to_vec()).unwrap()));
     }
 
     /// All of the body.
