@@ -103,19 +103,9 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let store = Arc::new(database.clone());
     let reloader = Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts);
     let reloader = Arc::new(reloader.with_news(together.as_ref().map(|together| together.news.clone())));
-    reloader.reload().await.map_err(StartError::at("loading the catalog"))?;
-    let admin = Admin::new(
-        store.clone(),
-        vault,
-        Arc::clone(&reloader),
-        clock.clone(),
-        random.clone(),
-        config.providers.clone(),
-    );
-    // Before what is only made where there is nothing.
-    declared::apply(config, &admin).await?;
-    seed(config, &admin, &catalog, &data_dir).await.map_err(StartError::at("filling the catalog"))?;
-    log_catalog(&catalog);
+    let rules = config.providers.clone();
+    let admin = Admin::new(store.clone(), vault, Arc::clone(&reloader), clock.clone(), random.clone(), rules);
+    fill_catalog(config, &admin, &reloader, &catalog, &data_dir).await?;
 
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
@@ -264,7 +254,18 @@ async fn seed(
     Ok(())
 }
 
-fn log_catalog(catalog: &SharedCatalog) {
+/// Loads the catalog, and makes what the configuration wants to be there.
+async fn fill_catalog(
+    config: &Config,
+    admin: &Admin,
+    reloader: &Reloader,
+    catalog: &SharedCatalog,
+    data_dir: &Path,
+) -> Result<(), StartError> {
+    reloader.reload().await.map_err(StartError::at("loading the catalog"))?;
+    // Before what is only made where there is nothing.
+    declared::apply(config, admin).await?;
+    seed(config, admin, catalog, data_dir).await.map_err(StartError::at("filling the catalog"))?;
     let snapshot = catalog.load();
     tracing::info!(
         catalog.revision = snapshot.revision,
@@ -272,6 +273,7 @@ fn log_catalog(catalog: &SharedCatalog) {
         catalog.keys = snapshot.keys.len(),
         "Catalog loaded"
     );
+    Ok(())
 }
 
 fn open_journal(config: &Config, data_dir: &Path, id: Uuid) -> Result<Arc<Journal>, StartError> {

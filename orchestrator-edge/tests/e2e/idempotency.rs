@@ -160,12 +160,12 @@ async fn a_failure_frees_the_key_and_a_caller_that_left_finds_its_answer() {
     }
 }
 
-fn options(key: &str) -> Option<v1::CallOptions> {
-    Some(v1::CallOptions { idempotency_key: key.into(), ..v1::CallOptions::default() })
+fn options(key: &str) -> v1::CallOptions {
+    v1::CallOptions { idempotency_key: key.into(), ..v1::CallOptions::default() }
 }
 
 fn chat(key: &str, id: &str) -> Request<v1::ChatRequest> {
-    let mut request = keyed(v1::ChatRequest { options: options(key), ..hello() });
+    let mut request = keyed(v1::ChatRequest { options: Some(options(key)), ..hello() });
     request.metadata_mut().insert("x-request-id", id.parse().unwrap());
     request
 }
