@@ -11,8 +11,9 @@ mod pace;
 mod state;
 
 use std::{
+    collections::BTreeSet,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -55,6 +56,8 @@ struct Shared {
     random: Random,
     providers: Registry<State>,
     turns: Turns,
+    /// Keys that were refused since somebody looked, by their ids.
+    refused_keys: Mutex<BTreeSet<String>>,
 }
 
 /// Passes news on.
@@ -71,7 +74,8 @@ impl Conditions {
     pub fn new(rules: ConditionRules, clock: Clock, random: Random) -> Self {
         let (providers, turns) = (Registry::default(), Turns::default());
         let health = Arc::new(HealthBoard::new(Settings::default(), clock));
-        Self(Arc::new(Shared { rules, teller: OnceLock::new(), health, random, providers, turns }))
+        let (teller, refused_keys) = (OnceLock::new(), Mutex::default());
+        Self(Arc::new(Shared { rules, teller, health, random, providers, turns, refused_keys }))
     }
 
     /// How providers are.
@@ -147,6 +151,9 @@ impl Conditions {
     pub fn key_checked(&self, target: &Target, key: Option<&TargetKey>, taken: bool) {
         let Some(key) = key else { return };
         let now = Instant::now();
+        if !taken {
+            self.refused_key(&key.id);
+        }
         self.0.providers.with_or_new(&target.provider_id, |state| state.key_checked(&key.id, taken, now));
         let what = if taken { What::KeyTaken } else { What::KeyRefused };
         let (provider_id, key_id) = (Arc::clone(&target.provider_id), key.id.clone());
@@ -180,6 +187,17 @@ impl Conditions {
     /// Forgets providers that are not in the catalog any more.
     pub fn keep_only(&self, is_known: impl Fn(&str) -> bool) {
         self.0.providers.keep_only(is_known);
+    }
+
+    /// The keys that were refused since this was asked last, by their ids.
+    pub fn take_refused_keys(&self) -> BTreeSet<String> {
+        std::mem::take(&mut lock(&self.0.refused_keys))
+    }
+
+    fn refused_key(&self, id: &str) {
+        if !id.is_empty() {
+            lock(&self.0.refused_keys).insert(id.to_owned());
+        }
     }
 
     fn rules(&self) -> &ConditionRules {

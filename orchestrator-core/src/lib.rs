@@ -17,6 +17,7 @@
 //! everything that grows has a bound. Imports run downwards; `testkit`'s `tidy` test holds that.
 
 pub mod admin;
+pub mod alerts;
 pub mod model_lists;
 pub mod orchestrator;
 pub mod prober;

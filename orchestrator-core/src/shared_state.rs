@@ -17,7 +17,11 @@ mod contract;
 pub mod local;
 pub mod redis;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
@@ -30,7 +34,7 @@ pub use crate::{
     call::{Meter, Standing},
     catalog::tenants::{Scope, Tenant},
 };
-use crate::{catalog::limits::Period, error::Result};
+use crate::{catalog::limits::Period, error::Result, registry::lock};
 
 /// The shared state as a core has it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -232,6 +236,22 @@ pub struct Refused {
     pub retry_after: Option<Duration>,
     /// How the rates stand.
     pub standing: Standing,
+}
+
+/// Whose spending has changed. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Touched(Arc<Mutex<BTreeSet<Scope>>>);
+
+impl Touched {
+    /// Records of these were stored.
+    pub fn add(&self, scopes: impl IntoIterator<Item = Scope>) {
+        lock(&self.0).extend(scopes);
+    }
+
+    /// Whose they were since this was asked last.
+    pub fn take(&self) -> BTreeSet<Scope> {
+        std::mem::take(&mut lock(&self.0))
+    }
 }
 
 /// What records that were stored together charge a scope on a day.

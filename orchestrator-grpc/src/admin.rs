@@ -2,6 +2,7 @@
 //! in the caller's name.
 
 mod admin_keys;
+mod alerts;
 mod api_keys;
 mod audit;
 mod auth;
@@ -16,6 +17,7 @@ mod providers;
 mod queue;
 mod roles;
 mod stats;
+mod teams;
 mod transfer;
 
 use std::sync::Arc;
@@ -217,6 +219,36 @@ impl admin_server::Admin for AdminService {
         caller.answer(api_keys::delete(&caller.admin, request).await)
     }
 
+    async fn rotate_api_key(&self, request: Request<v1::RotateApiKeyRequest>) -> Answer<v1::ApiKey> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(api_keys::rotate(&caller.admin, request).await)
+    }
+
+    async fn list_teams(&self, request: Request<v1::ListTeamsRequest>) -> Answer<v1::ListTeamsResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::list(&caller.admin, request).await)
+    }
+
+    async fn get_team(&self, request: Request<v1::GetTeamRequest>) -> Answer<v1::Team> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::get(&caller.admin, request).await)
+    }
+
+    async fn create_team(&self, request: Request<v1::CreateTeamRequest>) -> Answer<v1::Team> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::create(&caller.admin, request).await)
+    }
+
+    async fn update_team(&self, request: Request<v1::UpdateTeamRequest>) -> Answer<v1::Team> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::update(&caller.admin, request).await)
+    }
+
+    async fn delete_team(&self, request: Request<v1::DeleteTeamRequest>) -> Answer<()> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::delete(&caller.admin, request).await)
+    }
+
     async fn list_provider_health(
         &self,
         request: Request<v1::ListProviderHealthRequest>,
@@ -311,6 +343,16 @@ impl admin_server::Admin for AdminService {
     ) -> Answer<v1::ListAuditLogResponse> {
         let (caller, request) = self.admit(request)?;
         caller.answer(audit::list(&caller.admin, request).await)
+    }
+
+    async fn list_alerts(&self, request: Request<v1::ListAlertsRequest>) -> Answer<v1::ListAlertsResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(alerts::list(&caller.admin, request).await)
+    }
+
+    async fn acknowledge_alert(&self, request: Request<v1::AcknowledgeAlertRequest>) -> Answer<v1::Alert> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(alerts::acknowledge(&caller.admin, request).await)
     }
 
     async fn get_session(&self, request: Request<v1::GetSessionRequest>) -> Answer<v1::Session> {

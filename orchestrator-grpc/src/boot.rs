@@ -25,6 +25,7 @@ use orchestrator_base::{
 use orchestrator_core::{
     admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals, seed},
     admission::gate::Gate,
+    alerts::{Watch, Webhook},
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
     ledger::{self, Ledger, bodies::BodyRules, journal::Journal, replay, writer::Writer},
@@ -32,9 +33,10 @@ use orchestrator_core::{
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
     policy::{breaker::BreakerRules, estimate::Estimates},
+    provider::http::HttpClient,
     recording::claims::Claims,
     refresher::Reloader,
-    shared_state::SharedState,
+    shared_state::{SharedState, Touched},
     store::{Database, Rebuilt},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -121,9 +123,10 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         .keeping_bodies(BodyRules::new(&config.bodies))
         .charging(Estimates::new(&config.budget).ceiling);
     let elsewhere = shared_state::answers(config, together.as_ref(), &core);
-    let spend = Arc::new(database.clone());
-    let shared_state = shared_state::open(config, together.as_ref(), core, spend, clock.clone());
-    let mut background = start_background(config, &database, journal, reloader, &shared_state, &stop).await?;
+    let shared_state = shared_state::open(config, together.as_ref(), core, store.clone(), clock.clone());
+    let touched = Touched::default();
+    let mut background =
+        start_background(config, &database, journal, reloader, (&shared_state, &touched), &stop).await?;
     background.push(adopt_journals(config, &data_dir, &database, &stop));
     background.push(learn_of_others(shared_state.clone(), clock.clone(), stop.clone()));
     let shared = Arc::new(Shared {
@@ -143,6 +146,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         deny_private: config.providers.deny_private_networks,
     });
     background.extend(shared_state::start(together, &shared, &stop));
+    background.push(watch_alerts(config, &database, &shared, touched, &stop));
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
     background.extend(watching.tasks);
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
@@ -278,12 +282,12 @@ async fn start_background(
     database: &Database,
     journal: Arc<Journal>,
     reloader: Arc<Reloader>,
-    shared_state: &SharedState,
+    (shared_state, touched): (&SharedState, &Touched),
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<Option<()>>>, StartError> {
     let writer = Writer::start(Arc::clone(&journal), Arc::new(database.clone())).await;
     let writer = writer.map_err(StartError::at("replaying the journal"))?;
-    let writer = writer.telling(shared_state.clone());
+    let writer = writer.telling(shared_state.clone(), touched.clone());
     let mut tasks = vec![task::spawn("ledger writer", writer.run(stop.clone()))];
     let lists = ModelListKeeper::new(Arc::clone(reloader.shared()), config.providers.deny_private_networks);
     tasks.push(task::spawn("model lists", lists.run(stop.clone())));
@@ -294,6 +298,33 @@ async fn start_background(
         tasks.push(task::spawn("journal fsync", ledger::keep_synced(journal, interval, stop.clone())));
     }
     Ok(tasks)
+}
+
+/// Tells operators what they should know of.
+fn watch_alerts(
+    config: &Config,
+    database: &Database,
+    shared: &Arc<Shared>,
+    touched: Touched,
+    stop: &CancellationToken,
+) -> JoinHandle<Option<()>> {
+    let url = config.alerts.webhook_url.as_ref();
+    let webhook = url.and_then(|url| {
+        let way = Arc::new(HttpClient::new(config.providers.deny_private_networks));
+        Webhook::new(url.expose_secret(), way)
+    });
+    let watch = Watch {
+        catalog: Arc::clone(&shared.catalog),
+        store: Arc::new(database.clone()),
+        spend: Arc::new(database.clone()),
+        touched,
+        conditions: shared.conditions.clone(),
+        percents: config.alerts.budget_percent.clone(),
+        webhook,
+        clock: shared.clock.clone(),
+        random: shared.random.clone(),
+    };
+    task::spawn("alerts", watch.run(stop.clone()))
 }
 
 /// How often it is looked what other cores have spent.

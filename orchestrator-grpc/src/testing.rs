@@ -12,6 +12,7 @@ use orchestrator_base::{
 };
 use orchestrator_core::{
     admission::gate::Gate,
+    catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
     ledger::{Ledger, journal::Journal},
     orchestrator::{Drains, Orchestrator, Shared},
@@ -46,7 +47,7 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     let health = Health::starting().await;
     health.set_serving(true).await;
     Services {
-        orchestrate: OrchestrateService::new(empty_core(), limits),
+        orchestrate: OrchestrateService::new(core(Arc::default()), limits),
         admin: NoAdmin,
         health,
         reflection,
@@ -55,15 +56,15 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     }
 }
 
-/// A core with an empty catalog: it knows no caller and no model.
-fn empty_core() -> Orchestrator {
+/// A core that has this catalog. With an empty one it knows no caller and no model.
+pub(crate) fn core(catalog: Arc<SharedCatalog>) -> Orchestrator {
     tls::install_crypto();
     let folder = tempfile::tempdir().unwrap();
     let journal =
         Journal::open(folder.path(), "test", uuid::Uuid::nil(), &config::Journal::default()).unwrap();
     let (clock, random) = (Clock::system(), Random::seeded(1));
     Orchestrator::for_thread(Arc::new(Shared {
-        catalog: Arc::default(),
+        catalog,
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
         shared_state: SharedState::local("test".into(), Arc::new(NothingSpent)),
         estimates: Estimates::default(),
@@ -124,6 +125,12 @@ do_nothing! {
     create_api_key(CreateApiKeyRequest) -> v1::ApiKey;
     update_api_key(UpdateApiKeyRequest) -> v1::ApiKey;
     delete_api_key(DeleteApiKeyRequest) -> ();
+    rotate_api_key(RotateApiKeyRequest) -> v1::ApiKey;
+    list_teams(ListTeamsRequest) -> v1::ListTeamsResponse;
+    get_team(GetTeamRequest) -> v1::Team;
+    create_team(CreateTeamRequest) -> v1::Team;
+    update_team(UpdateTeamRequest) -> v1::Team;
+    delete_team(DeleteTeamRequest) -> ();
     list_provider_health(ListProviderHealthRequest) -> v1::ListProviderHealthResponse;
     get_provider_health(GetProviderHealthRequest) -> v1::ProviderHealth;
     check_provider(CheckProviderRequest) -> v1::ProviderHealth;
@@ -157,6 +164,8 @@ do_nothing! {
     update_admin_key(UpdateAdminKeyRequest) -> v1::AdminKey;
     delete_admin_key(DeleteAdminKeyRequest) -> ();
     rotate_admin_key(RotateAdminKeyRequest) -> v1::AdminKey;
+    list_alerts(ListAlertsRequest) -> v1::ListAlertsResponse;
+    acknowledge_alert(AcknowledgeAlertRequest) -> v1::Alert;
     list_audit_log(ListAuditLogRequest) -> v1::ListAuditLogResponse;
     get_session(GetSessionRequest) -> v1::Session;
     get_status(GetStatusRequest) -> v1::CoreStatus;

@@ -26,8 +26,8 @@ pub struct ApplyOptions {
 }
 
 impl Admin {
-    /// Makes the catalog what `declared` says: JSON with the arrays `providers`, `models`, `model_providers` and `api_keys`,
-    /// secrets in the clear.
+    /// Makes the catalog what `declared` says: JSON with the arrays `providers`, `models`, `model_providers`, `teams` and
+    /// `api_keys`, secrets in the clear.
     ///
     /// Errors: every problem, a line each; among them rows that Admin manages, unless they are to be adopted.
     pub async fn apply_declared(&self, declared: &SecretString, options: ApplyOptions) -> Result<Report> {

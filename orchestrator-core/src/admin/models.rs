@@ -26,6 +26,10 @@ pub struct ModelChange {
     pub timeouts: Option<Timeouts>,
     /// [`Model::enabled`].
     pub enabled: Option<bool>,
+    /// [`Limits::requests_per_minute`] of the model.
+    pub requests_per_minute: Option<Option<u32>>,
+    /// [`Limits::tokens_per_minute`] of the model.
+    pub tokens_per_minute: Option<Option<u64>>,
 }
 
 impl ModelChange {
@@ -38,6 +42,8 @@ impl ModelChange {
         set(&mut row.timeout, self.timeout);
         set(&mut row.timeouts, self.timeouts);
         set(&mut row.enabled, self.enabled);
+        set(&mut row.limits.requests_per_minute, self.requests_per_minute);
+        set(&mut row.limits.tokens_per_minute, self.tokens_per_minute);
     }
 }
 

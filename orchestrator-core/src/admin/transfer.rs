@@ -95,6 +95,7 @@ struct Export<'a> {
     providers: Vec<Json>,
     models: Vec<Json>,
     model_providers: Vec<Json>,
+    teams: Vec<Json>,
     api_keys: Vec<Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     health_check: Option<Json>,
@@ -132,6 +133,7 @@ impl Admin {
             providers: self.exported_providers(&rows, seal)?,
             models: sorted(rows.models.iter().map(|row| (row.name.clone(), show::model(row)))),
             model_providers: sorted(associations),
+            teams: sorted(rows.teams.iter().map(|row| (row.name.clone(), show::team(row)))),
             api_keys: exported_callers(&rows.api_keys, seal)?,
             health_check: health.as_ref().map(show::health_check),
         };

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use super::{Event, action};
 use crate::{
     catalog::{
-        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, ProviderOptions, admin_keys::AdminKey,
+        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, ProviderOptions, Team,
+        admin_keys::AdminKey, limits::Limits,
     },
     health::Settings,
-    policy::price::Rates,
+    policy::price::{Rates, usd},
 };
 
 /// In place of a value that may be a secret.
@@ -125,6 +126,8 @@ impl Shown for Model {
             "timeout": self.timeout,
             "timeouts": self.timeouts,
             "enabled": self.enabled,
+            "requests_per_minute": self.limits.requests_per_minute,
+            "tokens_per_minute": self.limits.tokens_per_minute,
         })
     }
 }
@@ -168,7 +171,7 @@ impl Shown for ApiKey {
     }
 
     fn shown(&self) -> Value {
-        json!({
+        let key = json!({
             "name": self.name,
             "owner": self.owner,
             "team": self.team,
@@ -179,7 +182,27 @@ impl Shown for ApiKey {
             "enabled": self.enabled,
             "expires_at": moment(self.expires_at),
             "on_disconnect": self.on_disconnect.name(),
-        })
+            "log_bodies": self.log_bodies,
+            "previous_until": moment(self.previous.as_ref().map(|previous| previous.until)),
+        });
+        with_limits(key, &self.limits)
+    }
+}
+
+impl Shown for Team {
+    const NOUN: &'static str = "team";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn shown(&self) -> Value {
+        let team = json!({ "name": self.name, "remark": self.remark, "enabled": self.enabled });
+        with_limits(team, &self.limits)
     }
 }
 
@@ -250,6 +273,16 @@ impl Shown for Settings {
             "retry_after_hours": self.retry_after_hours,
         })
     }
+}
+
+/// The dollars are text: no digit is lost to a binary fraction.
+fn with_limits(mut shown: Value, limits: &Limits) -> Value {
+    shown["requests_per_minute"] = limits.requests_per_minute.into();
+    shown["tokens_per_minute"] = limits.tokens_per_minute.into();
+    shown["max_concurrency"] = limits.max_concurrency.into();
+    shown["budget_usd"] = limits.budget.map(|budget| usd::format(budget.nanos)).into();
+    shown["budget_period"] = limits.budget.map(|budget| budget.period.name()).into();
+    shown
 }
 
 fn moment(at: Option<UnixMicros>) -> Option<String> {

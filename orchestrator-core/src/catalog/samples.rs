@@ -3,8 +3,8 @@
 use orchestrator_base::clock::UnixMicros;
 
 use super::{
-    ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions, Timeouts,
-    keys::digest, limits::Limits,
+    ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions, Team,
+    Timeouts, keys::digest, limits::Limits,
 };
 
 /// An enabled `openai_compatible` provider.
@@ -108,8 +108,8 @@ pub(crate) fn api_key(id: &str, name: &str, secret: &str) -> ApiKey {
 }
 
 /// An enabled team without limits.
-pub(crate) fn team(id: &str, name: &str) -> super::Team {
-    super::Team {
+pub(crate) fn team(id: &str, name: &str) -> Team {
+    Team {
         id: id.into(),
         name: name.into(),
         remark: String::new(),

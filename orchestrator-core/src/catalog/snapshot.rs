@@ -286,7 +286,7 @@ impl Snapshot {
         Self {
             revision: rows.revision,
             catalog,
-            keys: KeyTable::new(rows.api_keys),
+            keys: KeyTable::new(rows.api_keys, rows.teams),
             tenants,
             admin_keys: AdminKeyTable::new(rows.admin_keys),
         }

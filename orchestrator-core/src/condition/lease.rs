@@ -95,6 +95,9 @@ impl Lease {
 
     /// `leaves`: the request is over with that, for which one turn of the lock does.
     fn tell(&mut self, verdict: &Verdict, now: Instant, leaves: bool) {
+        if *verdict == Verdict::KeyRefused {
+            self.conditions.refused_key(&self.spot.key_id);
+        }
         let of_attempt = (self.began, self.probe.take());
         let unit = || self.conditions.unit();
         let mut state = lock(&self.state);

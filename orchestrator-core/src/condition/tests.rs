@@ -198,3 +198,50 @@ async fn health_is_a_level_of_its_own_and_a_reset_forgives_it() {
     conditions.reset(Some("p"));
     assert_eq!(level(&conditions, &target), Level::Healthy);
 }
+
+/// Two cores; what the first finds out the second hears.
+fn two_cores() -> (Conditions, Conditions) {
+    let (here, there) = (conditions(), conditions());
+    let hearing = there.clone();
+    here.tell(move |found| {
+        let text = serde_json::to_string(&found).unwrap();
+        hearing.hear(&serde_json::from_str(&text).unwrap());
+    });
+    (here, there)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_core_finds_out_another_knows() {
+    let (here, there) = two_cores();
+    let (refused, cooling, open) = (target(&["refused"]), target(&["cooling"]), target(&["open"]));
+    ask(&here, &refused, &Verdict::KeyRefused);
+    ask(&here, &cooling, &Verdict::Throttled(Some(Duration::from_secs(3))));
+    (0..4).for_each(|_| ask(&here, &open, &Verdict::Fault));
+    assert_eq!(level(&there, &open), Level::Healthy, "a fault alone is no news");
+    ask(&here, &open, &Verdict::Fault);
+    for target in [&refused, &cooling, &open] {
+        assert_eq!(level(&there, target), Level::Out);
+    }
+    here.key_checked(&refused, refused.keys.first(), true);
+    assert_eq!(level(&there, &refused), Level::Healthy);
+    advance(Duration::from_secs(3)).await;
+    assert_eq!(level(&there, &cooling), Level::Healthy);
+    advance(Duration::from_secs(70)).await;
+    // Each core finds out for itself whether it is well again.
+    for core in [&here, &there] {
+        let probe = core.lease(&open, open.keys.first(), false, false).unwrap();
+        assert_eq!(level(core, &open), Level::Out, "one at a time");
+        drop(probe);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_all_cores_have_asked_enough_is_left_alone_for_that_long() {
+    let conditions = conditions();
+    let limited = Target { rate_limit: Some(60), ..target(&["k"]) };
+    conditions.paced(&limited.provider_id, Duration::from_secs(2));
+    let refused = conditions.lease(&limited, limited.keys.first(), false, true).unwrap_err();
+    assert_eq!(refused.barrier, Barrier::RateLimit);
+    advance(Duration::from_secs(2)).await;
+    assert!(conditions.lease(&limited, limited.keys.first(), false, false).is_ok());
+}

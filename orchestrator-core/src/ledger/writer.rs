@@ -24,7 +24,7 @@ use super::{
 use crate::{
     catalog::limits::Period,
     policy::budget,
-    shared_state::{Added, SharedState},
+    shared_state::{Added, SharedState, Touched},
     store::{JournalOffset, LogStore, StoreError},
 };
 
@@ -49,6 +49,8 @@ pub struct Writer {
     in_doubt: Option<(JournalOffset, Vec<Added>)>,
     /// Who is told of what was charged.
     listener: Option<SharedState>,
+    /// Where it is noted whose spending has changed.
+    touched: Option<Touched>,
     /// What was charged and is not told yet.
     untold: Vec<Added>,
     failing: bool,
@@ -90,13 +92,25 @@ impl Writer {
         });
         replaying.await.map_err(io::Error::other)??;
         journal.note_progress(|progress| progress.stored = at);
-        let (open, in_doubt, listener, untold) = (HashMap::new(), None, None, Vec::new());
-        Ok(Self { journal, store, open, at, unsure: false, in_doubt, listener, untold, failing: false })
+        let (open, untold) = (HashMap::new(), Vec::new());
+        let (in_doubt, listener, touched) = (None, None, None);
+        Ok(Self {
+            journal,
+            store,
+            open,
+            at,
+            unsure: false,
+            in_doubt,
+            listener,
+            touched,
+            untold,
+            failing: false,
+        })
     }
 
     /// Tells of what is charged to budgets once it is stored.
-    pub fn telling(self, listener: SharedState) -> Self {
-        Self { listener: Some(listener), ..self }
+    pub fn telling(self, listener: SharedState, touched: Touched) -> Self {
+        Self { listener: Some(listener), touched: Some(touched), ..self }
     }
 
     /// Stores until told to stop, then stores what is left.
@@ -209,7 +223,13 @@ impl Writer {
 
     /// Tells what was charged. What cannot be told now is told with the next step: until then it counts as outstanding.
     async fn tell(&mut self) {
-        if let Some(listener) = self.listener.as_ref().filter(|_| !self.untold.is_empty())
+        if self.untold.is_empty() {
+            return;
+        }
+        if let Some(touched) = &self.touched {
+            touched.add(self.untold.iter().map(|added| Arc::clone(&added.scope)));
+        }
+        if let Some(listener) = &self.listener
             && let Err(error) = listener.tell(&mut self.untold).await
         {
             tracing::debug!(%error, "what was spent cannot be read now");

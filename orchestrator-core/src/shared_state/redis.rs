@@ -9,12 +9,15 @@
 
 mod books;
 mod fallback;
+mod grant;
 pub mod idempotency;
 mod keeping;
 mod link;
 pub mod news;
+mod pace;
 mod remote;
 mod script;
+mod wish;
 
 use std::{
     fmt,
@@ -39,7 +42,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::link::Links;
-pub use self::remote::{Remote, RemoteGrant};
+pub use self::{grant::RemoteGrant, remote::Remote};
 
 /// How often Redis is tried while it is away, and how often it is looked at while it is not.
 const TRY_EVERY: Duration = Duration::from_millis(200);
@@ -160,14 +163,24 @@ impl Redis {
         if !self.is_up() {
             return Err(Away::Unasked);
         }
-        let mut link = match self.0.pool.get().await {
-            Ok(link) => link,
-            Err(RunError::TimedOut) => return Err(self.lost(Away::Unasked, &"no connection in time")),
-            Err(RunError::User(error)) => return Err(self.lost(Away::Unasked, &error)),
+        let mut link = match self.while_up(self.0.pool.get()).await {
+            Some(Ok(link)) => link,
+            None => return Err(Away::Unasked),
+            // Many ask at once: that says nothing of Redis.
+            Some(Err(RunError::TimedOut)) if self.0.pool.state().connections > 0 => {
+                return Err(Away::Unasked);
+            }
+            Some(Err(RunError::TimedOut)) => return Err(self.lost(Away::Unasked, &"no connection in time")),
+            Some(Err(RunError::User(error))) => return Err(self.lost(Away::Unasked, &error)),
         };
-        match timeout(self.0.command, work(link.connection())).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
+        let done = self.while_up(timeout(self.0.command, work(link.connection()))).await;
+        match done {
+            None => {
+                link.set_broken();
+                Err(Away::Unknown)
+            }
+            Some(Ok(Ok(answer))) => Ok(answer),
+            Some(Ok(Err(error))) => {
                 let (away, is_lost) = judge(&error);
                 if !is_lost {
                     tracing::error!(%error, "Redis refused what it was asked");
@@ -176,10 +189,20 @@ impl Redis {
                 link.set_broken();
                 Err(self.lost(away, &error))
             }
-            Err(_) => {
+            Some(Err(_)) => {
                 link.set_broken();
                 Err(self.lost(Away::Unknown, &"no answer in time"))
             }
+        }
+    }
+
+    /// Waits for it no longer than until Redis is known to be away.
+    pub(crate) async fn while_up<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut changes = self.changes();
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            _ = changes.wait_for(|up| !*up) => None,
         }
     }
 

@@ -8,6 +8,7 @@ mod ledger;
 mod outage;
 mod prices;
 mod reads;
+mod teams;
 mod text;
 
 use orchestrator_base::{clock::UnixMicros, config::DatabaseTarget};
@@ -98,6 +99,8 @@ async fn contract(db: &Database) {
     crowd::two_cores_change_the_catalog_at_once(db).await;
     crowd::two_cores_store_their_records_at_once(db).await;
     fragments::the_views_of_llmio(db).await;
+    teams::a_teams_name_is_one_with_that_in_its_keys(db).await;
+    teams::the_latest_use_of_a_key_is_known_and_no_change_of_the_catalog(db).await;
     audit::operators_keys_survive(db).await;
     audit::every_change_is_on_record_and_a_refused_one_is_not(db).await;
     audit::the_log_is_read_by_what_is_asked_for_and_in_pages(db).await;

@@ -9,7 +9,7 @@ use super::{
     Database, JournalOffset, LogStore, StoreError, budget_spend,
     db::{Db, Tries, Tx, Value, stored},
     entity::placeholders,
-    rollups,
+    key_usage, rollups,
 };
 use crate::{
     call::UsageSource,
@@ -165,6 +165,7 @@ async fn store(
     insert(tx, &BODIES, bodies.collect()).await?;
     rollups::add(db, tx, &Rollups::of(new.iter().copied())).await?;
     budget_spend::add(db, tx, new.iter().copied()).await?;
+    key_usage::note(tx, new.iter().copied()).await?;
     store_offset(tx, journal, upto, known.is_some()).await
 }
 

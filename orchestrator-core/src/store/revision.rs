@@ -7,7 +7,7 @@ use super::{
     audit_log::append,
     db::{Tries, Tx, damaged, unavailable},
     entity::{Entity, all, delete, find, insert, update},
-    health_checks, prices, transfer,
+    health_checks, prices, teams, transfer,
 };
 use crate::{
     audit::{
@@ -15,7 +15,8 @@ use crate::{
         shown::{self, Shown},
     },
     catalog::{
-        ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, admin_keys::AdminKey,
+        ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Team,
+        admin_keys::AdminKey,
     },
 };
 
@@ -99,7 +100,17 @@ async fn make(tx: &mut Tx, change: &CatalogChange, events: &mut Vec<Event>) -> R
         CatalogChange::DeleteModelProvider(id) => remove::<ModelProvider>(tx, id).await?,
         CatalogChange::InsertApiKey(key) => add(tx, &**key).await?,
         CatalogChange::UpdateApiKey(key) => alter(tx, action::UPDATE, &**key).await?,
+        CatalogChange::RotateApiKey(key) => alter(tx, action::ROTATE, &**key).await?,
         CatalogChange::DeleteApiKey(id) => remove::<ApiKey>(tx, id).await?,
+        CatalogChange::InsertTeam(team) => add(tx, &**team).await?,
+        CatalogChange::UpdateTeam(team) => {
+            teams::rename_in_keys(tx, team).await?;
+            alter(tx, action::UPDATE, &**team).await?
+        }
+        CatalogChange::DeleteTeam(id) => {
+            teams::has_no_keys(tx, id).await?;
+            remove::<Team>(tx, id).await?
+        }
         CatalogChange::InsertAdminKey(key) => add(tx, &**key).await?,
         CatalogChange::UpdateAdminKey(key) => alter(tx, action::UPDATE, &**key).await?,
         CatalogChange::RotateAdminKey(key) => alter(tx, action::ROTATE, &**key).await?,
@@ -110,6 +121,7 @@ async fn make(tx: &mut Tx, change: &CatalogChange, events: &mut Vec<Event>) -> R
             transfer::set_health_settings(tx, settings, *now).await?;
             shown::changed(action::UPDATE, before.as_ref(), settings)
         }
+        CatalogChange::TeamIsThere(name) => return teams::is_there(tx, name).await,
         CatalogChange::OnlyAt(revision) => return transfer::only_at(tx, *revision).await,
         CatalogChange::SealedWith(fingerprint) => return transfer::sealed_with(tx, fingerprint).await,
     };

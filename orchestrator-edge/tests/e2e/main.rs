@@ -23,6 +23,7 @@ mod first_answer;
 mod gemini;
 mod health;
 mod idempotency;
+mod keys;
 mod leaving;
 mod model_lists;
 mod outage;

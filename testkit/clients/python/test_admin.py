@@ -110,9 +110,28 @@ def test_callers_keys():
     made = calls("CreateApiKey", apiKey={"name": "buf-key", "models": ["chat"]})
     assert made.pop("secret").startswith(made["prefix"])
     check("ApiKey", "apiKeys", made, {"owner": "somebody"})
+    rotated = calls("RotateApiKey", id=made["id"], overlapSeconds=60)
+    assert rotated["secret"].startswith(rotated["prefix"]) and rotated["prefix"] != made["prefix"]
+    assert "previousUntil" in rotated and "secret" not in calls("GetApiKey", id=made["id"])
     assert calls("DeleteApiKey", id=made["id"]) == {}
     _, failure = call("GetApiKey", id=made["id"])
     assert "not_found" in failure
+
+
+def test_teams():
+    limits = {"requestsPerMinute": 60, "budgetUsd": 12.345678901, "budgetPeriod": "month"}
+    made = calls("CreateTeam", team={"name": "buf-team", **limits})
+    assert {name: made[name] for name in limits} == limits
+    check("Team", "teams", made, {"remark": "changed"})
+    key = calls("CreateApiKey", apiKey={"name": "buf-of-team", "team": "buf-team"})
+    assert calls("UpdateTeam", team={"id": made["id"], "name": "buf-renamed"}, updateMask="name")["name"] == "buf-renamed"
+    assert calls("GetApiKey", id=key["id"])["team"] == "buf-renamed"
+    _, failure = call("DeleteTeam", id=made["id"])
+    assert "buf-of-team" in failure
+    _, failure = call("CreateApiKey", apiKey={"name": "buf-orphan", "team": "nobody"})
+    assert "invalid_argument" in failure
+    assert calls("DeleteApiKey", id=key["id"]) == {}
+    assert calls("DeleteTeam", id=made["id"]) == {}
 
 
 def test_health(provider):
@@ -223,6 +242,12 @@ def test_operators_keys():
     assert calls("DeleteAdminKey", id=made["id"]) == {}
 
 
+def test_alerts():
+    assert calls("ListAlerts", openOnly=True).get("alerts", []) == []
+    _, failure = call("AcknowledgeAlert", id="none")
+    assert "not_found" in failure
+
+
 def test_status():
     status = calls("GetStatus")
     assert (status["status"], status["database"]) == ("healthy", "up")
@@ -245,5 +270,5 @@ def test_every_method_that_reflection_lists_was_called():
     listed = buf("--list-methods", f"http://{GRPC}")
     assert listed.returncode == 0, listed.stderr
     methods = {line.rpartition("/")[2] for line in listed.stdout.split() if line.startswith(f"{ADMIN}/")}
-    assert len(methods) >= 61
+    assert len(methods) >= 67
     assert methods - CALLED == set()

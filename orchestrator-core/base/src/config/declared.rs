@@ -1,4 +1,4 @@
-//! The declared catalog: `[[providers]]`, `[[models]]`, `[[model_providers]]` and `[[api_keys]]` of a file.
+//! The declared catalog: `[[providers]]`, `[[models]]`, `[[model_providers]]`, `[[teams]]` and `[[api_keys]]` of a file.
 //!
 //! What a row may hold is the domain's to say, so rows are only carried here, as JSON. Secrets are resolved, since only the
 //! configuration reads the environment: `api_key` and `keys[].secret` of a provider, `secret` of a caller's key.
@@ -14,7 +14,7 @@ use super::{
 };
 
 /// The arrays of tables that are no settings.
-pub(super) const NOUNS: [&str; 4] = ["providers", "models", "model_providers", "api_keys"];
+pub(super) const NOUNS: [&str; 5] = ["providers", "models", "model_providers", "teams", "api_keys"];
 
 /// What a file declares. Its text holds secrets, so `Debug` shows nothing of it.
 #[derive(Clone, Debug, Default)]

@@ -500,9 +500,9 @@ pub struct Redis {
     pub url: SecretString,
     /// The most connections, default 16.
     pub pool_size: u32,
-    /// How long a request may wait for a free connection, default 20 ms.
+    /// How long a request may wait for a free connection, default 250 ms. Nobody waits for one while Redis is away.
     pub checkout_ms: u64,
-    /// How long Redis may take for an answer, default 20 ms. Whoever takes longer is away.
+    /// How long Redis may take for an answer, default 50 ms. Whoever takes longer is away.
     pub command_ms: u64,
     /// What every key in Redis begins with, default `llmo:`. Installations that share a server have different ones.
     pub prefix: String,
@@ -516,8 +516,8 @@ impl Default for Redis {
             enabled: false,
             url: SecretString::from("redis://localhost:6379/0"),
             pool_size: 16,
-            checkout_ms: 20,
-            command_ms: 20,
+            checkout_ms: 250,
+            command_ms: 50,
             prefix: "llmo:".into(),
             core_expiry_ms: 60_000,
         }

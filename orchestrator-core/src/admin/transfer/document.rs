@@ -10,15 +10,18 @@ use serde_json::{Map, Value as Json};
 
 use super::{fields::Fields, problem::Problems, sealed::Header};
 use crate::{
-    admin::{ApiKeyChange, ModelChange, ModelProviderChange, ProviderChange},
+    admin::{ApiKeyChange, LimitsChange, ModelChange, ModelProviderChange, ProviderChange, TeamChange},
     catalog::{OnDisconnect, ProviderOptions, Timeouts},
     health::Settings,
+    policy::price::usd,
 };
 
 /// What `format` says in a file that was exported.
 pub(super) const FORMAT: &str = "llm-orchestrator/config";
 /// The version that this program writes, and the newest that it reads.
 pub(super) const VERSION: u64 = 1;
+/// The sections that hold rows.
+const NOUNS: [&str; 5] = ["providers", "models", "model_providers", "teams", "api_keys"];
 /// The label of a key that is given as `api_key`.
 const FIRST_KEY: &str = "default";
 
@@ -38,6 +41,7 @@ pub(crate) struct Document {
     pub(super) providers: Vec<Placed<Provider>>,
     pub(super) models: Vec<Placed<ModelChange>>,
     pub(super) model_providers: Vec<Placed<Association>>,
+    pub(super) teams: Vec<Placed<TeamChange>>,
     pub(super) api_keys: Vec<Placed<Caller>>,
     pub(super) health_check: Option<Settings>,
 }
@@ -95,19 +99,20 @@ impl Document {
                 return document;
             }
         };
-        let mut rows: [Vec<(String, Json)>; 4] = Default::default();
+        let mut rows: [Vec<(String, Json)>; NOUNS.len()] = Default::default();
         let Some(mut fields) = Fields::of(value, "", problems) else { return document };
         if kind == Kind::Export {
             envelope(&mut fields, &mut document);
         }
-        for (place, noun) in rows.iter_mut().zip(["providers", "models", "model_providers", "api_keys"]) {
+        for (place, noun) in rows.iter_mut().zip(NOUNS) {
             *place = fields.rows(noun);
         }
         fields.end();
-        let [providers, models, model_providers, api_keys] = rows;
+        let [providers, models, model_providers, teams, api_keys] = rows;
         document.providers = each(providers, |raw, path| provider(raw, path, kind, problems));
         document.models = each(models, |raw, path| model(raw, path, problems));
         document.model_providers = each(model_providers, |raw, path| association(raw, path, problems));
+        document.teams = each(teams, |raw, path| team(raw, path, problems));
         document.api_keys = each(api_keys, |raw, path| caller(raw, path, kind, problems));
         document
     }
@@ -199,9 +204,39 @@ pub(super) fn model(raw: Json, path: &str, problems: &mut Problems) -> Option<Mo
         timeout: Some(fields.take("timeout")),
         timeouts: timeouts(&mut fields),
         enabled: fields.take("enabled"),
+        requests_per_minute: Some(fields.take("requests_per_minute")),
+        tokens_per_minute: Some(fields.take("tokens_per_minute")),
     };
     fields.end();
     Some(change)
+}
+
+pub(super) fn team(raw: Json, path: &str, problems: &mut Problems) -> Option<TeamChange> {
+    let mut fields = Fields::of(raw, path, problems)?;
+    let change = TeamChange {
+        name: fields.take("name"),
+        remark: fields.take("remark"),
+        enabled: fields.take("enabled"),
+        limits: limits(&mut fields),
+    };
+    fields.end();
+    Some(change)
+}
+
+/// What a document does not say is no limit.
+fn limits(fields: &mut Fields<'_>) -> LimitsChange {
+    let dollars: Option<f64> = fields.take("budget_usd");
+    let nanos = dollars.and_then(usd::from_number);
+    if dollars.is_some() && nanos.is_none() {
+        fields.problem("budget_usd", usd::NUMBERS);
+    }
+    LimitsChange {
+        requests_per_minute: Some(fields.take("requests_per_minute")),
+        tokens_per_minute: Some(fields.take("tokens_per_minute")),
+        max_concurrency: Some(fields.take("max_concurrency")),
+        budget_nanos: Some(nanos),
+        budget_period: Some(fields.take("budget_period").unwrap_or_default()),
+    }
 }
 
 pub(super) fn association(raw: Json, path: &str, problems: &mut Problems) -> Option<Association> {
@@ -257,6 +292,7 @@ pub(super) fn caller(raw: Json, path: &str, kind: Kind, problems: &mut Problems)
         expires_at: Some(expires_at),
         on_disconnect,
         log_bodies: fields.take("log_bodies"),
+        limits: limits(&mut fields),
     };
     let mut caller = Caller { change, ..Caller::default() };
     match kind {

@@ -5,6 +5,7 @@
 
 mod keys;
 mod prune;
+mod teams;
 
 use std::collections::{HashMap, HashSet};
 
@@ -112,7 +113,9 @@ pub(crate) fn plan(
     merge.merge_providers(document);
     merge.merge_models(document);
     merge.merge_associations(document);
+    merge.merge_teams(document);
     merge.merge_callers(document);
+    merge.prune_teams(document);
     merge.merge_health(document);
     merge.note_fallbacks(document);
     merge.problems.refuse()?;

@@ -219,7 +219,9 @@ impl Books {
     pub(super) fn queue_all(&mut self, local: &Local) {
         let all = self.accounts.keys().filter(|id| id.held(local) != 0);
         let all: Vec<PotId> = all.cloned().collect();
-        all.iter().for_each(|id| self.queue(id));
+        for id in &all {
+            self.queue(id);
+        }
     }
 
     /// The database was asked, and [`Local`] knows what it said.
@@ -232,7 +234,9 @@ impl Books {
                 grown.push(id.clone());
             }
         }
-        grown.iter().for_each(|id| self.queue(id));
+        for id in &grown {
+            self.queue(id);
+        }
     }
 
     /// The account of the pot of this key.

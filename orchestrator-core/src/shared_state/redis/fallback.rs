@@ -9,7 +9,8 @@ use orchestrator_base::config::WithoutRedis;
 
 use super::{
     books::{Kind, PotId},
-    remote::{Remote, pots},
+    remote::Remote,
+    wish::pots,
 };
 use crate::{
     catalog::limits::Limits,
@@ -67,7 +68,7 @@ impl Remote {
         let nanos = i128::from(charge.ask.nanos);
         for id in &allowances {
             if nanos > 0 && left.0.get(id).is_some_and(|left| *left < nanos) {
-                return Err(refused(id));
+                return Err(Box::new(refused(id)));
             }
         }
         let standing = self.local.take_but_money(&share, charge)?;
@@ -87,9 +88,8 @@ impl Remote {
             let money = pots(scope, limits, charge).into_iter().filter(|(id, ..)| id.kind != Kind::Running);
             for (id, limit, amount) in money {
                 match self.rules.without_redis {
-                    WithoutRedis::Open => {}
-                    WithoutRedis::Closed if amount > 0 => return Err(refused(&id)),
-                    WithoutRedis::Closed => {}
+                    WithoutRedis::Closed if amount > 0 => return Err(Box::new(refused(&id))),
+                    WithoutRedis::Open | WithoutRedis::Closed => {}
                     WithoutRedis::Allowance => {
                         self.begin_allowance(&id, limit, charge).await?;
                         ids.push(id);
@@ -105,13 +105,12 @@ impl Remote {
             return Ok(());
         }
         let seen = lock(&self.books).seen(id);
-        let used = match seen {
-            Some(used) => used,
+        let used = if let Some(used) = seen {
+            used
+        } else {
             // Nothing was heard of it yet: the database knows what was spent, and this core what it has under way.
-            None => {
-                self.ask_database(std::slice::from_ref(&id.scope), charge.ask.at).await?;
-                self.used(id)
-            }
+            self.ask_database(std::slice::from_ref(&id.scope), charge.ask.at).await?;
+            self.used(id)
         };
         let left = (limit - used).max(0) * i128::from(self.rules.allowance_percent) / 100;
         let own = left / i128::from(self.cores());
@@ -143,11 +142,11 @@ impl Remote {
     }
 }
 
-fn refused(id: &PotId) -> Box<Refused> {
+fn refused(id: &PotId) -> Refused {
     let limit = match id.kind {
         Kind::Running => LimitKind::Concurrency,
         Kind::Money(period, _) => LimitKind::Budget(period),
     };
     let (scope, standing) = (Arc::clone(&id.scope), Standing::default());
-    Box::new(Refused { scope, limit, retry_after: Some(SOON), standing })
+    Refused { scope, limit, retry_after: Some(SOON), standing }
 }

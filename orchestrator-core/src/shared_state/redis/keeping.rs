@@ -125,7 +125,9 @@ impl Remote {
                 let known = {
                     let mut books = lock(&self.books);
                     let known = books.at(&told.text);
-                    known.iter().for_each(|id| books.queue(id));
+                    if let Some(id) = &known {
+                        books.queue(id);
+                    }
                     known.is_some()
                 };
                 if !known {
@@ -206,7 +208,7 @@ impl Remote {
         }
         drop(books);
         self.changed.notify_waiters();
-        said.and_then(|_| if is_readable { Ok(missing) } else { Err(Away::Refused) })
+        said.and(if is_readable { Ok(missing) } else { Err(Away::Refused) })
     }
 
     fn saying(&self, saying: &Saying) -> Step {

@@ -24,23 +24,21 @@ use tokio::{
 
 use super::{
     Redis,
-    books::{Books, Heard, Kind, PotId, RateChange, Share},
+    books::{Books, Heard, PotId, Share},
     fallback::{Allowances, Taken},
+    grant::RemoteGrant,
     news::News,
     script::{Answer, Mode, Outcome, Seen, Step},
+    wish::Wish,
 };
 use crate::{
-    catalog::limits::Limits,
-    policy::{
-        budget::{self, Sum},
-        gcra::{Full, Gcra, Rate},
-    },
+    policy::{budget, gcra::Gcra},
     registry::lock,
     shared_state::{
-        Ask, LimitKind, Refused, Scope, Standing, Stored, StoredSpend, Tenant, Used,
+        Ask, LimitKind, Refused, Scope, Standing, Stored, StoredSpend, Tenant,
         local::{
             Local,
-            shadow::{Charge, Elsewhere, judge},
+            shadow::{Charge, judge},
         },
     },
 };
@@ -77,9 +75,9 @@ pub struct Remote {
     pub(super) clock: Clock,
     /// Held by the one that asks the database.
     asking: AsyncMutex<Asking>,
-    paces: Mutex<HashMap<String, Gcra>>,
+    pub(super) paces: Mutex<HashMap<String, Gcra>>,
     /// What moments of this core alone are counted from.
-    origin: Instant,
+    pub(super) origin: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -88,120 +86,6 @@ struct Asking {
     paused: Option<Instant>,
     /// Of whom it was asked last, and when that began.
     last: Option<(Instant, Vec<Scope>)>,
-}
-
-/// One limit of one scope, in the order of the script's keys.
-#[derive(Clone, Copy)]
-enum Item {
-    Requests(Rate),
-    Tokens(Rate),
-    Pot(i128, i128),
-}
-
-/// What a request wants of which scopes.
-struct Wish<'a> {
-    tenant: &'a Arc<Tenant>,
-    charge: Charge,
-    /// The scope's place, and the limit.
-    items: Vec<(usize, Item)>,
-    pots: Vec<PotId>,
-}
-
-impl<'a> Wish<'a> {
-    fn new(tenant: &'a Arc<Tenant>, charge: Charge) -> Self {
-        let mut wish = Self { tenant, charge, items: Vec::new(), pots: Vec::new() };
-        for (place, (scope, limits)) in tenant.scopes.iter().enumerate() {
-            if let Some(limit) = limits.requests_per_minute {
-                wish.items.push((place, Item::Requests(Rate::by_the_minute(limit.into()))));
-            }
-            if let Some(limit) = limits.tokens_per_minute {
-                wish.items.push((place, Item::Tokens(Rate::by_the_minute(limit))));
-            }
-            for (id, limit, amount) in pots(scope, limits, &charge) {
-                wish.items.push((place, Item::Pot(limit, amount)));
-                wish.pots.push(id);
-            }
-        }
-        wish
-    }
-
-    fn step(&self, remote: &Remote, shares: &[Share]) -> Step {
-        let mut step = remote.step(Mode::Admit);
-        let mut shares = shares.iter();
-        for (place, item) in &self.items {
-            let scope = &self.tenant.scopes[*place].0;
-            match item {
-                Item::Requests(rate) => step.rate(remote.rate_key(self.tenant, scope, REQUESTS), *rate, 1),
-                Item::Tokens(rate) => {
-                    step.rate(remote.rate_key(self.tenant, scope, TOKENS), *rate, self.charge.ask.tokens);
-                }
-                Item::Pot(limit, amount) => {
-                    if let Some(share) = shares.next() {
-                        step.pot(share, (*limit, *amount), remote.cores());
-                    }
-                }
-            }
-        }
-        step
-    }
-
-    /// What Redis has of each scope.
-    fn scopes(&self, seen: &[Seen], local: &Local) -> Vec<Elsewhere> {
-        let mut scopes = vec![Elsewhere::default(); self.tenant.scopes.len()];
-        let mut pots = self.pots.iter();
-        for ((place, item), seen) in self.items.iter().zip(seen) {
-            let scope = &mut scopes[*place];
-            let (micros, rest) = seen.due();
-            match item {
-                Item::Requests(_) => scope.requests = Gcra::due_at(micros, rest),
-                Item::Tokens(_) => scope.tokens = Gcra::due_at(micros, rest),
-                Item::Pot(..) => match pots.next() {
-                    Some(PotId { kind: Kind::Running, .. }) => {
-                        scope.running = u32::try_from(seen.held()).unwrap_or(0);
-                    }
-                    Some(PotId { scope: id, kind: Kind::Money(period, start) }) => {
-                        let own = local.sum_of(id, *period, *start);
-                        let sum = Sum {
-                            start: *start,
-                            stored: u64::try_from(seen.base()).unwrap_or(0),
-                            outstanding: seen.held(),
-                            // Of other cores it is not known what they may give back.
-                            reserved: own.reserved + seen.held() - own.outstanding,
-                        };
-                        scope.budget = Some((*period, sum));
-                    }
-                    None => {}
-                },
-            }
-        }
-        scopes
-    }
-
-    /// What Redis has of each pot.
-    fn pots<'s>(&self, seen: &'s [Seen]) -> impl Iterator<Item = (&'s Seen, i128)> {
-        let pots = self.items.iter().zip(seen);
-        let pots: Vec<(&Seen, i128)> = pots
-            .filter_map(|((_, item), seen)| match item {
-                Item::Pot(_, amount) => Some((seen, *amount)),
-                Item::Requests(_) | Item::Tokens(_) => None,
-            })
-            .collect();
-        pots.into_iter()
-    }
-}
-
-const REQUESTS: &str = "requests";
-const TOKENS: &str = "tokens";
-
-/// A scope's pots: what runs at once and its money, each with its limit and what a request takes of it.
-pub(super) fn pots(scope: &Scope, limits: &Limits, charge: &Charge) -> Vec<(PotId, i128, i128)> {
-    let id = |kind| PotId { scope: Arc::clone(scope), kind };
-    let running = limits.max_concurrency.map(|most| (id(Kind::Running), most.into(), 1));
-    let money = limits.budget.map(|budget| {
-        let kind = Kind::Money(budget.period, charge.start(budget.period));
-        (id(kind), budget.nanos.into(), charge.ask.nanos.into())
-    });
-    running.into_iter().chain(money).collect()
 }
 
 /// Accounts that something is being said of. Dropped before there is an answer, nobody knows what became of it.
@@ -322,11 +206,6 @@ impl Remote {
         Ok(self.grant(&wish, taken, standing))
     }
 
-    fn grant(self: &Arc<Self>, wish: &Wish<'_>, taken: Taken, standing: Standing) -> RemoteGrant {
-        let (remote, tenant) = (Arc::clone(self), Arc::clone(wish.tenant));
-        RemoteGrant { remote, tenant, charge: wish.charge, taken: Some(taken), standing }
-    }
-
     async fn round(&self, wish: &Wish<'_>, fresh: bool) -> Round {
         if !self.redis.is_up() {
             return Round::Away;
@@ -368,7 +247,7 @@ impl Remote {
                 entered.leave(|place| Heard::Yes(used[place]));
                 Round::Refused(refused.unwrap_or_else(|| {
                     tracing::error!("Redis refused what has room");
-                    busy(wish.tenant, standing)
+                    Box::new(busy(wish.tenant, standing))
                 }))
             }
             Outcome::NotReady => {
@@ -395,38 +274,6 @@ impl Remote {
         }
     }
 
-    /// Asks a provider's rate for one request. A core that is alone has its share of it.
-    ///
-    /// Errors: after how long there may be room.
-    pub async fn pace(&self, provider_id: &str, per_minute: u32) -> Result<(), Duration> {
-        let rate = Rate::evenly(per_minute.into());
-        let scope = format!("provider:{provider_id}");
-        let mut step = self.step(Mode::Admit);
-        step.rate(self.redis.key(&scope, REQUESTS), rate, 1);
-        let numbers = self.redis.script::<Vec<i64>>(&step.invocation()).await;
-        let answer = numbers.ok().and_then(|numbers| Answer::read(&numbers));
-        let (gcra, now) = match answer {
-            Some(Answer { outcome: Outcome::Done, .. }) => return Ok(()),
-            Some(Answer { now, seen, .. }) => {
-                let (micros, rest) = seen.first().map(|seen| seen.due()).unwrap_or_default();
-                (Gcra::due_at(micros, rest), now)
-            }
-            None => return self.pace_alone(&scope, per_minute),
-        };
-        gcra.room(now, rate, 1).map_err(wait)
-    }
-
-    fn pace_alone(&self, scope: &str, per_minute: u32) -> Result<(), Duration> {
-        let rate = Rate::evenly(u64::from((per_minute / self.cores()).max(1)));
-        let now = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let mut paces = lock(&self.paces);
-        paces.retain(|_, gcra| !gcra.is_idle(now));
-        let gcra = paces.entry(scope.to_owned()).or_default();
-        gcra.room(now, rate, 1).map_err(wait)?;
-        gcra.take(now, rate, 1);
-        Ok(())
-    }
-
     /// Waits until something can be said of all these accounts. `None`: that takes too long.
     async fn enter(&self, tag: &Arc<str>, ids: &[PotId], fresh: bool) -> Option<Entered<'_>> {
         let until = Instant::now() + self.patience;
@@ -436,7 +283,7 @@ impl Remote {
             if let Some(shares) = shares {
                 return Some(Entered { remote: self, shares, over: false });
             }
-            timeout_at(until, changed).await.ok()?;
+            self.redis.while_up(timeout_at(until, changed)).await?.ok()?;
         }
     }
 
@@ -460,19 +307,16 @@ impl Remote {
         if asking.paused.is_some_and(|until| since < until) {
             return Err(unknown());
         }
-        match timeout(PATIENCE, self.local.spend().spent(scopes, at)).await {
-            Ok(Ok(sums)) => {
-                for (scope, sums) in scopes.iter().zip(sums) {
-                    self.local.learn_anew(scope, at, &sums);
-                }
-                asking.last = Some((since, scopes.to_vec()));
-                Ok(())
-            }
-            Ok(Err(_)) | Err(_) => {
-                asking.paused = Some(Instant::now() + PAUSE);
-                Err(unknown())
-            }
+        let asked = timeout(PATIENCE, self.local.spend().spent(scopes, at)).await;
+        let Ok(Ok(sums)) = asked else {
+            asking.paused = Some(Instant::now() + PAUSE);
+            return Err(unknown());
+        };
+        for (scope, sums) in scopes.iter().zip(sums) {
+            self.local.learn_anew(scope, at, &sums);
         }
+        asking.last = Some((since, scopes.to_vec()));
+        Ok(())
     }
 
     /// A batch of records was stored.
@@ -514,64 +358,12 @@ impl Remote {
         self.redis.is_up()
     }
 
-    fn settle(&self, grant: &RemoteGrant, taken: &Taken, used: Option<Used>) {
-        let (tenant, charge) = (&grant.tenant, &grant.charge);
-        let came_to = used.unwrap_or_default();
-        let mut books = lock(&self.books);
-        let counted = match taken {
-            Taken::Together => tenant,
-            Taken::Alone { share, .. } => share,
-        };
-        self.local.end(counted, charge, used);
-        for (scope, limits) in &tenant.scopes {
-            for (id, _, amount) in pots(scope, limits, charge) {
-                let left = if id.kind == Kind::Running { 0 } else { i128::from(came_to.nanos) };
-                books.changed(&id, left - amount);
-            }
-            if matches!(taken, Taken::Together) {
-                self.settle_rates(&mut books, tenant, (scope, limits), (charge, used));
-            }
-        }
-        if let Taken::Alone { allowances, .. } = taken {
-            let left = i128::from(charge.ask.nanos) - i128::from(came_to.nanos);
-            lock(&self.allowances).give_back(allowances, left);
-        }
-        let waits = books.waits();
-        drop(books);
-        if waits {
-            self.waiting.notify_one();
-        }
-    }
-
-    fn settle_rates(
-        &self,
-        books: &mut Books,
-        tenant: &Tenant,
-        (scope, limits): (&Scope, &Limits),
-        (charge, used): (&Charge, Option<Used>),
-    ) {
-        let mut change = |what, limit: u64, amount: i64| {
-            if amount != 0 {
-                let (tag, key) = (Arc::clone(&tenant.tag), self.rate_key(tenant, scope, what));
-                books.rate_changed(RateChange { tag, key, limit, amount });
-            }
-        };
-        if let (Some(limit), None) = (limits.requests_per_minute, used) {
-            change(REQUESTS, limit.into(), -1);
-        }
-        if let Some(limit) = limits.tokens_per_minute {
-            let signed = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
-            let came_to = used.unwrap_or_default().tokens;
-            change(TOKENS, limit, signed(came_to).saturating_sub(signed(charge.ask.tokens)));
-        }
-    }
-
     pub(super) fn step(&self, mode: Mode) -> Step {
         let lives = u64::try_from(self.lives.as_micros()).unwrap_or(u64::MAX);
         Step::new(mode, &self.core, lives)
     }
 
-    fn rate_key(&self, tenant: &Tenant, scope: &str, what: &str) -> String {
+    pub(super) fn rate_key(&self, tenant: &Tenant, scope: &str, what: &str) -> String {
         self.redis.key(&tenant.tag, &format!("{scope}:{what}"))
     }
 
@@ -581,56 +373,11 @@ impl Remote {
     }
 }
 
-fn wait(full: Full) -> Duration {
-    match full {
-        Full::For(micros) => Duration::from_micros(micros),
-        Full::Always => PAUSE,
-    }
-}
-
 /// Refused, and nobody knows why.
-fn busy(tenant: &Tenant, standing: Standing) -> Box<Refused> {
+fn busy(tenant: &Tenant, standing: Standing) -> Refused {
     let scope = tenant.scopes.first().map(|(scope, _)| Arc::clone(scope)).unwrap_or_default();
     let (limit, retry_after) = (LimitKind::Requests, Some(PAUSE));
-    Box::new(Refused { scope, limit, retry_after, standing })
-}
-
-/// Limits that a request has taken. It settles once; dropped without that, all is given back.
-pub struct RemoteGrant {
-    remote: Arc<Remote>,
-    tenant: Arc<Tenant>,
-    charge: Charge,
-    /// `None`: it is settled.
-    taken: Option<Taken>,
-    standing: Standing,
-}
-
-impl RemoteGrant {
-    /// How the rates stood after it was taken.
-    pub fn standing(&self) -> Standing {
-        self.standing
-    }
-
-    /// The request is over, and came to so much.
-    pub fn settle(mut self, used: Used) {
-        if let Some(taken) = self.taken.take() {
-            self.remote.settle(&self, &taken, Some(used));
-        }
-    }
-}
-
-impl Drop for RemoteGrant {
-    fn drop(&mut self) {
-        if let Some(taken) = self.taken.take() {
-            self.remote.settle(self, &taken, None);
-        }
-    }
-}
-
-impl fmt::Debug for RemoteGrant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteGrant").field("tenant", &self.tenant).finish_non_exhaustive()
-    }
+    Refused { scope, limit, retry_after, standing }
 }
 
 impl fmt::Debug for Remote {

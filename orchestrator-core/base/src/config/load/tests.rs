@@ -418,8 +418,8 @@ fn what_is_shown_says_everything_but_secrets() {
     enabled = false
     url = "redis://localhost:6379/0"
     pool_size = 16
-    checkout_ms = 20
-    command_ms = 20
+    checkout_ms = 250
+    command_ms = 50
     prefix = "llmo:"
     core_expiry_ms = 60000
 

@@ -148,6 +148,7 @@ impl Merge<'_> {
                 continue;
             }
             holders.insert(digest, name.clone());
+            self.check_team(document, path, &new, old);
             self.caller(path, new, old);
         }
     }
