@@ -142,6 +142,8 @@ pub enum CatalogChange {
     UpdateTeam(Box<Team>),
     /// A team, which must have no keys.
     DeleteTeam(String),
+    /// No change, but a condition: this caller's key was last changed then, so that what was read of it still holds.
+    ApiKeyIsAsOf(String, UnixMicros),
     /// No change, but a condition: there is a team of this name.
     TeamIsThere(String),
     /// A price in place of the one for the same kind and model, whose row stays. The store gives it the next version.

@@ -12,7 +12,6 @@ use orchestrator_base::{
 };
 use orchestrator_core::{
     admission::gate::Gate,
-    catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
     ledger::{Ledger, journal::Journal},
     orchestrator::{Drains, Orchestrator, Shared},
@@ -47,7 +46,7 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     let health = Health::starting().await;
     health.set_serving(true).await;
     Services {
-        orchestrate: OrchestrateService::new(core(Arc::default()), limits),
+        orchestrate: OrchestrateService::new(core(|_| {}), limits),
         admin: NoAdmin,
         health,
         reflection,
@@ -56,15 +55,15 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     }
 }
 
-/// A core that has this catalog. With an empty one it knows no caller and no model.
-pub(crate) fn core(catalog: Arc<SharedCatalog>) -> Orchestrator {
+/// A core with an empty catalog, unless `set` says otherwise: it knows no caller and no model.
+pub(crate) fn core(set: impl FnOnce(&mut Shared)) -> Orchestrator {
     tls::install_crypto();
     let folder = tempfile::tempdir().unwrap();
     let journal =
         Journal::open(folder.path(), "test", uuid::Uuid::nil(), &config::Journal::default()).unwrap();
     let (clock, random) = (Clock::system(), Random::seeded(1));
-    Orchestrator::for_thread(Arc::new(Shared {
-        catalog,
+    let mut shared = Shared {
+        catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
         shared_state: SharedState::local("test".into(), Arc::new(NothingSpent)),
         estimates: Estimates::default(),
@@ -78,7 +77,9 @@ pub(crate) fn core(catalog: Arc<SharedCatalog>) -> Orchestrator {
         limits: Limits::default(),
         stream: config::Stream::default(),
         deny_private: false,
-    }))
+    };
+    set(&mut shared);
+    Orchestrator::for_thread(Arc::new(shared))
 }
 
 /// An Admin that does nothing: its handlers have tests of their own.

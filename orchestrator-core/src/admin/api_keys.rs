@@ -103,14 +103,14 @@ impl Admin {
     pub async fn update_api_key(&self, id: &str, change: ApiKeyChange) -> Result<ApiKey> {
         let _alone = self.alone().await?;
         let mut row = self.editable_api_key(id).await?;
-        let team = row.team.clone();
+        let (team, as_of) = (row.team.clone(), CatalogChange::ApiKeyIsAsOf(row.id.clone(), row.updated_at));
         change.make(&mut row)?;
         validate::api_key(&row)?;
         // Only what is set now: a label from before there were teams must not stand in the way of another change.
         let condition = if row.team == team { None } else { self.team_is_there(&row.team).await? };
         row.updated_at = self.clock.now();
         let update = CatalogChange::UpdateApiKey(Box::new(row.clone()));
-        self.commit(condition.into_iter().chain([update]).collect()).await?;
+        self.commit([as_of].into_iter().chain(condition).chain([update]).collect()).await?;
         Ok(row)
     }
 
@@ -119,6 +119,7 @@ impl Admin {
         validate::at_least_and_most("overlap_seconds", Some(overlap_seconds), 0, LONGEST_OVERLAP)?;
         let _alone = self.alone().await?;
         let (now, secret, old) = (self.clock.now(), generate_api_key(), self.editable_api_key(id).await?);
+        let as_of = CatalogChange::ApiKeyIsAsOf(old.id.clone(), old.updated_at);
         let until = now.plus(Duration::from_secs(overlap_seconds));
         let key = ApiKey {
             prefix: prefix(&secret),
@@ -127,7 +128,7 @@ impl Admin {
             updated_at: now,
             ..old
         };
-        self.commit(vec![CatalogChange::RotateApiKey(Box::new(key.clone()))]).await?;
+        self.commit(vec![as_of, CatalogChange::RotateApiKey(Box::new(key.clone()))]).await?;
         Ok(CreatedApiKey { key, secret })
     }
 

@@ -84,36 +84,41 @@ mod tests {
         Limits { budget: Some(Budget { nanos, period }), ..Limits::default() }
     }
 
-    fn changed(mut row: Limits, nanos: Option<Option<u64>>, period: Option<&str>) -> Result<Limits> {
-        let change = LimitsChange {
-            budget_nanos: nanos,
-            budget_period: period.map(str::to_owned),
-            ..LimitsChange::default()
-        };
+    fn changed(mut row: Limits, change: LimitsChange) -> Result<Limits> {
         change.make(&mut row).map(|()| row)
+    }
+
+    /// So many nano-dollars, or none.
+    fn amount(nanos: Option<u64>) -> LimitsChange {
+        LimitsChange { budget_nanos: Some(nanos), ..LimitsChange::default() }
+    }
+
+    fn lasting(period: &str, change: LimitsChange) -> LimitsChange {
+        LimitsChange { budget_period: Some(period.to_owned()), ..change }
     }
 
     #[test]
     fn a_budget_and_its_period_come_and_go_together() {
         let (none, monthly) = (Limits::default(), budget(5, Period::Month));
+        let unnamed = LimitsChange::default;
         let good = [
-            (changed(none, Some(Some(5)), Some("month")), monthly),
-            (changed(monthly, Some(Some(7)), None), budget(7, Period::Month)),
-            (changed(monthly, None, Some("day")), budget(5, Period::Day)),
-            (changed(monthly, Some(None), None), none),
-            (changed(monthly, Some(None), Some("")), none),
-            (changed(none, Some(None), Some("")), none),
-            (changed(monthly, None, None), monthly),
+            (changed(none, lasting("month", amount(Some(5)))), monthly),
+            (changed(monthly, amount(Some(7))), budget(7, Period::Month)),
+            (changed(monthly, lasting("day", unnamed())), budget(5, Period::Day)),
+            (changed(monthly, amount(None)), none),
+            (changed(monthly, lasting("", amount(None))), none),
+            (changed(none, lasting("", amount(None))), none),
+            (changed(monthly, unnamed()), monthly),
         ];
         for (number, (made, expected)) in good.into_iter().enumerate() {
             assert_eq!(made.unwrap(), expected, "{number}");
         }
         let bad = [
-            changed(none, Some(Some(5)), None),
-            changed(none, None, Some("day")),
-            changed(monthly, Some(None), Some("day")),
-            changed(monthly, None, Some("")),
-            changed(none, Some(Some(5)), Some("week")),
+            changed(none, amount(Some(5))),
+            changed(none, lasting("day", unnamed())),
+            changed(monthly, lasting("day", amount(None))),
+            changed(monthly, lasting("", unnamed())),
+            changed(none, lasting("week", amount(Some(5)))),
         ];
         for refused in bad {
             assert_eq!(refused.unwrap_err().param.as_deref(), Some("budget_period"));

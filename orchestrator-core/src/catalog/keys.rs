@@ -81,7 +81,8 @@ pub fn with_checksum(body: &str) -> String {
 }
 
 /// Whether this secret looks like a generated one and is none: letters are wrong or missing. It tells a typing error from a key
-/// that is not known here, without knowing any key. Secrets that operators chose themselves have no checksum and are never mistyped.
+/// that is not known here, without knowing any key. Secrets that operators chose themselves have no checksum: they are looked up first,
+/// and what begins otherwise is never taken for mistyped.
 pub fn is_mistyped(secret: &str) -> bool {
     let whole = secret.len().checked_sub(CHECKSUM).and_then(|at| secret.split_at_checked(at));
     secret.starts_with(SECRET_START) && whole.is_none_or(|(body, given)| checksum(body) != given)

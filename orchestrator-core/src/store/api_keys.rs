@@ -4,8 +4,8 @@ use orchestrator_base::clock::UnixMicros;
 
 use super::{
     StoreError,
-    db::{Row, Value, damaged},
-    entity::{Entity, Table, owner},
+    db::{Row, Tx, Value, damaged},
+    entity::{Entity, Table, find, owner},
     limits,
 };
 use crate::catalog::{ApiKey, OnDisconnect, PreviousSecret};
@@ -96,6 +96,17 @@ impl Entity for ApiKey {
             created_at: row.moment("created_at")?,
             updated_at: row.moment("updated_at")?,
         })
+    }
+}
+
+/// Fails where the key was changed since: another core's new secret or new team must not be undone by what was read before it.
+pub(super) async fn is_as_of(tx: &mut Tx, id: &str, at: UnixMicros) -> Result<(), StoreError> {
+    match find::<ApiKey>(tx, "id", id).await? {
+        Some(key) if key.updated_at != at => {
+            let why = format!("API key {} was changed meanwhile; look at it and try again", key.name);
+            Err(StoreError::Conflict(why))
+        }
+        _ => Ok(()),
     }
 }
 

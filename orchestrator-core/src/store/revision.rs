@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{
-    CatalogChange, CatalogReader, CatalogWriter, Database, StoreError,
+    CatalogChange, CatalogReader, CatalogWriter, Database, StoreError, api_keys,
     audit_log::append,
     db::{Tries, Tx, damaged, unavailable},
     entity::{Entity, all, delete, find, insert, update},
@@ -121,6 +121,7 @@ async fn make(tx: &mut Tx, change: &CatalogChange, events: &mut Vec<Event>) -> R
             transfer::set_health_settings(tx, settings, *now).await?;
             shown::changed(action::UPDATE, before.as_ref(), settings)
         }
+        CatalogChange::ApiKeyIsAsOf(id, at) => return api_keys::is_as_of(tx, id, *at).await,
         CatalogChange::TeamIsThere(name) => return teams::is_there(tx, name).await,
         CatalogChange::OnlyAt(revision) => return transfer::only_at(tx, *revision).await,
         CatalogChange::SealedWith(fingerprint) => return transfer::sealed_with(tx, fingerprint).await,

@@ -1,6 +1,8 @@
 //! Callers' keys: decode, call, encode.
 
-use orchestrator_core::{admin::Admin, catalog::ApiKey, error::Result};
+use std::collections::HashMap;
+
+use orchestrator_core::{admin::Admin, error::Result};
 use orchestrator_proto::v1;
 
 use crate::convert::admin::{all, api_keys as convert, page, paths, required};
@@ -10,23 +12,20 @@ pub(super) async fn list(admin: &Admin, request: v1::ListApiKeysRequest) -> Resu
     let listed = admin.list_api_keys(&page).await?;
     let ids: Vec<&str> = listed.items.iter().map(|key| key.id.as_str()).collect();
     let used = admin.last_used(&ids).await?;
-    let shown = |key: ApiKey| {
-        let last_used_at = used.get(&key.id).copied();
-        convert::message(key, last_used_at)
-    };
-    let api_keys = listed.items.into_iter().map(shown).collect();
+    let api_keys = listed.items.into_iter().map(|key| convert::message(key, &used)).collect();
     Ok(v1::ListApiKeysResponse { api_keys, next_page_token: listed.next.unwrap_or_default() })
 }
 
 pub(super) async fn get(admin: &Admin, request: v1::GetApiKeyRequest) -> Result<v1::ApiKey> {
     let key = admin.api_key(&request.id).await?;
-    show(admin, key).await
+    let used = admin.last_used(&[&key.id]).await?;
+    Ok(convert::message(key, &used))
 }
 
 pub(super) async fn create(admin: &Admin, request: v1::CreateApiKeyRequest) -> Result<v1::ApiKey> {
     let message = required("api_key", request.api_key)?;
     let change = convert::change(message, &all(&convert::MUTABLE))?;
-    admin.create_api_key(change).await.map(|created| convert::created(created, None))
+    admin.create_api_key(change).await.map(|created| convert::created(created, &HashMap::new()))
 }
 
 pub(super) async fn update(admin: &Admin, request: v1::UpdateApiKeyRequest) -> Result<v1::ApiKey> {
@@ -34,21 +33,17 @@ pub(super) async fn update(admin: &Admin, request: v1::UpdateApiKeyRequest) -> R
     let id = message.id.clone();
     let change = convert::change(message, &paths(request.update_mask, &convert::MUTABLE)?)?;
     let key = admin.update_api_key(&id, change).await?;
-    show(admin, key).await
+    let used = admin.last_used(&[&key.id]).await?;
+    Ok(convert::message(key, &used))
 }
 
 pub(super) async fn rotate(admin: &Admin, request: v1::RotateApiKeyRequest) -> Result<v1::ApiKey> {
     // Looked up first: nothing may fail once there is a secret that only this answer says.
-    let last_used_at = admin.last_used(&[&request.id]).await?.get(&request.id).copied();
+    let used = admin.last_used(&[&request.id]).await?;
     let rotated = admin.rotate_api_key(&request.id, request.overlap_seconds).await?;
-    Ok(convert::created(rotated, last_used_at))
+    Ok(convert::created(rotated, &used))
 }
 
 pub(super) async fn delete(admin: &Admin, request: v1::DeleteApiKeyRequest) -> Result<()> {
     admin.delete_api_key(&request.id).await
-}
-
-async fn show(admin: &Admin, key: ApiKey) -> Result<v1::ApiKey> {
-    let last_used_at = admin.last_used(&[&key.id]).await?.get(&key.id).copied();
-    Ok(convert::message(key, last_used_at))
 }

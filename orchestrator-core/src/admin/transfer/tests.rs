@@ -387,7 +387,7 @@ async fn what_a_declaration_lacks_is_told_by_its_own_fields() {
 async fn teams_and_limits_are_declared_moved_and_go_last() {
     let (house, there) = (house("master").await, house("another master").await);
     let file = serde_json::json!({
-        "teams": [{"name": "blue", "max_concurrency": 3, "budget_usd": 12.345678901, "budget_period": "month"}],
+        "teams": [{"name": "blue", "max_concurrency": 3, "budget_usd": 12.345_678_901, "budget_period": "month"}],
         "models": [{"name": "gpt", "tokens_per_minute": 5000}],
         "api_keys": [
             {"name": "ci", "secret": "ci-secret-0123456789", "team": "blue", "requests_per_minute": 60, "budget_usd": 1, "budget_period": "day"},
@@ -433,7 +433,7 @@ async fn a_document_names_teams_that_are_there_and_limits_that_can_be() {
     let house = house("master").await;
     let wrong = serde_json::json!({
         "teams": [
-            {"name": "a", "budget_usd": 0.0000000001, "requests_per_minute": -1},
+            {"name": "a", "budget_usd": 0.000_000_000_1, "requests_per_minute": -1},
             {"name": "b", "budget_usd": 5},
             {"name": "c", "tokens_per_minute": 0, "budget_period": "day"},
         ],

@@ -43,6 +43,12 @@ pub(super) async fn a_teams_name_is_one_with_that_in_its_keys(db: &Database) {
     assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
     assert_eq!(db.api_key("k-blue-3").await.unwrap(), None);
 
+    // Whoever read the key before its team got the new name does not bring the old one back.
+    let as_of = CatalogChange::ApiKeyIsAsOf(key.id.clone(), of_blue("any").updated_at);
+    let stale = apply(db, [as_of, CatalogChange::UpdateApiKey(Box::new(of_blue("k-blue-2")))]).await;
+    assert!(matches!(&stale, Err(StoreError::Conflict(why)) if why.contains("meanwhile")), "{stale:?}");
+    apply(db, [CatalogChange::ApiKeyIsAsOf(key.id.clone(), key.updated_at)]).await.unwrap();
+
     let declared = ApiKey { managed_by: ManagedBy::File, ..key };
     apply(db, [CatalogChange::UpdateApiKey(Box::new(declared))]).await.unwrap();
     let refused = apply(db, [CatalogChange::UpdateTeam(Box::new(team()))]).await.unwrap_err();

@@ -133,8 +133,7 @@ async fn call(service: &CoreService, (name, method): &(String, String), key: Opt
 /// The native plane says in its first message what became of a request.
 fn in_band(method: &str, message: &[u8]) -> String {
     let head = match method {
-        "Invoke" => v1::InvokeResponse::decode(message).unwrap().head,
-        "StreamInvoke" => v1::InvokeResponse::decode(message).unwrap().head,
+        "Invoke" | "StreamInvoke" => v1::InvokeResponse::decode(message).unwrap().head,
         _ => return "open".to_owned(),
     };
     match head.unwrap().status {
@@ -194,7 +193,10 @@ async fn every_method_opens_to_the_roles_that_the_table_says_and_to_no_other_key
     keys.push(("bootstrap", Some(KEY.to_owned())));
     let services = testing::services(Reflection::Open, Limits::default()).await;
     let service = routes(Services {
-        orchestrate: OrchestrateService::new(testing::core(catalog), Limits::default()),
+        orchestrate: OrchestrateService::new(
+            testing::core(|shared| shared.catalog = catalog),
+            Limits::default(),
+        ),
         admin,
         health: services.health,
         reflection: services.reflection,

@@ -1,5 +1,7 @@
 //! Callers' keys.
 
+use std::collections::HashMap;
+
 use orchestrator_base::clock::UnixMicros;
 use orchestrator_core::{
     admin::{ApiKeyChange, CreatedApiKey},
@@ -70,8 +72,9 @@ fn on_disconnect(name: &str) -> Result<OnDisconnect> {
     })
 }
 
-/// Into the contract, without the secret, which nobody knows any more.
-pub(crate) fn message(key: ApiKey, last_used_at: Option<UnixMicros>) -> v1::ApiKey {
+/// Into the contract, without the secret, which nobody knows any more. `used` says when keys were last used, by id.
+pub(crate) fn message(key: ApiKey, used: &HashMap<String, UnixMicros>) -> v1::ApiKey {
+    let last_used_at = used.get(&key.id).copied();
     let (budget_usd, budget_period) = limits::budget(&key.limits);
     v1::ApiKey {
         id: key.id,
@@ -101,7 +104,7 @@ pub(crate) fn message(key: ApiKey, last_used_at: Option<UnixMicros>) -> v1::ApiK
 }
 
 /// The answers to create and rotate: the only messages that carry the secret.
-pub(crate) fn created(created: CreatedApiKey, last_used_at: Option<UnixMicros>) -> v1::ApiKey {
+pub(crate) fn created(created: CreatedApiKey, used: &HashMap<String, UnixMicros>) -> v1::ApiKey {
     let secret = created.secret.expose_secret().to_owned();
-    v1::ApiKey { secret: Some(secret), ..message(created.key, last_used_at) }
+    v1::ApiKey { secret: Some(secret), ..message(created.key, used) }
 }
