@@ -2,7 +2,6 @@
 //! budgets, idempotency, a Redis that fails, keys that are taken away, a core that is killed. CONTRIBUTING.md says what each must show.
 
 mod cores;
-mod redis;
 mod upstream;
 
 mod ask;

@@ -11,7 +11,10 @@ mod probe;
 use std::{fmt::Write as _, time::Duration};
 
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::block_in_place,
+    time::{Instant, sleep},
+};
 
 use self::{
     fault::Fault,
@@ -112,7 +115,7 @@ async fn suffer(
     let calm = Instant::now();
     sleep(windows.before).await;
     let begun = Instant::now();
-    let suffering = fault.begin(&mut fleet.redis, windows.during).await?;
+    let suffering = fault.begin(&fleet.redis, windows.during)?;
     sleep(windows.during.saturating_sub(begun.elapsed())).await;
     let crowded = Instant::now();
     let answers = at_once(crowd(fleet.edge, key, fault.prefix(), CALLERS, |ask| ask)).await;
@@ -127,7 +130,7 @@ async fn suffer(
             fault.name()
         )
     });
-    fault.end(&mut fleet.redis, suffering).await?;
+    fault.end(&fleet.redis, suffering).await?;
     let recovery = probes.recover(fleet).await;
     let times = |from, until| [loads[0].times(from, until), loads[1].times(from, until)];
     Ok(Row { fault, before: times(calm, begun), during: times(begun, crowded), admitted, recovery })
@@ -196,7 +199,7 @@ pub(crate) async fn forget(fleet: &mut Fleet) -> Result<Scene, AnyError> {
     let mut flushes = 0;
     while spending.goes_on() {
         sleep(BETWEEN).await;
-        fleet.redis.order(&["FLUSHALL"]).await?;
+        block_in_place(|| fleet.redis.command(&["FLUSHALL"]));
         flushes += 1;
     }
     let spent = spending.until_spent().await;
@@ -207,13 +210,13 @@ pub(crate) async fn forget(fleet: &mut Fleet) -> Result<Scene, AnyError> {
     while spending.goes_on() && spending.begun() < HALF {
         sleep(Duration::from_millis(5)).await;
     }
-    fleet.redis.kill()?;
+    block_in_place(|| fleet.redis.stop());
     let first = spending.all_refused().await;
     scene.say(format!(
         "without Redis {} more answers, until all were refused",
         first.answers.len() as u64 - HALF.min(first.answers.len() as u64)
     ));
-    fleet.redis.begin().await?;
+    block_in_place(|| fleet.redis.resume());
     let spending = Spending::begin(fleet.edge, "forgotten-killed-again-", vec![killed.clone()], SPENDERS);
     let spent = first.and(spending.until_spent().await);
     let scope = format!("key:{}", killed.id);

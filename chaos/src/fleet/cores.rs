@@ -4,15 +4,19 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use http::Method;
-use orchestrator_testkit::databases::Kind;
+use orchestrator_testkit::databases::{Kind, redis::RedisServer};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 
-use super::{redis::Redis, upstream, upstream::Upstream};
+use super::{upstream, upstream::Upstream};
 use crate::{
     AnyError, caller,
     database::{Choice, Database},
@@ -43,7 +47,7 @@ pub(crate) struct Fleet {
     pub(crate) edge: SocketAddr,
     /// The cores.
     pub(crate) sides: [Side; 2],
-    pub(crate) redis: Redis,
+    pub(crate) redis: Arc<RedisServer>,
     pub(crate) upstream: Upstream,
     pub(crate) database: Database,
     edges: Vec<Program>,
@@ -71,7 +75,7 @@ impl Fleet {
         let mut fleet = Self {
             edge: free_address()?,
             sides: [Side::new(&files.path().join("a"))?, Side::new(&files.path().join("b"))?],
-            redis: Redis::start(files.path()).await?,
+            redis: Arc::new(spawn_blocking(RedisServer::start).await?),
             upstream: Upstream::start().await,
             database,
             edges: Vec::new(),

@@ -5,19 +5,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::Duration,
 };
 
-use orchestrator_base::task;
+use orchestrator_testkit::databases::redis::RedisServer;
 use tokio::{
-    task::JoinHandle,
+    task::{JoinHandle, block_in_place, spawn_blocking},
     time::{Instant, sleep_until},
 };
 
-use crate::{
-    AnyError,
-    fleet::redis::{self, Redis},
-};
+use crate::AnyError;
 
 /// What befalls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +39,7 @@ pub(super) enum Fault {
 pub(super) struct Suffering {
     until: Instant,
     stop: Arc<AtomicBool>,
-    task: Option<JoinHandle<Option<()>>>,
+    task: Option<JoinHandle<()>>,
 }
 
 /// A pause outlasts what is looked at in it by this: the crowd.
@@ -91,55 +89,57 @@ impl Fault {
     }
 
     /// Lets it happen.
-    pub(super) async fn begin(self, server: &mut Redis, looked_at: Duration) -> Result<Suffering, AnyError> {
+    pub(super) fn begin(self, server: &Arc<RedisServer>, looked_at: Duration) -> Result<Suffering, AnyError> {
         let lasts = looked_at + PAUSE_LONGER;
         let mut suffering = Suffering { until: Instant::now() + lasts, stop: Arc::default(), task: None };
+        let order = |words: &[&str]| block_in_place(|| server.command(words));
         match self {
-            Self::Killed => server.kill()?,
+            Self::Killed => block_in_place(|| server.stop()),
             Self::Paused => {
-                server.order(&["CLIENT", "PAUSE", &lasts.as_millis().to_string(), "ALL"]).await?;
+                order(&["CLIENT", "PAUSE", &lasts.as_millis().to_string(), "ALL"]);
             }
             Self::Flushed => suffering.repeat(server, FLUSH_EVERY, |_| vec!["FLUSHALL".to_owned()]),
             Self::ReadOnly => {
                 // Nobody listens there.
-                server.order(&["REPLICAOF", "127.0.0.1", "1"]).await?;
+                order(&["REPLICAOF", "127.0.0.1", "1"]);
             }
             Self::Evicting => {
-                let memory = (server.memory().await? + ROOM).to_string();
+                let memory = order(&["INFO", "memory"]);
+                let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:"));
+                let used: u64 = used.ok_or("redis says nothing of its memory")?.trim().parse()?;
                 // One sample: whom it forgets is drawn among all.
-                for (name, value) in
-                    [("maxmemory-samples", "1"), ("maxmemory-policy", "allkeys-lru"), ("maxmemory", &memory)]
-                {
-                    server.order(&["CONFIG", "SET", name, value]).await?;
-                }
+                order(&["CONFIG", "SET", "maxmemory-samples", "1"]);
+                order(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+                order(&["CONFIG", "SET", "maxmemory", &(used + ROOM).to_string()]);
                 let filler = "x".repeat(FILLER);
                 suffering.repeat(server, FILL_EVERY, move |number| {
                     vec!["SET".to_owned(), format!("filler:{number}"), filler.clone()]
                 });
             }
             Self::Full => {
-                server.order(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await?;
-                server.order(&["CONFIG", "SET", "maxmemory", "1"]).await?;
+                order(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+                order(&["CONFIG", "SET", "maxmemory", "1"]);
             }
         }
         Ok(suffering)
     }
 
     /// Undoes it, or waits until it is over by itself.
-    pub(super) async fn end(self, server: &mut Redis, suffering: Suffering) -> Result<(), AnyError> {
+    pub(super) async fn end(self, server: &Arc<RedisServer>, suffering: Suffering) -> Result<(), AnyError> {
         suffering.stop.store(true, Ordering::Relaxed);
         if let Some(task) = suffering.task {
             task.await?;
         }
+        let order = |words: &[&str]| block_in_place(|| server.command(words));
         match self {
-            Self::Killed => server.begin().await?,
+            Self::Killed => block_in_place(|| server.resume()),
             Self::Paused => sleep_until(suffering.until).await,
             Self::Flushed => {}
             Self::ReadOnly => {
-                server.order(&["REPLICAOF", "NO", "ONE"]).await?;
+                order(&["REPLICAOF", "NO", "ONE"]);
             }
             Self::Evicting | Self::Full => {
-                server.order(&["CONFIG", "SET", "maxmemory", "0"]).await?;
+                order(&["CONFIG", "SET", "maxmemory", "0"]);
             }
         }
         Ok(())
@@ -150,21 +150,18 @@ impl Suffering {
     /// Gives Redis an order again and again until the end.
     fn repeat(
         &mut self,
-        server: &Redis,
+        server: &Arc<RedisServer>,
         every: Duration,
         order: impl Fn(u64) -> Vec<String> + Send + 'static,
     ) {
-        let (stop, address) = (Arc::clone(&self.stop), server.address());
-        self.task = Some(task::spawn("fault", async move {
-            for number in 0.. {
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                // What it refuses, because it has no room, is what this is for.
+        let (stop, server) = (Arc::clone(&self.stop), Arc::clone(server));
+        self.task = Some(spawn_blocking(move || {
+            for number in (0..).take_while(|_| !stop.load(Ordering::Relaxed)) {
                 let order = order(number);
                 let words: Vec<&str> = order.iter().map(String::as_str).collect();
-                let _ = redis::order(address, &words).await;
-                tokio::time::sleep(every).await;
+                // What it refuses, because it has no room, is what this is for.
+                let _ = server.ask(&words);
+                thread::sleep(every);
             }
         }));
     }
