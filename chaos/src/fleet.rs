@@ -11,6 +11,7 @@ mod scene;
 
 mod away;
 mod budget;
+mod forgotten;
 mod idempotency;
 mod killed;
 mod limit;
@@ -109,7 +110,7 @@ async fn scene(name: Name, fleet: &mut Fleet, quick: bool) -> Result<Scene, AnyE
         Name::Budget => budget::play(fleet).await,
         Name::Idempotency => idempotency::play(fleet, quick).await,
         Name::Redis => away::play(fleet, Windows::new(quick)).await,
-        Name::Forgotten => away::forget(fleet).await,
+        Name::Forgotten => forgotten::play(fleet).await,
         Name::Revoked => revoked::play(fleet).await,
         Name::Killed => killed::play(fleet).await,
     }

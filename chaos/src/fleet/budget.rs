@@ -55,7 +55,7 @@ pub(crate) async fn play(fleet: &mut Fleet) -> Result<Scene, AnyError> {
 
 /// A budget of so many nano-dollars, for good.
 pub(crate) fn total(nanos: u64) -> Value {
-    json!({"budget_usd": dollars(nanos).trim_start_matches('$'), "budget_period": "total"})
+    json!({"budget_usd": nanos as f64 / 1e9, "budget_period": "total"})
 }
 
 /// Callers who go on until they are refused.

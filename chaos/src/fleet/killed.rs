@@ -18,7 +18,7 @@ use super::{
     limit::crowd,
     load::Load,
     money::{self, Account, dollars},
-    scene::Scene,
+    scene::{Scene, shown},
     upstream::{LONG, QUICK},
 };
 use crate::AnyError;
@@ -68,9 +68,8 @@ pub(crate) async fn play(fleet: &mut Fleet) -> Result<Scene, AnyError> {
     }
     for (what, prefix, key) in held {
         let after = returned_after(fleet, prefix, key, killed).await;
-        scene.say(format!(
-            "{what} that {STREAMS} streams of the dead core held: there again after {after:.1?}"
-        ));
+        let again = shown(after);
+        scene.say(format!("{what} that {STREAMS} streams of the dead core held: there again after {again}"));
         scene.check(after.is_some(), || format!("{what}: not there again within {:?}", CORE_EXPIRY + SLACK));
     }
     fleet.await_ready(fleet.sides[0].edge).await?;

@@ -17,9 +17,9 @@ const CALLERS: u64 = 200;
 const REQUESTS_A_MINUTE: u64 = 100;
 
 /// So many requests of [`LONGEST`] tokens fit into this many, and not one more: of what they are estimated at, their prompts are
-/// at most 25 tokens each.
-const TOKENS_A_MINUTE: u64 = 20 * LONGEST + 500;
-const LONGEST: u64 = 1_000;
+/// at most 200 tokens each.
+const TOKENS_A_MINUTE: u64 = 20 * LONGEST + 4_000;
+const LONGEST: u64 = 10_000;
 const FIT: u64 = TOKENS_A_MINUTE / LONGEST;
 
 const AT_ONCE: u64 = 20;
@@ -166,4 +166,31 @@ pub(crate) fn refilled(a_minute: u64, time: Duration) -> u64 {
 
 fn within(value: u64, least: u64, most: u64) -> bool {
     (least..=most).contains(&value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_at_once_is_counted_where_most_overlaps() {
+        let start = Instant::now();
+        let at = |millis: u64| Asked {
+            request_id: String::new(),
+            at: start + Duration::from_millis(millis),
+            prompt: 0,
+            completion: 0,
+        };
+        let takes = SLOW_TAKES.as_millis() as u64;
+        assert_eq!(highest_at_once(&[at(0), at(1), at(takes), at(takes + 1)]), 2);
+        assert_eq!(highest_at_once(&[at(0), at(1), at(takes - 1)]), 3);
+        assert_eq!(highest_at_once(&[]), 0);
+    }
+
+    #[test]
+    fn time_gives_its_part_of_a_minutes_limit_and_rounds_it_up() {
+        assert_eq!(refilled(100, Duration::ZERO), 0);
+        assert_eq!(refilled(100, Duration::from_millis(1)), 1);
+        assert_eq!(refilled(100, Duration::from_secs(30)), 50);
+    }
 }

@@ -77,3 +77,17 @@ pub(crate) fn quantile(sorted: &[Duration], of_thousand: usize) -> Duration {
     let last = sorted.len().saturating_sub(1);
     sorted.get((sorted.len() * of_thousand / 1_000).min(last)).copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_leaves_its_part_of_the_times_above_it() {
+        let times: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
+        assert_eq!(quantile(&times, 500), Duration::from_millis(101));
+        assert_eq!(quantile(&times, 990), Duration::from_millis(199));
+        assert_eq!(quantile(&times[..1], 990), Duration::from_millis(1));
+        assert_eq!(quantile(&[], 990), Duration::ZERO);
+    }
+}

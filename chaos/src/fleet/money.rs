@@ -115,3 +115,14 @@ pub(crate) fn dollars(nanos: u64) -> String {
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_have_all_their_digits() {
+        assert_eq!(dollars(0), "$0.000000000");
+        assert_eq!(dollars(12_000_000_345), "$12.000000345");
+    }
+}

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     ask::Ask,
     cores::{Fleet, Key},
-    scene::Scene,
+    scene::{Scene, shown},
     upstream::QUICK,
 };
 use crate::{AnyError, gateway};
@@ -45,9 +45,12 @@ pub(crate) async fn play(fleet: &mut Fleet) -> Result<Scene, AnyError> {
         let same = asks(here.edge, key, number).await;
         scene.check(same.0 == 401, || format!("{what}: the core that was told still admits: {}", same.1));
         let after = refused_after(there.edge, key, number, begun).await;
-        scene.say(format!("a key, {what} at one core: refused at the other after {after:.0?}"));
+        scene.say(format!("a key, {what} at one core: refused at the other after {}", shown(after)));
         scene.check(after.is_some_and(|after| after < WITHIN), || {
-            format!("{what}: the other core refuses it after {after:?}, which must be less than {WITHIN:?}")
+            format!(
+                "{what}: refused at the other core after {}, which must be less than {WITHIN:?}",
+                shown(after)
+            )
         });
     }
     Ok(scene)

@@ -47,6 +47,11 @@ impl Scene {
     }
 }
 
+/// After how long something happened, if it did.
+pub(crate) fn shown(after: Option<Duration>) -> String {
+    after.map_or_else(|| "never".to_owned(), |after| format!("{:.0} ms", after.as_secs_f64() * 1_000.0))
+}
+
 fn push(text: &mut String, line: fmt::Arguments<'_>) {
     // A string takes all that is written to it.
     let _ = fmt::Write::write_fmt(text, line);

@@ -22,10 +22,6 @@ pub(super) struct Probes {
     number: u32,
 }
 
-/// How long it took until they shared again; `None`: too long to wait for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recovery(Option<Duration>);
-
 const KEYS: usize = 120;
 const PATIENCE: Duration = Duration::from_secs(4);
 const LOOK: Duration = Duration::from_millis(100);
@@ -40,17 +36,17 @@ impl Probes {
         Ok(Self { keys, number: 0 })
     }
 
-    /// Waits until they share.
-    pub(super) async fn recover(&mut self, fleet: &Fleet) -> Recovery {
+    /// Waits until they share: how long it took, if not too long to wait for.
+    pub(super) async fn recover(&mut self, fleet: &Fleet) -> Option<Duration> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             let Some(key) = self.keys.pop() else { break };
             if self.is_shared(fleet, &key).await {
-                return Recovery(Some(begun.elapsed()));
+                return Some(begun.elapsed());
             }
             sleep(LOOK).await;
         }
-        Recovery(None)
+        None
     }
 
     async fn is_shared(&mut self, fleet: &Fleet, key: &Key) -> bool {
@@ -61,15 +57,5 @@ impl Probes {
             statuses.push(ask.make(side.edge).await.status);
         }
         statuses == [200, 429]
-    }
-}
-
-impl Recovery {
-    pub(super) fn within(self, bound: Duration) -> bool {
-        self.0.is_some_and(|after| after < bound)
-    }
-
-    pub(super) fn shown(self) -> String {
-        self.0.map_or_else(|| "never".to_owned(), |after| format!("{:.0} ms", after.as_secs_f64() * 1_000.0))
     }
 }
