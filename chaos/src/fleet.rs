@@ -23,7 +23,7 @@ use clap::{Args, ValueEnum};
 use orchestrator_base::process;
 use tokio::time::Instant;
 
-use self::{away::Windows, cores::Fleet, scene::Scene};
+use self::{cores::Fleet, scene::Scene};
 use crate::{AnyError, database::Choice, run::until_stopped};
 
 /// What is played, and on what.
@@ -107,10 +107,10 @@ async fn run_here(play: Play) -> Result<bool, AnyError> {
 async fn scene(name: Name, fleet: &mut Fleet, quick: bool) -> Result<Scene, AnyError> {
     match name {
         Name::Limit => limit::play(fleet).await,
-        Name::Budget => budget::play(fleet).await,
+        Name::Budget => budget::play(fleet, quick).await,
         Name::Idempotency => idempotency::play(fleet, quick).await,
-        Name::Redis => away::play(fleet, Windows::new(quick)).await,
-        Name::Forgotten => forgotten::play(fleet).await,
+        Name::Redis => away::play(fleet, quick).await,
+        Name::Forgotten => forgotten::play(fleet, quick).await,
         Name::Revoked => revoked::play(fleet).await,
         Name::Killed => killed::play(fleet).await,
     }

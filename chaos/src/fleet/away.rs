@@ -5,13 +5,16 @@
 //! percentile is above both its own of before and the other's of the same time is added by the fault: a machine that is busy with
 //! other things makes both slow.
 
-mod fault;
+pub(crate) mod fault;
 mod probe;
 
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::block_in_place,
+    time::{Instant, sleep},
+};
 
 use self::{fault::Fault, probe::Probes};
 use super::{
@@ -37,17 +40,14 @@ const PLENTY: u64 = 1_000_000;
 
 /// How long the load is looked at before each fault and in it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Windows {
+struct Windows {
     before: Duration,
     during: Duration,
 }
 
-impl Windows {
-    pub(crate) fn new(quick: bool) -> Self {
-        let (before, during) = if quick { (1_500, 2_500) } else { (5_000, 5_000) };
-        Self { before: Duration::from_millis(before), during: Duration::from_millis(during) }
-    }
-}
+const WINDOWS: Windows = Windows { before: Duration::from_secs(5), during: Duration::from_secs(5) };
+const QUICK_WINDOWS: Windows =
+    Windows { before: Duration::from_millis(1_200), during: Duration::from_millis(2_500) };
 
 /// A row of the table.
 struct Row {
@@ -59,7 +59,9 @@ struct Row {
 }
 
 /// Plays the scene.
-pub(crate) async fn play(fleet: &mut Fleet, windows: Windows) -> Result<Scene, AnyError> {
+pub(crate) async fn play(fleet: &mut Fleet, quick: bool) -> Result<Scene, AnyError> {
+    let (faults, windows) =
+        if quick { (Fault::FEW, QUICK_WINDOWS) } else { (Fault::ALL.as_slice(), WINDOWS) };
     let mut scene = Scene::default();
     let plenty = json!({
         "requests_per_minute": PLENTY, "tokens_per_minute": PLENTY * 1_000, "max_concurrency": PLENTY,
@@ -68,7 +70,7 @@ pub(crate) async fn play(fleet: &mut Fleet, windows: Windows) -> Result<Scene, A
     let limited = fleet.key("away-limited", plenty).await?;
     let free = fleet.key("away-free", json!({})).await?;
     let mut crowds = Vec::new();
-    for fault in Fault::ALL {
+    for fault in faults {
         crowds.push(fleet.key(fault.prefix(), json!({"requests_per_minute": REQUESTS_A_MINUTE})).await?);
     }
     let mut probes = Probes::make(fleet).await?;
@@ -79,8 +81,8 @@ pub(crate) async fn play(fleet: &mut Fleet, windows: Windows) -> Result<Scene, A
         Load::start(fleet.edge, &free, "away-free-", RATE, true),
     ];
     let mut rows = Vec::new();
-    for (fault, key) in Fault::ALL.into_iter().zip(&crowds) {
-        rows.push(suffer(fleet, fault, key, &loads, &mut probes, windows, &mut scene).await?);
+    for (fault, key) in faults.iter().zip(&crowds) {
+        rows.push(suffer(fleet, *fault, key, &loads, &mut probes, windows, &mut scene).await?);
     }
     let (mut requests, mut failed) = (0, Vec::new());
     for load in loads {
@@ -109,25 +111,40 @@ async fn suffer(
     let calm = Instant::now();
     sleep(windows.before).await;
     let begun = Instant::now();
-    let suffering = fault.begin(&fleet.redis, windows.during)?;
+    let mut suffering = fault.begin(&fleet.redis, windows.during)?;
     sleep(windows.during.saturating_sub(begun.elapsed())).await;
     let crowded = Instant::now();
-    let answers = at_once(crowd(fleet.edge, key, fault.prefix(), CALLERS, |ask| ask)).await;
-    let admitted = answers.iter().filter(|answer| answer.is_complete()).count() as u64;
-    for answer in answers.iter().filter(|answer| !answer.is_complete()) {
-        scene.check(answer.status == 429, || format!("{}: {}", fault.name(), answer.shown()));
+    if fault == Fault::Flushed {
+        // How often it forgets is counted from here.
+        suffering.cease().await?;
     }
-    let bound = fault.bound(REQUESTS_A_MINUTE) + refilled(REQUESTS_A_MINUTE, span(&answers));
-    scene.check((1..=bound).contains(&admitted), || {
-        format!(
-            "{}: {admitted} admitted on a limit of {REQUESTS_A_MINUTE}, and at most {bound} may be",
-            fault.name()
-        )
-    });
+    let admitted = run_into_the_limit(fleet, fault, key, scene).await;
     fault.end(&fleet.redis, suffering).await?;
     let recovery = probes.recover(fleet).await;
     let times = |from, until| [loads[0].times(from, until), loads[1].times(from, until)];
     Ok(Row { fault, before: times(calm, begun), during: times(begun, crowded), admitted, recovery })
+}
+
+/// How many of a crowd are admitted on a limit that nobody has used yet.
+async fn run_into_the_limit(fleet: &Fleet, fault: Fault, key: &Key, scene: &mut Scene) -> u64 {
+    let mut answers = Vec::new();
+    for round in 0..fault.crowds() {
+        if round > 0 {
+            block_in_place(|| fleet.redis.command(&["FLUSHALL"]));
+        }
+        answers.extend(at_once(crowd(fleet.edge, key, fault.prefix(), CALLERS, |ask| ask)).await);
+    }
+    let (admitted, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.is_complete());
+    for answer in refused {
+        scene.check(answer.status == 429, || format!("{}: {}", fault.name(), answer.shown()));
+    }
+    let admitted = admitted.len() as u64;
+    let bound = fault.bound(REQUESTS_A_MINUTE) + refilled(REQUESTS_A_MINUTE, span(&answers));
+    scene.check((1..=bound).contains(&admitted), || {
+        let limit = format!("a limit of {REQUESTS_A_MINUTE}");
+        format!("{}: {admitted} admitted on {limit}, and at most {bound} may be", fault.name())
+    });
+    admitted
 }
 
 /// The table, and what must hold of each row.
@@ -158,7 +175,7 @@ fn judge(rows: &[Row], scene: &mut Scene) {
             pair(&during[1]),
             millis(worst),
             millis(added),
-            format!("{admitted} of {CALLERS}"),
+            format!("{admitted} of {}", CALLERS * fault.crowds()),
             shown(*recovery),
         ));
         let bound = MAY_ADD + p99(&during[1]) / 10;

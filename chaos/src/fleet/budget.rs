@@ -22,8 +22,9 @@ use super::{
 };
 use crate::AnyError;
 
-/// A request costs some 50,000 to 100,000 nano-dollars.
+/// A request costs some 40,000 to 100,000 nano-dollars.
 const BUDGET: u64 = 15_000_000;
+const QUICK_BUDGET: u64 = 5_000_000;
 /// Half of them ask for streams.
 const CALLERS: usize = 24;
 /// After a refusal what is still outstanding is waited for this long: twice refused, nothing is left.
@@ -32,10 +33,11 @@ const SETTLED: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Plays the scene.
-pub(crate) async fn play(fleet: &mut Fleet) -> Result<Scene, AnyError> {
+pub(crate) async fn play(fleet: &mut Fleet, quick: bool) -> Result<Scene, AnyError> {
     let mut scene = Scene::default();
-    let key = fleet.key("budget-key", total(BUDGET)).await?;
-    let team = fleet.team("budget-team", total(BUDGET)).await?;
+    let budget = if quick { QUICK_BUDGET } else { BUDGET };
+    let key = fleet.key("budget-key", total(budget)).await?;
+    let team = fleet.team("budget-team", total(budget)).await?;
     let of_team = json!({"team": "budget-team"});
     let members =
         [fleet.key("budget-one", of_team.clone()).await?, fleet.key("budget-other", of_team).await?];
@@ -44,12 +46,12 @@ pub(crate) async fn play(fleet: &mut Fleet) -> Result<Scene, AnyError> {
     let spending = Spending::begin(fleet.edge, "budget-key-", vec![key.clone()], CALLERS);
     let spent = spending.until_spent().await;
     let scope = format!("key:{}", key.id);
-    judge("a key", fleet, &scope, BUDGET, &[key], &spent, &mut scene).await?;
+    judge("a key", fleet, &scope, budget, &[key], &spent, &mut scene).await?;
 
     let spending = Spending::begin(fleet.edge, "budget-team-", members.to_vec(), CALLERS);
     let spent = spending.until_spent().await;
     let scope = format!("team:{team}");
-    judge("two keys of a team", fleet, &scope, BUDGET, &members, &spent, &mut scene).await?;
+    judge("two keys of a team", fleet, &scope, budget, &members, &spent, &mut scene).await?;
     Ok(scene)
 }
 

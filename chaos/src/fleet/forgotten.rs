@@ -2,64 +2,69 @@
 
 use std::time::Duration;
 
-use tokio::{task::block_in_place, time::sleep};
+use tokio::time::sleep;
 
 use super::{
+    away::fault::Fault,
     budget::{self, Spending},
-    cores::Fleet,
+    cores::{Fleet, Key},
     scene::Scene,
 };
 use crate::AnyError;
 
-/// A budget of some 150 requests.
-const BUDGET: u64 = 10_000_000;
+/// A budget of some 100 requests.
+const BUDGET: u64 = 7_000_000;
 const SPENDERS: usize = 8;
-/// Half of it is spent by then.
-const HALF: u64 = 75;
-/// Between two things that befall Redis while a budget is spent.
-const BETWEEN: Duration = Duration::from_millis(150);
+/// So many of them are made before Redis is killed.
+const SOME: u64 = 40;
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Plays the scene.
-pub(crate) async fn play(fleet: &mut Fleet) -> Result<Scene, AnyError> {
+pub(crate) async fn play(fleet: &mut Fleet, quick: bool) -> Result<Scene, AnyError> {
     let mut scene = Scene::default();
     let flushed = fleet.key("forgotten-flushed", budget::total(BUDGET)).await?;
+    let evicting = fleet.key("forgotten-evicting", budget::total(BUDGET)).await?;
     let killed = fleet.key("forgotten-killed", budget::total(BUDGET)).await?;
     fleet.await_known().await?;
-
-    let spending = Spending::begin(fleet.edge, "forgotten-flushed-", vec![flushed.clone()], SPENDERS);
-    let mut flushes = 0;
-    while spending.goes_on() {
-        sleep(BETWEEN).await;
-        block_in_place(|| fleet.redis.command(&["FLUSHALL"]));
-        flushes += 1;
+    spent_under(fleet, Fault::Flushed, "forgotten-flushed-", flushed, &mut scene).await?;
+    if !quick {
+        spent_under(fleet, Fault::Evicting, "forgotten-evicting-", evicting, &mut scene).await?;
     }
-    let spent = spending.until_spent().await;
-    let (what, scope) = (format!("flushed {flushes} times meanwhile"), format!("key:{}", flushed.id));
-    budget::judge(&what, fleet, &scope, BUDGET, &[flushed], &spent, &mut scene).await?;
-
-    let spending = Spending::begin(fleet.edge, "forgotten-killed-", vec![killed.clone()], SPENDERS);
-    while spending.goes_on() && spending.begun() < HALF {
-        sleep(Duration::from_millis(5)).await;
-    }
-    block_in_place(|| fleet.redis.stop());
-    let first = spending.all_refused().await;
-    scene.say(format!(
-        "without Redis {} more answers, until all were refused",
-        first.answers.len() as u64 - HALF.min(first.answers.len() as u64)
-    ));
-    block_in_place(|| fleet.redis.resume());
-    let spending = Spending::begin(fleet.edge, "forgotten-killed-again-", vec![killed.clone()], SPENDERS);
-    let spent = first.and(spending.until_spent().await);
-    let scope = format!("key:{}", killed.id);
-    budget::judge(
-        "killed in the middle, and begun again",
-        fleet,
-        &scope,
-        BUDGET,
-        &[killed],
-        &spent,
-        &mut scene,
-    )
-    .await?;
+    spent_around_a_kill(fleet, killed, &mut scene).await?;
     Ok(scene)
+}
+
+/// Again and again until the budget is spent.
+async fn spent_under(
+    fleet: &Fleet,
+    fault: Fault,
+    prefix: &'static str,
+    key: Key,
+    scene: &mut Scene,
+) -> Result<(), AnyError> {
+    let suffering = fault.begin(&fleet.redis, Duration::ZERO)?;
+    let spending = Spending::begin(fleet.edge, prefix, vec![key.clone()], SPENDERS);
+    while spending.goes_on() {
+        sleep(LOOK).await;
+    }
+    fault.end(&fleet.redis, suffering).await?;
+    let spent = spending.until_spent().await;
+    let (what, scope) = (format!("{} all the time", fault.name()), format!("key:{}", key.id));
+    budget::judge(&what, fleet, &scope, BUDGET, &[key], &spent, scene).await
+}
+
+/// In the middle, until what the cores allow without Redis is spent too; and the rest once it is there again.
+async fn spent_around_a_kill(fleet: &Fleet, key: Key, scene: &mut Scene) -> Result<(), AnyError> {
+    let spending = Spending::begin(fleet.edge, "forgotten-killed-", vec![key.clone()], SPENDERS);
+    while spending.goes_on() && spending.begun() < SOME {
+        sleep(LOOK).await;
+    }
+    let suffering = Fault::Killed.begin(&fleet.redis, Duration::ZERO)?;
+    let first = spending.all_refused().await;
+    scene.say(format!("killed in the middle: {} answers until all were refused", first.answers.len()));
+    Fault::Killed.end(&fleet.redis, suffering).await?;
+    let again = Spending::begin(fleet.edge, "forgotten-killed-again-", vec![key.clone()], SPENDERS);
+    let spent = first.and(again.until_spent().await);
+    let scope = format!("key:{}", key.id);
+    budget::judge("and begun again", fleet, &scope, BUDGET, &[key], &spent, scene).await
 }

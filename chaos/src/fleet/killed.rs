@@ -24,7 +24,7 @@ use super::{
 use crate::AnyError;
 
 /// What each long stream may write.
-const LONGEST: u64 = 1_000;
+const LONGEST: u64 = 400;
 /// So many of them run on the core that dies.
 const STREAMS: u64 = 10;
 /// All of them fit, with so little left that not one more does.
@@ -32,7 +32,7 @@ const BUDGET: u64 = (STREAMS * LONGEST + LONGEST / 2) * PRICES.1;
 /// More than anybody here spends.
 const PLENTY: u64 = 1_000_000_000_000;
 /// The first chunk of each is there by then.
-const BEGUN: Duration = Duration::from_secs(2);
+const BEGUN: Duration = Duration::from_millis(1_500);
 /// After a core's expiry its reservations are gone by then.
 const SLACK: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(100);

@@ -20,14 +20,14 @@ pub(crate) const MODELS: [&str; 3] = [QUICK, SLOW, LONG];
 pub(crate) const QUICK: &str = "quick";
 /// [`SLOW_TAKES`].
 pub(crate) const SLOW: &str = "slow";
-/// Longer than any core here lives after it has begun one: seven seconds.
+/// Longer than a core lives that is to die in it: five seconds.
 pub(crate) const LONG: &str = "long";
 /// How long a slow answer takes at least.
 pub(crate) const SLOW_TAKES: Duration = Duration::from_millis(800);
 
 /// Between two pieces of a slow and of a long stream.
-const PACES: (Duration, Duration) = (Duration::from_millis(130), Duration::from_secs(1));
-const LONG_TAKES: Duration = Duration::from_secs(7);
+const PACES: (Duration, Duration) = (Duration::from_millis(130), Duration::from_millis(700));
+const LONG_TAKES: Duration = Duration::from_secs(5);
 
 /// What was asked once, and what it came to.
 #[derive(Clone, Debug)]

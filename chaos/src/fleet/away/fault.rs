@@ -19,7 +19,7 @@ use crate::AnyError;
 
 /// What befalls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Its process is killed, and begun again without its data.
     Killed,
     /// It takes connections and commands, and answers none (`CLIENT PAUSE`).
@@ -36,7 +36,7 @@ pub(super) enum Fault {
 
 /// A fault under way.
 #[derive(Debug)]
-pub(super) struct Suffering {
+pub(crate) struct Suffering {
     until: Instant,
     stop: Arc<AtomicBool>,
     task: Option<JoinHandle<()>>,
@@ -53,10 +53,12 @@ const FILL_EVERY: Duration = Duration::from_millis(5);
 const ROOM: u64 = 256 * 1024;
 
 impl Fault {
-    pub(super) const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Killed, Self::Paused, Self::Flushed, Self::ReadOnly, Self::Evicting, Self::Full];
+    /// Of those the ones that differ most.
+    pub(crate) const FEW: &[Self] = &[Self::Killed, Self::Paused, Self::Flushed];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Killed => "killed",
             Self::Paused => "paused",
@@ -68,7 +70,7 @@ impl Fault {
     }
 
     /// How the requests of its crowd begin, and the name of their key.
-    pub(super) fn prefix(self) -> &'static str {
+    pub(crate) fn prefix(self) -> &'static str {
         match self {
             Self::Killed => "away-killed-",
             Self::Paused => "away-paused-",
@@ -80,16 +82,22 @@ impl Fault {
     }
 
     /// How many of a crowd may be admitted on that limit, beside what time gives: each core's share where they know nothing of each
-    /// other, and the limit anew each time that Redis forgets it.
-    pub(super) fn bound(self, limit: u64) -> u64 {
+    /// other, and the limit anew where Redis forgot it ([`Fault::crowds`]). How often it does by itself nobody knows.
+    pub(crate) fn bound(self, limit: u64) -> u64 {
         match self {
             Self::Killed | Self::Paused | Self::ReadOnly | Self::Full => limit,
-            Self::Flushed | Self::Evicting => u64::MAX / 2,
+            Self::Flushed => limit * self.crowds(),
+            Self::Evicting => u64::MAX / 2,
         }
     }
 
+    /// How many crowds come, one after the other. Before another it forgets everything.
+    pub(crate) fn crowds(self) -> u64 {
+        if self == Self::Flushed { 2 } else { 1 }
+    }
+
     /// Lets it happen.
-    pub(super) fn begin(self, server: &Arc<RedisServer>, looked_at: Duration) -> Result<Suffering, AnyError> {
+    pub(crate) fn begin(self, server: &Arc<RedisServer>, looked_at: Duration) -> Result<Suffering, AnyError> {
         let lasts = looked_at + PAUSE_LONGER;
         let mut suffering = Suffering { until: Instant::now() + lasts, stop: Arc::default(), task: None };
         let order = |words: &[&str]| block_in_place(|| server.command(words));
@@ -125,11 +133,12 @@ impl Fault {
     }
 
     /// Undoes it, or waits until it is over by itself.
-    pub(super) async fn end(self, server: &Arc<RedisServer>, suffering: Suffering) -> Result<(), AnyError> {
-        suffering.stop.store(true, Ordering::Relaxed);
-        if let Some(task) = suffering.task {
-            task.await?;
-        }
+    pub(crate) async fn end(
+        self,
+        server: &Arc<RedisServer>,
+        mut suffering: Suffering,
+    ) -> Result<(), AnyError> {
+        suffering.cease().await?;
         let order = |words: &[&str]| block_in_place(|| server.command(words));
         match self {
             Self::Killed => block_in_place(|| server.resume()),
@@ -138,7 +147,13 @@ impl Fault {
             Self::ReadOnly => {
                 order(&["REPLICAOF", "NO", "ONE"]);
             }
-            Self::Evicting | Self::Full => {
+            Self::Evicting => {
+                order(&["CONFIG", "SET", "maxmemory", "0"]);
+                if order(&["INFO", "stats"]).contains("\nevicted_keys:0") {
+                    return Err("redis has evicted nothing: this proves nothing".into());
+                }
+            }
+            Self::Full => {
                 order(&["CONFIG", "SET", "maxmemory", "0"]);
             }
         }
@@ -147,6 +162,15 @@ impl Fault {
 }
 
 impl Suffering {
+    /// Ends what is done again and again.
+    pub(crate) async fn cease(&mut self) -> Result<(), AnyError> {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(task) = self.task.take() {
+            task.await?;
+        }
+        Ok(())
+    }
+
     /// Gives Redis an order again and again until the end.
     fn repeat(
         &mut self,
