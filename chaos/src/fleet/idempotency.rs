@@ -49,7 +49,7 @@ async fn round(fleet: &Fleet, key: &Key, dialect: Dialect, stream: bool, scene: 
     let twin = |name: &str| {
         let mut ask = Ask::new(format!("{prefix}{name}"), key, SLOW).stream(stream);
         ask.wish.dialect = dialect;
-        ask.idempotency = Some(format!("twins {dialect:?} {stream}"));
+        ask.idempotency = Some(format!("twins-{dialect:?}-{stream}"));
         ask
     };
     let twins = (0..TWINS).map(|number| (fleet.edge, twin(&number.to_string())));
