@@ -202,6 +202,20 @@ impl Fleet {
         Ok(())
     }
 
+    /// Starts both cores anew, unless they have these settings.
+    pub(crate) async fn reconfigure(&mut self, settings: Vec<(&'static str, u64)>) -> Result<(), AnyError> {
+        if self.settings == settings {
+            return Ok(());
+        }
+        self.settings = settings;
+        for side in 0..self.sides.len() {
+            self.sides[side].core.take().ok_or("there is no core")?.stop().await?;
+            self.start_core(side)?;
+            self.await_ready(self.sides[side].edge).await?;
+        }
+        self.await_known().await
+    }
+
     /// Kills a core at once (SIGKILL).
     pub(crate) fn kill_core(&mut self, side: usize) -> Result<(), AnyError> {
         self.sides[side].core.take().ok_or("there is no core")?.kill()

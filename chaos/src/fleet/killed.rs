@@ -68,9 +68,12 @@ pub(crate) async fn play(fleet: &mut Fleet) -> Result<Scene, AnyError> {
     }
     for (what, prefix, key) in held {
         let after = returned_after(fleet, prefix, key, killed).await;
-        let again = shown(after);
+        let again = shown(after.as_ref().ok().copied());
         scene.say(format!("{what} that {STREAMS} streams of the dead core held: there again after {again}"));
-        scene.check(after.is_some(), || format!("{what}: not there again within {:?}", CORE_EXPIRY + SLACK));
+        if let Err(last) = after {
+            scene
+                .check(false, || format!("{what}: not there again within {:?}: {last}", CORE_EXPIRY + SLACK));
+        }
     }
     fleet.await_ready(fleet.sides[0].edge).await?;
     let survived = streams.await?.unwrap_or_default();
@@ -114,14 +117,18 @@ async fn one_more(fleet: &Fleet, prefix: &str, key: &Key) -> (u16, String) {
     (answer.status, answer.shown())
 }
 
-async fn returned_after(fleet: &Fleet, prefix: &str, key: &Key, killed: Instant) -> Option<Duration> {
-    while killed.elapsed() < CORE_EXPIRY + SLACK {
-        if one_more(fleet, prefix, key).await.0 == 200 {
-            return Some(killed.elapsed());
+/// Errors: what the last one was told.
+async fn returned_after(fleet: &Fleet, prefix: &str, key: &Key, killed: Instant) -> Result<Duration, String> {
+    loop {
+        let (status, shown) = one_more(fleet, prefix, key).await;
+        if status == 200 {
+            return Ok(killed.elapsed());
+        }
+        if killed.elapsed() > CORE_EXPIRY + SLACK {
+            return Err(shown);
         }
         sleep(LOOK).await;
     }
-    None
 }
 
 /// Every answer that was seen is in the account once, for what its provider's tokens cost, and the budget's sum is that of the rows.
