@@ -37,6 +37,7 @@ pub(crate) struct Ask {
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) id: String,
+    secret: String,
     pub(crate) sent: Instant,
     pub(crate) took: Duration,
     /// 0: there was no answer.
@@ -93,7 +94,16 @@ impl Ask {
             Ok(Err(error)) => nothing(format!("the gateway cannot be asked: {error}")),
             Err(_) => nothing(format!("no end after {} s", PATIENCE.as_secs())),
         };
-        Answered { id: self.id, sent, took: sent.elapsed(), status, headers, body, outcome }
+        Answered {
+            id: self.id,
+            secret: self.secret,
+            sent,
+            took: sent.elapsed(),
+            status,
+            headers,
+            body,
+            outcome,
+        }
     }
 }
 
@@ -105,6 +115,11 @@ impl Answered {
     /// Whether there was an answer, to its end.
     pub(crate) fn is_complete(&self) -> bool {
         matches!(self.outcome, Outcome::Complete(_))
+    }
+
+    /// Which of these keys it was asked with; if none, the first.
+    pub(crate) fn key<'a>(&self, keys: &'a [Key]) -> &'a Key {
+        keys.iter().find(|key| key.secret == self.secret).unwrap_or(&keys[0])
     }
 
     /// `error.code` of a refusal in OpenAI's words.

@@ -196,9 +196,11 @@ pub(crate) async fn judge(
     scene.check(got.refusals.iter().all(|refusal| !refusal.code().is_empty()), || {
         format!("{what}: a refusal without a code: {}", got.refusals[0].shown())
     });
-    let answered = got.answers.iter().filter(|answer| answer.is_complete()).count();
-    let account = Account::with(&fleet.database, keys, answered).await?;
+    let answered = got.answers.iter().filter(|answer| answer.is_complete());
+    let answered: Vec<_> = answered.map(|answer| (answer.key(keys), answer.id.as_str())).collect();
+    let account = Account::with(&fleet.database, &answered).await?;
     let charged = keys.iter().map(|key| account.charged(&key.id)).sum();
+    let cut = keys.iter().map(|key| account.charged_for_cut(&key.id)).sum();
     let spent = account.spent(scope);
     scene.say(format!(
         "{what}: a budget of {}, {CALLERS} callers: {} answers in {:.1?}, then {} refusals ({})",
@@ -208,7 +210,7 @@ pub(crate) async fn judge(
         got.refusals.len(),
         got.refusals.first().map(Answered::code).unwrap_or_default(),
     ));
-    money::compare(what, charged, spent, money::cost(&fleet.upstream.asked(got.prefix)), scene);
+    money::compare(what, (charged, cut), spent, money::cost(&fleet.upstream.asked(got.prefix)), scene);
     scene.check(spent <= budget, || {
         format!("{what}: {} more than the budget was spent", dollars(spent - budget))
     });

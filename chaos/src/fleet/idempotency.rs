@@ -24,26 +24,23 @@ pub(crate) async fn play(fleet: &mut Fleet, quick: bool) -> Result<Scene, AnyErr
     fleet.await_known().await?;
     let dialects = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini];
     let dialects = if quick { &dialects[..1] } else { &dialects };
-    let mut rounds = 0;
+    let mut ids = Vec::new();
     for dialect in dialects {
         for stream in [false, true] {
-            round(fleet, &key, *dialect, stream, &mut scene).await;
-            rounds += 1;
+            ids.extend(round(fleet, &key, *dialect, stream, &mut scene).await);
         }
     }
-    let account = Account::with(&fleet.database, std::slice::from_ref(&key), rounds * TWINS).await?;
-    let (charged, spent) = (account.charged(&key.id), account.spent(&format!("key:{}", key.id)));
-    money::compare(
-        "all of it",
-        charged,
-        spent,
-        money::cost(&fleet.upstream.asked("idempotency-")),
-        &mut scene,
-    );
+    let answered: Vec<_> = ids.iter().map(|id| (&key, id.as_str())).collect();
+    let account = Account::with(&fleet.database, &answered).await?;
+    let charged = (account.charged(&key.id), account.charged_for_cut(&key.id));
+    let spent = account.spent(&format!("key:{}", key.id));
+    let cost = money::cost(&fleet.upstream.asked("idempotency-"));
+    money::compare("all of it", charged, spent, cost, &mut scene);
     Ok(scene)
 }
 
-async fn round(fleet: &Fleet, key: &Key, dialect: Dialect, stream: bool, scene: &mut Scene) {
+/// Gives the ids of the twins.
+async fn round(fleet: &Fleet, key: &Key, dialect: Dialect, stream: bool, scene: &mut Scene) -> Vec<String> {
     let what = format!("{dialect:?}, {}", if stream { "a stream" } else { "whole" });
     let prefix = format!("idempotency-{dialect:?}-{stream}-");
     let twin = |name: &str| {
@@ -82,6 +79,7 @@ async fn round(fleet: &Fleet, key: &Key, dialect: Dialect, stream: bool, scene: 
     }
     let asked = fleet.upstream.asked(&prefix).len();
     scene.check(asked == 1, || format!("{what}: later twins were asked of the provider: {asked} in all"));
+    answers.into_iter().map(|answer| answer.id).collect()
 }
 
 fn is_replay(later: &Answered, answers: &[Answered]) -> bool {

@@ -134,7 +134,8 @@ async fn returned_after(fleet: &Fleet, prefix: &str, key: &Key, killed: Instant)
 /// Every answer that was seen is in the account once, for what its provider's tokens cost, and the budget's sum is that of the rows.
 async fn agree(fleet: &Fleet, key: &Key, answers: Vec<Answered>, scene: &mut Scene) -> Result<(), AnyError> {
     let (seen, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Answered::is_complete);
-    let account = Account::with(&fleet.database, std::slice::from_ref(key), seen.len()).await?;
+    let answered: Vec<_> = seen.iter().map(|answer| (key, answer.id.as_str())).collect();
+    let account = Account::with(&fleet.database, &answered).await?;
     let asked = fleet.upstream.asked("killed-busy-");
     let mut costs: HashMap<&str, Vec<u64>> = HashMap::new();
     for asked in &asked {
