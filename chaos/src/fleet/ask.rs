@@ -38,6 +38,7 @@ pub(crate) struct Ask {
 pub(crate) struct Answered {
     pub(crate) id: String,
     secret: String,
+    pub(crate) stream: bool,
     pub(crate) sent: Instant,
     pub(crate) took: Duration,
     /// 0: there was no answer.
@@ -97,6 +98,7 @@ impl Ask {
         Answered {
             id: self.id,
             secret: self.secret,
+            stream: self.wish.stream,
             sent,
             took: sent.elapsed(),
             status,

@@ -27,7 +27,9 @@ use super::{
 use crate::AnyError;
 
 /// Requests in a second of the key with limits, and as many of the one without.
-const RATE: u32 = 40;
+const RATE: u32 = 50;
+/// One of so many is for a stream; how long the others take is looked at.
+const STREAM_EACH: u32 = 4;
 /// A fault may add so much to the 99th percentile: this, and a tenth of what those without limits take at the same time, since nothing
 /// finer can be told on a machine that is busy.
 const MAY_ADD: Duration = Duration::from_millis(5);
@@ -77,8 +79,8 @@ pub(crate) async fn play(fleet: &mut Fleet, quick: bool) -> Result<Scene, AnyErr
     fleet.await_known().await?;
 
     let loads = [
-        Load::start(fleet.edge, &limited, "away-limited-", RATE, true),
-        Load::start(fleet.edge, &free, "away-free-", RATE, true),
+        Load::start(fleet.edge, &limited, "away-limited-", RATE, STREAM_EACH),
+        Load::start(fleet.edge, &free, "away-free-", RATE, STREAM_EACH),
     ];
     let mut rows = Vec::new();
     for (fault, key) in faults.iter().zip(&crowds) {

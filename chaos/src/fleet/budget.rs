@@ -67,16 +67,18 @@ pub(crate) struct Spending {
     keys: Vec<Key>,
     numbers: Arc<AtomicU64>,
     callers: Vec<tokio::task::JoinHandle<Option<Vec<Answered>>>>,
+    begun: Instant,
 }
 
 /// What they got.
 pub(crate) struct Spent {
-    pub(crate) prefix: &'static str,
+    prefix: &'static str,
+    callers: usize,
     /// All answers but the refusals.
     pub(crate) answers: Vec<Answered>,
     /// The refusals.
     pub(crate) refusals: Vec<Answered>,
-    /// How long it took until the first refusal.
+    /// How long it took until all were refused.
     pub(crate) took: Duration,
 }
 
@@ -89,7 +91,7 @@ impl Spending {
             task::spawn("spender", spend_on(edge, prefix, key, numbers, caller.is_multiple_of(2)))
         };
         let callers = (0..callers).map(spend).collect();
-        Self { edge, prefix, keys, numbers, callers }
+        Self { edge, prefix, keys, numbers, callers, begun: Instant::now() }
     }
 
     /// Whether anybody has not been refused yet.
@@ -126,13 +128,17 @@ impl Spending {
     }
 
     async fn await_all(&mut self) -> Spent {
-        let begun = Instant::now();
-        let mut spent =
-            Spent { prefix: self.prefix, answers: Vec::new(), refusals: Vec::new(), took: Duration::ZERO };
+        let mut spent = Spent {
+            prefix: self.prefix,
+            callers: self.callers.len(),
+            answers: Vec::new(),
+            refusals: Vec::new(),
+            took: Duration::ZERO,
+        };
         for caller in self.callers.drain(..) {
             spent.take(caller.await.ok().flatten().unwrap_or_default());
         }
-        spent.took = begun.elapsed();
+        spent.took = self.begun.elapsed();
         spent
     }
 }
@@ -203,8 +209,9 @@ pub(crate) async fn judge(
     let cut = keys.iter().map(|key| account.charged_for_cut(&key.id)).sum();
     let spent = account.spent(scope);
     scene.say(format!(
-        "{what}: a budget of {}, {CALLERS} callers: {} answers in {:.1?}, then {} refusals ({})",
+        "{what}: a budget of {}, {} callers: {} answers in {:.1?}, then {} refusals ({})",
         dollars(budget),
+        got.callers,
         got.answers.len(),
         got.took,
         got.refusals.len(),

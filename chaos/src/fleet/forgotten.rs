@@ -17,6 +17,8 @@ const BUDGET: u64 = 7_000_000;
 const SPENDERS: usize = 8;
 /// So many of them are made before Redis is killed.
 const SOME: u64 = 40;
+/// The cores have found it again by then.
+const RECOVERED: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Plays the scene.
@@ -63,6 +65,7 @@ async fn spent_around_a_kill(fleet: &Fleet, key: Key, scene: &mut Scene) -> Resu
     let first = spending.all_refused().await;
     scene.say(format!("killed in the middle: {} answers until all were refused", first.answers.len()));
     Fault::Killed.end(&fleet.redis, suffering).await?;
+    sleep(RECOVERED).await;
     let again = Spending::begin(fleet.edge, "forgotten-killed-again-", vec![key.clone()], SPENDERS);
     let spent = first.and(again.until_spent().await);
     let scope = format!("key:{}", key.id);

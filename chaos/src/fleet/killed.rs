@@ -50,7 +50,7 @@ pub(crate) async fn play(fleet: &mut Fleet) -> Result<Scene, AnyError> {
     fleet.await_known().await?;
     let held = [("budget", "killed-money-", &money), ("concurrency", "killed-places-", &places)];
 
-    let load = Load::start(fleet.edge, &busy, "killed-busy-", RATE, true);
+    let load = Load::start(fleet.edge, &busy, "killed-busy-", RATE, 2);
     let streams = hold(fleet, &[&money, &places]);
     sleep(BEGUN).await;
     for (what, prefix, key) in held {

@@ -22,6 +22,9 @@ use super::{
 };
 use crate::AnyError;
 
+/// So many are under way at most: a machine that cannot keep up gets fewer requests, and not ever longer queues.
+const MOST: usize = 32;
+
 /// The callers at work.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
@@ -30,8 +33,14 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// So many requests a second begin; with `streams` every other one asks for one.
-    pub(crate) fn start(edge: SocketAddr, key: &Key, prefix: &'static str, rate: u32, streams: bool) -> Self {
+    /// So many requests a second begin; one of so many asks for a stream.
+    pub(crate) fn start(
+        edge: SocketAddr,
+        key: &Key,
+        prefix: &'static str,
+        rate: u32,
+        stream_each: u32,
+    ) -> Self {
         let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (stopped, book, key) = (Arc::clone(&stop), Arc::clone(&answers), key.clone());
         let task = task::spawn("load", async move {
@@ -42,23 +51,26 @@ impl Load {
                     break;
                 }
                 let ask = Ask::new(format!("{prefix}{number}"), &key, QUICK);
-                let ask = ask.stream(streams && number.is_multiple_of(2));
+                let ask = ask.stream(number.is_multiple_of(stream_each));
                 let book = Arc::clone(&book);
                 under_way.spawn(async move {
                     let answer = ask.make(edge).await;
                     book.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
                 });
                 while under_way.try_join_next().is_some() {}
+                if under_way.len() >= MOST {
+                    under_way.join_next().await;
+                }
             }
             under_way.join_all().await;
         });
         Self { stop, answers, task }
     }
 
-    /// How long each request took that was sent in that time, from the shortest; without those that have not ended yet.
+    /// How long each whole answer took that was asked for in that time, from the shortest; without those that have not come yet.
     pub(crate) fn times(&self, from: Instant, until: Instant) -> Vec<Duration> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_then = answers.iter().filter(|answer| (from..until).contains(&answer.sent));
+        let of_then = answers.iter().filter(|answer| !answer.stream && (from..until).contains(&answer.sent));
         let mut times: Vec<Duration> = of_then.map(|answer| answer.took).collect();
         times.sort();
         times
