@@ -43,7 +43,7 @@ pub(crate) struct Suffering {
 }
 
 /// A pause outlasts what is looked at in it by this: the crowd.
-const PAUSE_LONGER: Duration = Duration::from_millis(1_500);
+const PAUSE_LONGER: Duration = Duration::from_secs(1);
 /// Between two times that it forgets everything.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
 /// What others keep in it.
@@ -82,11 +82,12 @@ impl Fault {
     }
 
     /// How many of a crowd may be admitted on that limit, beside what time gives: each core's share where they know nothing of each
-    /// other, and the limit anew where Redis forgot it ([`Fault::crowds`]). How often it does by itself nobody knows.
+    /// other, and the limit anew where Redis forgot it ([`Fault::crowds`]), with the shares of cores that found it too slow once, on a
+    /// machine that is busy. How often it evicts nobody knows.
     pub(crate) fn bound(self, limit: u64) -> u64 {
         match self {
             Self::Killed | Self::Paused | Self::ReadOnly | Self::Full => limit,
-            Self::Flushed => limit * self.crowds(),
+            Self::Flushed => limit * (self.crowds() + 1),
             Self::Evicting => u64::MAX / 2,
         }
     }
