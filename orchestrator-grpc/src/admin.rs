@@ -16,6 +16,7 @@ mod provider_keys;
 mod providers;
 mod queue;
 mod roles;
+mod service;
 mod stats;
 mod teams;
 mod transfer;
@@ -45,25 +46,6 @@ pub struct AdminService {
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
-
-impl AdminService {
-    /// Serves `admin` to whoever `auth` lets in, tells `refusals` of others, and shows how `gate` stands.
-    pub fn new(
-        admin: Admin,
-        health: HealthDesk,
-        auth: AdminAuth,
-        refusals: Refusals,
-        gate: Arc<Gate>,
-    ) -> Self {
-        Self { keeper: admin, desk: health, auth, refusals, gate, draining: CancellationToken::new() }
-    }
-
-    /// Ends its streams when `draining` begins.
-    #[must_use]
-    pub fn until(self, draining: CancellationToken) -> Self {
-        Self { draining, ..self }
-    }
-}
 
 #[tonic::async_trait]
 impl admin_server::Admin for AdminService {

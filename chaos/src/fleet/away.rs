@@ -158,9 +158,10 @@ async fn run_into_the_limit(fleet: &Fleet, fault: Fault, key: &Key, scene: &mut 
 /// The table, and what must hold of each row.
 fn judge(rows: &[Row], high: usize, scene: &mut Scene) {
     let cells = |cells: [String; 9]| {
-        let [name, times @ .., worst, added, through, again] = cells;
-        let times: String = times.iter().map(|cell| format!("{cell:>22}")).collect();
-        format!("{name:<10}{times}{worst:>10}{added:>16}{through:>12}{again:>14}")
+        let [name, one, other, then, beside, worst, added, through, again] = cells;
+        format!(
+            "{name:<10}{one:>22}{other:>22}{then:>22}{beside:>22}{worst:>10}{added:>16}{through:>12}{again:>14}"
+        )
     };
     let pair = |p50: &str, p99: &str| format!("{p50} {p99:>8}");
     let named = |what: &str| pair(what, &format!("p{}", high / 10));

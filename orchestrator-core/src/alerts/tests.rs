@@ -170,7 +170,7 @@ async fn who_does_not_listen_is_tried_a_few_times_and_a_database_that_is_away_lo
     *lock(&scene.world.away) = false;
     scene.spends(100).await;
     assert_eq!(scene.told().len(), 1);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(lock(&scene.world.posted).len(), 3, "twice in vain");
 }
 

@@ -4,8 +4,8 @@ use super::scan::Object;
 
 /// The first of these fields that holds a whole number.
 pub(super) fn whole_number(object: &Object<'_>, names: &[&str]) -> Option<u64> {
-    let numbers = names.iter().filter_map(|name| object.get_non_null(name));
-    numbers.filter_map(|json| std::str::from_utf8(json).ok()?.parse().ok()).next()
+    let mut values = names.iter().filter_map(|name| object.get_non_null(name));
+    values.find_map(|json| std::str::from_utf8(json).ok()?.parse().ok())
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ mod tests {
         let usage = UsageRecord { prompt: 10, completion: 1, ..UsageRecord::default() };
         let charged = |attempts, cost_nanos, origin| {
             let mut record =
-                RequestRecord { usage, attempts, cost_nanos, origin, ..RequestRecord::default() };
+                RequestRecord { attempts, usage, cost_nanos, origin, ..RequestRecord::default() };
             charge_budgets(&mut record, &ceiling);
             record.charged_nanos
         };

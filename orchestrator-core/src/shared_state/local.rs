@@ -87,7 +87,7 @@ impl Local {
         match self.take(tenant, &charge) {
             Ok(standing) => Ok(self.grant(tenant, charge, standing)),
             Err(NotTaken::Refused(refused)) => Err(refused),
-            Err(NotTaken::Unknown(scopes)) => Err(unknown(&scopes)),
+            Err(NotTaken::Unknown(scopes)) => Err(Box::new(unknown(&scopes))),
         }
     }
 
@@ -139,21 +139,17 @@ impl Local {
             return Ok(());
         }
         if paused.is_some_and(|until| Instant::now() < until) {
-            return Err(unknown(&missing));
+            return Err(Box::new(unknown(&missing)));
         }
-        match timeout(PATIENCE, self.spend.spent(&missing, at)).await {
-            Ok(Ok(sums)) => {
-                let mut states = lock(&self.scopes);
-                for (scope, sums) in missing.iter().zip(sums) {
-                    states.state(scope).learn(at, &sums);
-                }
-                Ok(())
-            }
-            Ok(Err(_)) | Err(_) => {
-                *paused = Some(Instant::now() + PAUSE);
-                Err(unknown(&missing))
-            }
+        let Ok(Ok(sums)) = timeout(PATIENCE, self.spend.spent(&missing, at)).await else {
+            *paused = Some(Instant::now() + PAUSE);
+            return Err(Box::new(unknown(&missing)));
+        };
+        let mut states = lock(&self.scopes);
+        for (scope, sums) in missing.iter().zip(sums) {
+            states.state(scope).learn(at, &sums);
         }
+        Ok(())
     }
 
     /// A batch of records was stored.
@@ -249,14 +245,10 @@ impl Scopes {
 }
 
 /// The database does not say what these have spent.
-fn unknown(scopes: &[Scope]) -> Box<Refused> {
+fn unknown(scopes: &[Scope]) -> Refused {
     let scope = scopes.first().cloned().unwrap_or_default();
-    Box::new(Refused {
-        scope,
-        limit: LimitKind::UnknownSpend,
-        retry_after: Some(PAUSE),
-        standing: Standing::default(),
-    })
+    let (limit, standing) = (LimitKind::UnknownSpend, Standing::default());
+    Refused { scope, limit, retry_after: Some(PAUSE), standing }
 }
 
 impl LocalGrant {

@@ -5,6 +5,7 @@ mod crowd;
 mod fragments;
 mod health;
 mod ledger;
+mod money;
 mod outage;
 mod prices;
 mod reads;
@@ -41,6 +42,8 @@ async fn sqlite_keeps_sums_that_can_be_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let db = Database::open(&folder.path().join("x.db")).await.unwrap();
     ledger::sums_that_are_made_anew_are_those_that_were_kept(&db).await;
+    money::what_is_charged_adds_up_by_day_month_and_in_all(&db).await;
+    money::a_rebuild_of_statistics_leaves_what_was_spent_alone(&db).await;
 }
 
 #[tokio::test]
@@ -79,6 +82,8 @@ async fn contract(db: &Database) {
     ledger::a_record_that_is_there_already_is_not_counted_again(db).await;
     ledger::what_is_within_bounds_is_stored_whatever_it_holds(db).await;
     ledger::what_can_never_be_stored_is_refused_and_nothing_of_its_batch_stays(db).await;
+    money::what_is_charged_adds_up_by_day_month_and_in_all(db).await;
+    money::an_alert_is_raised_once_and_known_from_then_on(db).await;
     prices::the_latest_row_is_in_force_and_none_is_lost(db).await;
     prices::a_cost_and_its_absence_survive(db).await;
     health::settings_and_the_lease(db).await;

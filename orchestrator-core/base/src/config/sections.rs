@@ -2,11 +2,16 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
+mod money;
+mod redis;
+
 use std::{fmt, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::money::{Alerts, Budget};
+pub use self::redis::{Redis, WithoutRedis};
 use super::Declared;
 use crate::mask;
 
@@ -309,51 +314,6 @@ impl Default for Admission {
     }
 }
 
-/// Section `budget`: what callers with limits are taken to use where it is not known.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Budget {
-    /// How long the answer to a request that names no length is taken to be, in tokens, default 4096.
-    pub default_output_tokens: u64,
-    /// What a million tokens read cost where no price is known, in dollars, default 15.
-    pub unknown_price_input_usd: String,
-    /// What a million tokens written cost where no price is known, in dollars, default 75.
-    pub unknown_price_output_usd: String,
-    /// What becomes of requests under a budget while Redis is away, default `allowance`.
-    pub without_redis: WithoutRedis,
-    /// Of what was left of a budget when Redis was last heard, so many percent may be spent without it by all cores together, default 10.
-    pub allowance_percent: u32,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            default_output_tokens: 4096,
-            unknown_price_input_usd: "15".into(),
-            unknown_price_output_usd: "75".into(),
-            without_redis: WithoutRedis::default(),
-            allowance_percent: 10,
-        }
-    }
-}
-
-/// Section `alerts`: what operators are told of, and where.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Alerts {
-    /// At which percentages of a budget, default 80 and 100.
-    pub budget_percent: Vec<u32>,
-    /// Where each alert is sent to as JSON, default nowhere. It may hold a token, so it is a secret.
-    #[serde(serialize_with = "masked")]
-    pub webhook_url: Option<SecretString>,
-}
-
-impl Default for Alerts {
-    fn default() -> Self {
-        Self { budget_percent: vec![80, 100], webhook_url: None }
-    }
-}
-
 /// Section `stream`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -489,54 +449,6 @@ impl Default for Bodies {
     }
 }
 
-/// Section `redis`: where several cores keep what they share.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Redis {
-    /// `REDIS_ENABLED`, default `false`: limits, budgets and the like are counted in this process alone.
-    pub enabled: bool,
-    /// `REDIS_URL`, default `redis://localhost:6379/0`; `rediss://` is over TLS. It may hold a password.
-    #[serde(serialize_with = "masked_address")]
-    pub url: SecretString,
-    /// The most connections, default 16.
-    pub pool_size: u32,
-    /// How long a request may wait for a free connection, default 250 ms. Nobody waits for one while Redis is away.
-    pub checkout_ms: u64,
-    /// How long Redis may take for an answer, default 50 ms. Whoever takes longer is away.
-    pub command_ms: u64,
-    /// What every key in Redis begins with, default `llmo:`. Installations that share a server have different ones.
-    pub prefix: String,
-    /// How long what a core holds is believed after it was last heard of, default 60 s.
-    pub core_expiry_ms: u64,
-}
-
-impl Default for Redis {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            url: SecretString::from("redis://localhost:6379/0"),
-            pool_size: 16,
-            checkout_ms: 250,
-            command_ms: 50,
-            prefix: "llmo:".into(),
-            core_expiry_ms: 60_000,
-        }
-    }
-}
-
-/// What becomes of requests under a budget while several cores cannot count together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WithoutRedis {
-    /// Each core may spend a share of what was left; then they are refused.
-    #[default]
-    Allowance,
-    /// They go on, and are counted later.
-    Open,
-    /// They are refused.
-    Closed,
-}
-
 /// Section `runtime`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -555,9 +467,4 @@ fn masked<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result
 #[expect(clippy::ref_option, reason = "serde calls it so")]
 fn masked_url<S: Serializer>(url: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     url.as_ref().map(|url| mask::url(url.expose_secret())).serialize(serializer)
-}
-
-/// Likewise.
-fn masked_address<S: Serializer>(url: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    mask::url(url.expose_secret()).serialize(serializer)
 }

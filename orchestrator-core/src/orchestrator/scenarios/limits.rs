@@ -177,7 +177,7 @@ async fn who_leaves_is_charged_what_its_record_says_and_gives_the_rest_back() {
     let slow = || plays([Step::Say(Word::Head), Step::Say(Word::Text("content")), Step::Pause(90_000)]);
     for on_disconnect in [OnDisconnect::Cancel, OnDisconnect::Drain] {
         let limits = Limits { max_concurrency: Some(1), ..budget(DOLLAR * 100) };
-        let key = ApiKey { limits, on_disconnect, ..caller() };
+        let key = ApiKey { on_disconnect, limits, ..caller() };
         let world = world_of([provider("a", [slow(), is_silent()])], key, Limits::default());
         let NativeBody::Stream(mut answer) = world.begin(stream()).await.body else { panic!() };
         assert!(answer.next().await.is_some());

@@ -37,7 +37,10 @@ use crate::{
     policy::estimate::Estimates,
     prober::{self, Ask as _, LiveAsk},
     recording::claims::Claims,
-    shared_state::{NothingSpent, SharedState, local::Outstanding},
+    shared_state::{
+        NothingSpent, SharedState,
+        local::{Local, Outstanding},
+    },
 };
 
 /// What the wall clock says when the world begins: Sunday, 13 September 2020, 12:26:40 GMT.
@@ -92,6 +95,7 @@ pub(super) struct World {
     core: Orchestrator,
     journal: Arc<Journal>,
     clock: Clock,
+    local: Arc<Local>,
     _folder: TempDir,
 }
 
@@ -188,6 +192,7 @@ impl World {
         let conditions = Conditions::new(ConditionRules::default(), clock.clone(), random.clone());
         // Nobody probes here.
         conditions.health().set_settings(Settings { enabled: false, ..Settings::default() });
+        let local = Arc::new(Local::new("core".into(), Arc::new(NothingSpent)));
         let shared = Arc::new(Shared {
             catalog,
             ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
@@ -199,22 +204,19 @@ impl World {
             limits: config::Limits::default(),
             stream: config::Stream::default(),
             deny_private: false,
-            shared_state: SharedState::local("core".into(), Arc::new(NothingSpent)),
+            shared_state: SharedState::Local(local.clone()),
             estimates: Estimates::default(),
             gate: Gate::new(&config::Admission::default()),
             drains: Drains::default(),
             claims: Claims::new(idempotency, None),
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
-        Self { stage, core, journal, clock, _folder: folder }
+        Self { stage, core, journal, clock, local, _folder: folder }
     }
 
     /// What a scope holds that is not settled or not stored.
     pub(super) fn outstanding(&self, scope: &str) -> Outstanding {
-        match &self.core.shared.shared_state {
-            SharedState::Local(local) => local.outstanding(scope),
-            SharedState::Redis(_) => Outstanding::default(),
-        }
+        self.local.outstanding(scope)
     }
 
     /// Asks, and goes away with the head.

@@ -18,8 +18,8 @@ pub(crate) fn settings(server: &RedisServer, prefix: &str) -> config::Redis {
         url: SecretString::from(server.url()),
         prefix: prefix.to_owned(),
         // Machines that test are busy: the time-outs of earnest would be met by accident.
-        checkout_ms: 250,
-        command_ms: 250,
+        checkout_ms: 5000,
+        command_ms: 5000,
         ..config::Redis::default()
     }
 }
@@ -48,7 +48,8 @@ async fn costs(redis: &Redis) -> Duration {
 #[tokio::test]
 async fn a_redis_that_dies_costs_nothing_and_is_found_again() {
     let server = RedisServer::start();
-    let redis = Redis::new(&settings(&server, "t:")).unwrap();
+    let redis = config::Redis { command_ms: 250, ..settings(&server, "t:") };
+    let redis = Redis::new(&redis).unwrap();
     let stop = CancellationToken::new();
     let keeping = task::spawn("keeps", redis.clone().keep(stop.clone()));
     found_after(&redis).await;

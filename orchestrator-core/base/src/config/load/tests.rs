@@ -95,7 +95,10 @@ fn sample(shape: Shape, default: &str) -> &'static str {
         Shape::DatabaseUrl => "sqlite://elsewhere.db",
         Shape::RedisUrl => "redis://elsewhere:6380/1",
         Shape::KeyPrefix => "elsewhere:",
+        Shape::Dollars => "2.50",
+        Shape::Percents => "50, 75",
         Shape::Secret => GOOD_KEY,
+        Shape::SecretUrl => "https://hooks.example.com/x?token=y",
     }
 }
 
@@ -381,6 +384,7 @@ fn what_is_shown_says_everything_but_secrets() {
 
     [alerts]
     budget_percent = [80, 100]
+    # webhook_url =
 
     [stream]
     early_head_ms = 10000

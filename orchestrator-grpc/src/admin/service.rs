@@ -1,0 +1,30 @@
+//! How the service is made.
+
+use std::sync::Arc;
+
+use orchestrator_core::{
+    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals},
+    admission::gate::Gate,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::AdminService;
+
+impl AdminService {
+    /// Serves `admin` to whoever `auth` lets in, tells `refusals` of others, and shows how `gate` stands.
+    pub fn new(
+        admin: Admin,
+        health: HealthDesk,
+        auth: AdminAuth,
+        refusals: Refusals,
+        gate: Arc<Gate>,
+    ) -> Self {
+        Self { keeper: admin, desk: health, auth, refusals, gate, draining: CancellationToken::new() }
+    }
+
+    /// Ends its streams when `draining` begins.
+    #[must_use]
+    pub fn until(self, draining: CancellationToken) -> Self {
+        Self { draining, ..self }
+    }
+}
