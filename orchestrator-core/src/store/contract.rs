@@ -42,6 +42,12 @@ async fn sqlite_keeps_sums_that_can_be_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let db = Database::open(&folder.path().join("x.db")).await.unwrap();
     ledger::sums_that_are_made_anew_are_those_that_were_kept(&db).await;
+}
+
+#[tokio::test]
+async fn sqlite_keeps_what_was_spent_when_sums_are_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(&folder.path().join("x.db")).await.unwrap();
     money::what_is_charged_adds_up_by_day_month_and_in_all(&db).await;
     money::a_rebuild_of_statistics_leaves_what_was_spent_alone(&db).await;
 }

@@ -137,14 +137,14 @@ async fn a_budget_that_runs_out_is_an_alert_that_an_operator_acknowledges() {
         let url = format!("{}/alert", hook.base_url());
         let set = move |config: &mut orchestrator_base::config::Config| {
             config.alerts.webhook_url = Some(url.into());
-            config.alerts.budget_percent = vec![50];
+            config.alerts.budget_percent = vec![40];
         };
         let stage = Stage::of_one(channel, set, json!({"max_retries": 0})).await;
         stage.first_answers(whole("Hello"));
         let price =
             json!({"kind": "openai", "upstream_model": "m-upstream", "input": "1000", "output": "1000"});
         stage.gateway.create_price(&price).await;
-        let limits = json!({"budget_usd": 0.03, "budget_period": "day"});
+        let limits = json!({"budget_usd": 0.036, "budget_period": "day"});
         let (caller, id) = caller(&stage.gateway, limits).await;
         for _ in 0..2 {
             let answer = caller.post("/v1/chat/completions", &chat(5)).await;
@@ -164,7 +164,7 @@ async fn a_budget_that_runs_out_is_an_alert_that_an_operator_acknowledges() {
         );
         assert_eq!(
             alert["message"],
-            "the API key limited has spent 0.016 of its 0.03 dollars of a day: 50 % is reached"
+            "the API key limited has spent 0.016 of its 0.036 dollars of a day: 40 % is reached"
         );
         let path = format!("/admin/alerts/{}/acknowledge", alert["id"].as_str().unwrap());
         let known = stage.gateway.admin.send(Method::POST, &path, &[], bytes::Bytes::new()).await;
