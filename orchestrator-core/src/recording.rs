@@ -11,6 +11,7 @@
 
 pub mod claims;
 mod elsewhere;
+mod follow;
 mod written;
 
 use std::{
@@ -21,7 +22,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -29,6 +30,8 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use tokio::time::timeout;
 
+pub use self::follow::Follow;
+use self::follow::Who;
 use crate::{call::Served, error::Error};
 
 /// How many bytes wait for a first caller that reads slowly, once its answer is too large to be kept.
@@ -189,7 +192,7 @@ impl Recording {
         }
         state.callers += usize::from(who.is_caller());
         state.wake_pump();
-        Follow { recording: self.clone(), id, at: 0, who }
+        Follow::of(self.clone(), id, who)
     }
 
     fn open(&self, opening: Opening) {
@@ -331,102 +334,6 @@ impl fmt::Debug for Recording {
             .field("overflowed", overflowed)
             .field("ending", &state.ending)
             .finish_non_exhaustive()
-    }
-}
-
-/// Who follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    /// The caller that the answer is made for.
-    First,
-    /// Another caller.
-    Twin,
-    /// Whoever tells other cores.
-    Mirror,
-}
-
-impl Who {
-    fn is_caller(self) -> bool {
-        matches!(self, Self::First | Self::Twin)
-    }
-}
-
-/// Reads a recording from its beginning. Dropping it is to leave.
-#[derive(Debug)]
-pub struct Follow {
-    recording: Recording,
-    id: u64,
-    /// The frame that comes next.
-    at: usize,
-    who: Who,
-}
-
-impl Follow {
-    /// How the answer begins; or how it ended without a beginning.
-    pub async fn opening(&mut self) -> Result<Arc<Opening>, Arc<Ending>> {
-        poll_fn(|context| self.poll_opening(context)).await
-    }
-
-    /// The same, polled.
-    pub fn poll_opening(&mut self, context: &mut Context<'_>) -> Poll<Result<Arc<Opening>, Arc<Ending>>> {
-        let mut state = self.recording.state();
-        if state.overflowed && self.who != Who::First {
-            return Poll::Ready(Err(Arc::new(Ending::TooLarge)));
-        }
-        if let Some(opening) = &state.opening {
-            return Poll::Ready(Ok(Arc::clone(opening)));
-        }
-        if let Some(ending) = &state.ending {
-            return Poll::Ready(Err(Arc::clone(ending)));
-        }
-        state.waiting.insert(self.id, context.waker().clone());
-        Poll::Pending
-    }
-
-    /// The next frame. Not to be asked for again behind the last.
-    pub async fn next(&mut self) -> Part {
-        poll_fn(|context| self.poll_next(context)).await
-    }
-
-    /// The same, polled.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Part> {
-        let mut state = self.recording.state();
-        if state.overflowed && self.who != Who::First {
-            return Poll::Ready(Part::Last(Bytes::new(), Arc::new(Ending::TooLarge)));
-        }
-        let place = self.at - state.forgotten;
-        let frame = state.frames.get(place).cloned();
-        let is_last = place + 1 >= state.frames.len();
-        let ending = state.ending.clone().filter(|_| is_last);
-        if frame.is_some() {
-            self.at += 1;
-            if self.who == Who::First {
-                state.first_at = Some(self.at);
-                state.forget();
-                state.wake_pump();
-            }
-        }
-        match (frame, ending) {
-            (frame, Some(ending)) => Poll::Ready(Part::Last(frame.unwrap_or_default(), ending)),
-            (Some(frame), None) => Poll::Ready(Part::Frame(frame)),
-            (None, None) => {
-                state.waiting.insert(self.id, context.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl Drop for Follow {
-    fn drop(&mut self) {
-        let mut state = self.recording.state();
-        state.waiting.remove(&self.id);
-        state.callers -= usize::from(self.who.is_caller());
-        if self.who == Who::First {
-            state.first_at = None;
-            state.forget();
-        }
-        state.wake_pump();
     }
 }
 

@@ -52,7 +52,7 @@ impl Orchestrator {
         let PreparedCall { mut job, plan, mut entry, on_disconnect, under, wish: _ } = prepared;
         match self.take_limits(&under, &mut job, &plan, &mut entry).await {
             Ok(()) => Ok(Limited { job: Arc::new(job), plan, entry, on_disconnect }),
-            Err(error) => Err(refused(error, &job, &mut entry)),
+            Err(error) => Err(Box::new(refused(error, &job, &mut entry))),
         }
     }
 
@@ -64,15 +64,15 @@ impl Orchestrator {
                 let drains = (on_disconnect == OnDisconnect::Drain).then(|| self.shared.drains.clone());
                 Ok(Admitted { job, plan, entry, stay: Stay { place, drains } })
             }
-            Err(error) => Err(refused(error, &job, &mut entry)),
+            Err(error) => Err(Box::new(refused(error, &job, &mut entry))),
         }
     }
 }
 
 /// Closes the account of a call that nobody is asked for.
-pub(super) fn refused(error: Error, job: &Job, entry: &mut Entry) -> Box<Refusal> {
+pub(super) fn refused(error: Error, job: &Job, entry: &mut Entry) -> Refusal {
     entry.close(Outcome::Failed(&error));
-    Box::new(Refusal { error, request_id: job.request_id.clone(), limits: job.limits })
+    Refusal { error, request_id: job.request_id.clone(), limits: job.limits }
 }
 
 /// [`Orchestrator::drive`] as a future that owns what it uses: it may outlive the head that was sent early, and the caller.

@@ -134,7 +134,7 @@ pub(super) async fn read(
                 prepared.entry.again(Some(again.name()));
                 if !std::mem::replace(&mut is_counted, true) {
                     let counted = core.count_twin(&prepared.under, &mut prepared.job, &prepared.entry).await;
-                    counted.map_err(|error| refused(error, &prepared.job, &mut prepared.entry))?;
+                    counted.map_err(|error| Box::new(refused(error, &prepared.job, &mut prepared.entry)))?;
                 }
                 let begun = begin(&mut follow, head_by, prepared.job.deadline).await;
                 if matches!(&begun, Begun::Ending(ending) if matches!(**ending, Ending::Vacated)) {
@@ -145,7 +145,9 @@ pub(super) async fn read(
                 let twin = Some(Twin { again, entry, deadline });
                 return Ok((Reading { job: Arc::new(job), follow, twin }, begun));
             }
-            Claim::Reused => return Err(refused(reused(), &prepared.job, &mut prepared.entry)),
+            Claim::Reused => {
+                return Err(Box::new(refused(reused(), &prepared.job, &mut prepared.entry)));
+            }
         }
     }
 }

@@ -124,19 +124,14 @@ impl Mirror {
                 return;
             }
         }
-        match ending.as_deref() {
-            Some(Ending::Complete) if self.lease.answers.keeps() => {
-                if self.say_all(Stage::Kept, false).await {
-                    self.lease.forget();
-                }
-            }
-            Some(Ending::TooLarge) => self.hold().await,
-            Some(ending) => {
-                if self.say_all(Stage::Over(write_ending(ending)), false).await {
-                    self.lease.forget();
-                }
-            }
-            None => {}
+        let stage = match ending.as_deref() {
+            None => return,
+            Some(Ending::TooLarge) => return self.hold().await,
+            Some(Ending::Complete) if self.lease.answers.keeps() => Stage::Kept,
+            Some(ending) => Stage::Over(write_ending(ending)),
+        };
+        if self.say_all(stage, false).await {
+            self.lease.forget();
         }
     }
 
@@ -191,17 +186,17 @@ impl Mirror {
         let until = Instant::now() + self.lease.answers.lease();
         loop {
             match self.lease.answers.say(&self.lease.place, &said).await {
-                Some(Some(reads)) => {
+                Ok(Some(reads)) => {
                     self.opening_said |= opening.is_some();
                     self.readers.count(reads, self.lease.answers.renewal(), &self.recording);
                     return true;
                 }
-                Some(None) => {
+                Ok(None) => {
                     self.lease.held = false;
                     return false;
                 }
-                None if Instant::now() >= until => return false,
-                None => sleep(AGAIN).await,
+                Err(_) if Instant::now() >= until => return false,
+                Err(_) => sleep(AGAIN).await,
             }
         }
     }
@@ -244,7 +239,7 @@ impl Reader {
         let mut heard = Instant::now();
         while self.recorder.ready().await && self.recorder.is_read() {
             match self.answers.read(&self.place, self.from).await {
-                Some(Some(stretch)) => {
+                Ok(Some(stretch)) => {
                     heard = Instant::now();
                     look = if stretch.chunks.is_empty() { (look * 2).min(LOOK[1]) } else { LOOK[0] };
                     let goes_on = stretch.count > self.from + stretch.chunks.len();
@@ -252,45 +247,52 @@ impl Reader {
                         return;
                     }
                     match self.take(stretch) {
-                        Some(Some(ending)) => return self.recorder.pass(ending),
-                        Some(None) if goes_on => {}
-                        Some(None) => sleep(look).await,
-                        None => return self.recorder.pass(unreadable()),
+                        Taken::Over(ending) => return self.recorder.pass(ending),
+                        Taken::More if goes_on => {}
+                        Taken::More => sleep(look).await,
                     }
                 }
-                Some(None) => return,
                 // Of an answer that has begun there is nothing to be had elsewhere: Redis may be back soon.
-                None if self.recorder.has_begun() && heard.elapsed() < self.answers.lease() => {
+                Err(_) if self.recorder.has_begun() && heard.elapsed() < self.answers.lease() => {
                     sleep(AGAIN).await;
                 }
-                None => return,
+                Ok(None) | Err(_) => return,
             }
         }
     }
 
-    /// Takes a stretch in; says how the answer ended, if it has. `None`: it cannot be read.
-    fn take(&mut self, stretch: Stretch) -> Option<Option<Ending>> {
+    fn take(&mut self, stretch: Stretch) -> Taken {
         if stretch.stage == Stage::Large {
-            return Some(Some(Ending::TooLarge));
+            return Taken::Over(Ending::TooLarge);
         }
         if !self.recorder.has_begun()
             && let Some(opening) = &stretch.opening
         {
-            self.recorder.open(read_opening(opening)?);
+            let Some(opening) = read_opening(opening) else { return Taken::Over(unreadable()) };
+            self.recorder.open(opening);
         }
         self.from += stretch.chunks.len();
         for chunk in stretch.chunks {
-            for frame in self.unpacker.unpack(chunk)? {
+            let Some(frames) = self.unpacker.unpack(chunk) else { return Taken::Over(unreadable()) };
+            for frame in frames {
                 self.recorder.append(frame);
             }
         }
         let is_all = self.from >= stretch.count;
-        Some(match stretch.stage {
-            Stage::Kept if is_all => Some(Ending::Complete),
-            Stage::Over(ending) if is_all => Some(read_ending(&ending)),
-            _ => None,
-        })
+        match stretch.stage {
+            Stage::Kept if is_all => Taken::Over(Ending::Complete),
+            Stage::Over(ending) if is_all => Taken::Over(read_ending(&ending)),
+            _ => Taken::More,
+        }
     }
+}
+
+/// What a stretch of an answer was.
+enum Taken {
+    /// Not its last.
+    More,
+    /// Its last.
+    Over(Ending),
 }
 
 fn unreadable() -> Ending {

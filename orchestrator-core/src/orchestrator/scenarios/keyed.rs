@@ -175,7 +175,7 @@ async fn a_failure_is_told_to_those_who_joined_and_frees_the_key() {
             }
             let outcomes: Vec<_> = world.records().iter().map(|record| record.outcome.clone()).collect();
             assert_eq!(outcomes, ["provider_failed"; 3]);
-            world.jump(Duration::from_secs(60));
+            world.jump(Duration::from_mins(1));
             let anew = world.ask(question).await;
             assert_eq!((anew.status, anew.header(HOW), world.asked().len()), (200, "", 2), "{}", anew.text());
         }
@@ -209,7 +209,7 @@ async fn what_breaks_behind_content_breaks_for_all_and_frees_the_key() {
             }
             let outcomes: Vec<_> = world.records().iter().map(|record| record.outcome.clone()).collect();
             assert_eq!((outcomes, world.asked().len()), (vec!["truncated".to_owned(); 3], 1));
-            world.jump(Duration::from_secs(60));
+            world.jump(Duration::from_mins(1));
             let anew = world.ask(question).await;
             assert!(anew.text().contains("anew") && anew.header(HOW).is_empty(), "{}", anew.text());
         }
@@ -353,7 +353,7 @@ async fn a_first_caller_without_room_in_its_limits_frees_the_key() {
     assert_eq!(world.ask(whole()).await.status, 200);
     let refused = world.ask(whole().keyed("k")).await;
     assert_eq!((refused.status, refused.header("x-ratelimit-limit-requests")), (429, "1"));
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     let anew = world.ask(whole().keyed("k")).await;
     assert_eq!((anew.status, anew.header(HOW), world.asked().len()), (200, "", 2));
 }

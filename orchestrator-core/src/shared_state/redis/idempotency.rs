@@ -16,7 +16,7 @@ use std::{
 
 use redis::Script;
 
-use super::Redis;
+use super::{Away, Redis};
 
 /// For how long a core is believed to make an answer without saying so again.
 const LEASE: Duration = Duration::from_secs(6);
@@ -212,9 +212,11 @@ impl Answers {
         }
     }
 
-    /// Says the next of an answer, or only that it is still made. Gives how often others have read of it; `Some(None)`: it is its owner's no
-    /// more. `None`: Redis is away; the same may be said again.
-    pub(crate) async fn say(&self, place: &Place, said: &Said<'_>) -> Option<Option<u64>> {
+    /// Says the next of an answer, or only that it is still made. Gives how often others have read of it; `None`: it is its owner's no
+    /// more.
+    ///
+    /// Errors: Redis is away; the same may be said again.
+    pub(crate) async fn say(&self, place: &Place, said: &Said<'_>) -> Result<Option<u64>, Away> {
         let (word, ending, expiry) = match &said.stage {
             Stage::Running => ("running", "", self.lease),
             Stage::Large => ("large", "", self.lease),
@@ -227,26 +229,26 @@ impl Answers {
         for chunk in said.chunks {
             script.arg(&**chunk);
         }
-        let (mine, reads): (u8, u64) = self.redis.script(&script).await.ok()?;
-        Some((mine == 1).then_some(reads))
+        let (mine, reads): (u8, u64) = self.redis.script(&script).await?;
+        Ok((mine == 1).then_some(reads))
     }
 
-    /// Reads an answer from a chunk on. `Some(None)`: there is none. `None`: Redis is away.
-    pub(crate) async fn read(&self, place: &Place, from: usize) -> Option<Option<Stretch>> {
+    /// Reads an answer from a chunk on, if there is one.
+    pub(crate) async fn read(&self, place: &Place, from: usize) -> Result<Option<Stretch>, Away> {
         type Answer = (String, String, usize, String, String, Vec<Vec<u8>>);
         let mut script = scripts().read.key(&place.state);
         script.key(&place.chunks).arg(from).arg(STRETCH);
-        let answer: Answer = self.redis.script(&script).await.ok()?;
+        let answer: Answer = self.redis.script(&script).await?;
         let (owner, word, count, opening, ending, chunks) = answer;
         let stage = match &*word {
             "running" => Stage::Running,
             "large" => Stage::Large,
             "kept" => Stage::Kept,
             "over" => Stage::Over(ending),
-            _ => return Some(None),
+            _ => return Ok(None),
         };
         let opening = Some(opening).filter(|opening| !opening.is_empty());
-        Some(Some(Stretch { owner, stage, count, opening, chunks }))
+        Ok(Some(Stretch { owner, stage, count, opening, chunks }))
     }
 }
 
