@@ -28,9 +28,9 @@ pub(crate) async fn play(fleet: &mut Fleet, quick: bool) -> Result<Scene, AnyErr
     let evicting = fleet.key("forgotten-evicting", budget::total(BUDGET)).await?;
     let killed = fleet.key("forgotten-killed", budget::total(BUDGET)).await?;
     fleet.await_known().await?;
-    spent_under(fleet, Fault::Flushed, "forgotten-flushed-", flushed, &mut scene).await?;
+    spent_under(fleet, Fault::FlushedOften, "forgotten-flushed-", flushed, &mut scene).await?;
     if !quick {
-        spent_under(fleet, Fault::Evicting, "forgotten-evicting-", evicting, &mut scene).await?;
+        spent_under(fleet, Fault::EvictingAtRandom, "forgotten-evicting-", evicting, &mut scene).await?;
     }
     spent_around_a_kill(fleet, killed, &mut scene).await?;
     Ok(scene)
@@ -51,8 +51,8 @@ async fn spent_under(
     }
     fault.end(&fleet.redis, suffering).await?;
     let spent = spending.until_spent().await;
-    let (what, scope) = (format!("{} all the time", fault.name()), format!("key:{}", key.id));
-    budget::judge(&what, fleet, &scope, BUDGET, &[key], &spent, scene).await
+    let (what, scope) = (fault.name(), format!("key:{}", key.id));
+    budget::judge(what, fleet, &scope, BUDGET, &[key], &spent, scene).await
 }
 
 /// In the middle, until what the cores allow without Redis is spent too; and the rest once it is there again.

@@ -24,12 +24,16 @@ pub(crate) enum Fault {
     Killed,
     /// It takes connections and commands, and answers none (`CLIENT PAUSE`).
     Paused,
-    /// It forgets everything, again and again (`FLUSHALL`).
+    /// It forgets everything, once (`FLUSHALL`).
     Flushed,
+    /// It forgets everything, five times a second.
+    FlushedOften,
     /// It refuses to write: a replica of a master that is dead.
     ReadOnly,
-    /// It forgets at random, since others need its memory (`maxmemory`, `allkeys-lru`).
+    /// It forgets what was not used for longest, since others need its memory (`maxmemory`, `allkeys-lru`).
     Evicting,
+    /// It forgets at random, for the same reason.
+    EvictingAtRandom,
     /// It has no memory at all, and refuses to write.
     Full,
 }
@@ -53,6 +57,7 @@ const FILL_EVERY: Duration = Duration::from_millis(5);
 const ROOM: u64 = 256 * 1024;
 
 impl Fault {
+    /// What befalls it under load.
     pub(crate) const ALL: [Self; 6] =
         [Self::Killed, Self::Paused, Self::Flushed, Self::ReadOnly, Self::Evicting, Self::Full];
     /// Of those the ones that differ most.
@@ -63,8 +68,10 @@ impl Fault {
             Self::Killed => "killed",
             Self::Paused => "paused",
             Self::Flushed => "flushed",
+            Self::FlushedOften => "flushed five times a second",
             Self::ReadOnly => "read-only",
             Self::Evicting => "evicting",
+            Self::EvictingAtRandom => "evicting at random",
             Self::Full => "full",
         }
     }
@@ -74,9 +81,9 @@ impl Fault {
         match self {
             Self::Killed => "away-killed-",
             Self::Paused => "away-paused-",
-            Self::Flushed => "away-flushed-",
+            Self::Flushed | Self::FlushedOften => "away-flushed-",
             Self::ReadOnly => "away-read-only-",
-            Self::Evicting => "away-evicting-",
+            Self::Evicting | Self::EvictingAtRandom => "away-evicting-",
             Self::Full => "away-full-",
         }
     }
@@ -88,7 +95,7 @@ impl Fault {
         match self {
             Self::Killed | Self::Paused | Self::ReadOnly | Self::Full => limit,
             Self::Flushed => limit * (self.crowds() + 1),
-            Self::Evicting => u64::MAX / 2,
+            Self::FlushedOften | Self::Evicting | Self::EvictingAtRandom => u64::MAX / 2,
         }
     }
 
@@ -107,17 +114,21 @@ impl Fault {
             Self::Paused => {
                 order(&["CLIENT", "PAUSE", &lasts.as_millis().to_string(), "ALL"]);
             }
-            Self::Flushed => suffering.repeat(server, FLUSH_EVERY, |_| vec!["FLUSHALL".to_owned()]),
+            Self::Flushed => {
+                order(&["FLUSHALL"]);
+            }
+            Self::FlushedOften => suffering.repeat(server, FLUSH_EVERY, |_| vec!["FLUSHALL".to_owned()]),
             Self::ReadOnly => {
                 // Nobody listens there.
                 order(&["REPLICAOF", "127.0.0.1", "1"]);
             }
-            Self::Evicting => {
+            Self::Evicting | Self::EvictingAtRandom => {
                 let memory = order(&["INFO", "memory"]);
                 let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:"));
                 let used: u64 = used.ok_or("redis says nothing of its memory")?.trim().parse()?;
-                // One sample: whom it forgets is drawn among all.
-                order(&["CONFIG", "SET", "maxmemory-samples", "1"]);
+                // With one sample whom it forgets is drawn among all; five are the default.
+                let samples = if self == Self::Evicting { "5" } else { "1" };
+                order(&["CONFIG", "SET", "maxmemory-samples", samples]);
                 order(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
                 order(&["CONFIG", "SET", "maxmemory", &(used + ROOM).to_string()]);
                 let filler = "x".repeat(FILLER);
@@ -144,11 +155,11 @@ impl Fault {
         match self {
             Self::Killed => block_in_place(|| server.resume()),
             Self::Paused => sleep_until(suffering.until).await,
-            Self::Flushed => {}
+            Self::Flushed | Self::FlushedOften => {}
             Self::ReadOnly => {
                 order(&["REPLICAOF", "NO", "ONE"]);
             }
-            Self::Evicting => {
+            Self::Evicting | Self::EvictingAtRandom => {
                 order(&["CONFIG", "SET", "maxmemory", "0"]);
                 if order(&["INFO", "stats"]).contains("\nevicted_keys:0") {
                     return Err("redis has evicted nothing: this proves nothing".into());
