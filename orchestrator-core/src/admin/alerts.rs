@@ -2,9 +2,9 @@
 
 use super::{Admin, Listed, Page, found, store_error};
 use crate::{
-    alerts::Alert,
     audit::{Event, action},
     error::Result,
+    store::Alert,
 };
 
 impl Admin {

@@ -1,3 +1,5 @@
+//! What is told of, how often, and to whom.
+
 use std::sync::Mutex;
 
 use async_trait::async_trait;

@@ -32,12 +32,14 @@ const SIDEWAYS: [(&str, &[&str]); 15] = [
 ];
 
 /// What stands in a module above, or beside, and is needed by one below: who may name what, and why.
-const EXCEPTIONS: [(&str, &str); 7] = [
+const EXCEPTIONS: [(&str, &str); 8] = [
     // Which wire format: a name, not the code that speaks it.
     ("call", "crate::dialect::Dialect"),
     ("call", "crate::dialect::Operation"),
     ("catalog", "crate::dialect::Dialect"),
     ("catalog", "crate::dialect::Operation"),
+    // How much for how long: two plain types that a row has.
+    ("policy", "crate::catalog::limits::"),
     // The row that the store writes for the ledger is the ledger's to define.
     ("store", "crate::ledger::"),
     // Keys are decrypted when the catalog is loaded; Admin, which encrypts them, loads through the refresher.

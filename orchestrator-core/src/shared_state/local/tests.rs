@@ -1,3 +1,5 @@
+//! What one core admits, gives back and counts.
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
