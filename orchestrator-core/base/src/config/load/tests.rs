@@ -410,6 +410,12 @@ fn what_is_shown_says_everything_but_secrets() {
     [provider_rules]
     deny_private_networks = false
 
+    [idempotency]
+    retention_seconds = 86400
+    max_entries = 10000
+    max_bytes = 4194304
+    total_bytes = 268435456
+
     [journal]
     fsync_ms = 0  # orchestrator.toml
     segment_bytes = 16777216
