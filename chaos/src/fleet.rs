@@ -62,8 +62,8 @@ enum Name {
 impl Name {
     /// What the cores are told. Where nothing befalls Redis, a machine that is busy with other things must not look like one that is
     /// away, for which a core by itself has 20 ms.
-    fn settings(self) -> Vec<(&'static str, u64)> {
-        let expiry = ("redis.core_expiry_ms", CORE_EXPIRY.as_millis() as u64);
+    fn settings(self, quick: bool) -> Vec<(&'static str, u64)> {
+        let expiry = ("redis.core_expiry_ms", core_expiry(quick).as_millis() as u64);
         let patience = PATIENCE.as_millis() as u64;
         match self {
             Self::Redis | Self::Forgotten => vec![expiry],
@@ -73,7 +73,11 @@ impl Name {
 }
 
 /// A core that has not said for so long that it lives is held for dead: shorter than by default, since it is waited for.
-const CORE_EXPIRY: Duration = Duration::from_secs(4);
+fn core_expiry(quick: bool) -> Duration {
+    Duration::from_secs(if quick { 2 } else { 4 })
+}
+
+/// How long the cores wait for Redis where nothing befalls it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Plays, prints, and says whether all was as it should be.
@@ -90,12 +94,12 @@ async fn run_here(play: Play) -> Result<bool, AnyError> {
     let scenes = Name::value_variants().iter();
     let scenes: Vec<Name> =
         scenes.copied().filter(|name| play.scenes.is_empty() || play.scenes.contains(name)).collect();
-    let first = scenes.first().map(|name| name.settings()).unwrap_or_default();
+    let first = scenes.first().map(|name| name.settings(play.quick)).unwrap_or_default();
     let mut fleet = Fleet::start(play.database, first).await?;
     process::print(format!("two cores on {:?} and Redis, after {:.1?}\n", play.database, begun.elapsed()));
     let mut right = true;
     for name in scenes {
-        fleet.reconfigure(name.settings()).await?;
+        fleet.reconfigure(name.settings(play.quick)).await?;
         let since = Instant::now();
         let scene = scene(name, &mut fleet, play.quick).await;
         let scene = scene.map_err(|why| format!("{name:?} did not come to its end: {why}"))?;
@@ -122,12 +126,12 @@ async fn run_here(play: Play) -> Result<bool, AnyError> {
 
 async fn scene(name: Name, fleet: &mut Fleet, quick: bool) -> Result<Scene, AnyError> {
     match name {
-        Name::Limit => limit::play(fleet).await,
+        Name::Limit => limit::play(fleet, quick).await,
         Name::Budget => budget::play(fleet, quick).await,
         Name::Idempotency => idempotency::play(fleet, quick).await,
         Name::Redis => away::play(fleet, quick).await,
         Name::Forgotten => forgotten::play(fleet, quick).await,
         Name::Revoked => revoked::play(fleet).await,
-        Name::Killed => killed::play(fleet).await,
+        Name::Killed => killed::play(fleet, core_expiry(quick)).await,
     }
 }

@@ -55,7 +55,7 @@ struct Windows {
 const WINDOWS: Windows =
     Windows { before: Duration::from_secs(6), during: Duration::from_secs(12), high: 990 };
 const QUICK_WINDOWS: Windows =
-    Windows { before: Duration::from_secs(1), during: Duration::from_secs(3), high: 950 };
+    Windows { before: Duration::from_secs(1), during: Duration::from_millis(2_500), high: 950 };
 
 /// A row of the table.
 struct Row {

@@ -28,7 +28,7 @@ const QUICK_BUDGET: u64 = 5_000_000;
 /// Half of them ask for streams.
 const CALLERS: usize = 24;
 /// After a refusal what is still outstanding is waited for this long: twice refused, nothing is left.
-const SETTLED: Duration = Duration::from_millis(500);
+const SETTLED: Duration = Duration::from_millis(400);
 /// Nobody is kept waiting longer for the end of a budget.
 const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -11,7 +11,6 @@ use tokio::{
 };
 
 use super::{
-    CORE_EXPIRY,
     ask::{Answered, Ask, at_once},
     budget::{self, Spending},
     cores::{Fleet, Key, PRICES},
@@ -42,7 +41,7 @@ const RATE: u32 = 80;
 const SPENDERS: usize = 16;
 
 /// Plays the scene.
-pub(crate) async fn play(fleet: &mut Fleet) -> Result<Scene, AnyError> {
+pub(crate) async fn play(fleet: &mut Fleet, expiry: Duration) -> Result<Scene, AnyError> {
     let mut scene = Scene::default();
     let money = fleet.key("killed-money", budget::total(BUDGET)).await?;
     let places = fleet.key("killed-places", json!({"max_concurrency": STREAMS})).await?;
@@ -67,12 +66,11 @@ pub(crate) async fn play(fleet: &mut Fleet) -> Result<Scene, AnyError> {
         scene.check(status == 429, || format!("{what}: given back as soon as the core was dead: {shown}"));
     }
     for (what, prefix, key) in held {
-        let after = returned_after(fleet, prefix, key, killed).await;
+        let after = returned_after(fleet, (prefix, key), killed, expiry + SLACK).await;
         let again = shown(after.as_ref().ok().copied());
         scene.say(format!("{what} that {STREAMS} streams of the dead core held: there again after {again}"));
         if let Err(last) = after {
-            scene
-                .check(false, || format!("{what}: not there again within {:?}: {last}", CORE_EXPIRY + SLACK));
+            scene.check(false, || format!("{what}: not there again within {:?}: {last}", expiry + SLACK));
         }
     }
     fleet.await_ready(fleet.sides[0].edge).await?;
@@ -118,13 +116,18 @@ async fn one_more(fleet: &Fleet, prefix: &str, key: &Key) -> (u16, String) {
 }
 
 /// Errors: what the last one was told.
-async fn returned_after(fleet: &Fleet, prefix: &str, key: &Key, killed: Instant) -> Result<Duration, String> {
+async fn returned_after(
+    fleet: &Fleet,
+    (prefix, key): (&str, &Key),
+    killed: Instant,
+    within: Duration,
+) -> Result<Duration, String> {
     loop {
         let (status, shown) = one_more(fleet, prefix, key).await;
         if status == 200 {
             return Ok(killed.elapsed());
         }
-        if killed.elapsed() > CORE_EXPIRY + SLACK {
+        if killed.elapsed() > within {
             return Err(shown);
         }
         sleep(LOOK).await;
