@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::caller::{Call, Dialect, Got};
+use crate::caller::{Dialect, Got};
 
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +32,8 @@ struct Said {
     after_error: bool,
 }
 
-/// Reads what a caller got.
-pub(crate) fn read(call: Call, got: &Got) -> Outcome {
+/// Reads what a caller got who asked in that dialect, for a stream or not.
+pub(crate) fn read(dialect: Dialect, stream: bool, got: &Got) -> Outcome {
     let shown = || {
         let text = String::from_utf8_lossy(&got.body);
         let end: Vec<char> = text.chars().rev().take(400).collect();
@@ -47,13 +47,13 @@ pub(crate) fn read(call: Call, got: &Got) -> Outcome {
     if got.status != 200 {
         return Outcome::Failed(shown());
     }
-    if !call.is_stream() {
-        let whole = serde_json::from_slice(&got.body).ok().and_then(|body| whole_text(call.dialect(), &body));
+    if !stream {
+        let whole = serde_json::from_slice(&got.body).ok().and_then(|body| whole_text(dialect, &body));
         return whole.map_or_else(|| Outcome::Failed(shown()), Outcome::Complete);
     }
     let Ok(text) = std::str::from_utf8(&got.body) else { return Outcome::Dishonest(shown()) };
-    let Some(said) = listen(call.dialect(), text) else { return Outcome::Dishonest(shown()) };
-    let has_terminator = said.terminator || call.dialect() == Dialect::Gemini;
+    let Some(said) = listen(dialect, text) else { return Outcome::Dishonest(shown()) };
+    let has_terminator = said.terminator || dialect == Dialect::Gemini;
     match (said.error, got.broken.is_some()) {
         (false, false) if said.finish && has_terminator => Outcome::Complete(said.text),
         (true, false) if said.text.is_empty() => Outcome::Failed(shown()),
@@ -128,10 +128,10 @@ fn events(stream: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Number 2 is a stream in OpenAI's words.
     fn openai(body: &str, broken: bool) -> Outcome {
         let broken = broken.then(|| "reset".to_owned());
-        read(Call { number: 2 }, &Got { status: 200, body: body.to_owned().into(), broken })
+        let headers = http::HeaderMap::new();
+        read(Dialect::OpenAi, true, &Got { status: 200, headers, body: body.to_owned().into(), broken })
     }
 
     const CONTENT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";

@@ -314,7 +314,7 @@ fn home_of_secrets() -> Home {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "it shows every setting there is")]
+#[expect(clippy::too_many_lines, reason = "a line for every setting")]
 fn what_is_shown_says_everything_but_secrets() {
     let loaded = home_of_secrets().load();
     insta::assert_snapshot!(show(&loaded), @r#"
