@@ -33,6 +33,7 @@ const STREAM_EACH: u32 = 4;
 /// A fault may add so much to the median, and to the 99th percentile if the machine is quiet enough to tell ([`resolution`]).
 const MAY_ADD: Duration = Duration::from_millis(5);
 const MEDIAN: usize = 500;
+const WARM: Duration = Duration::from_secs(1);
 const RECOVERS_WITHIN: Duration = Duration::from_secs(2);
 /// A key's limit a minute that a crowd runs into while Redis is away.
 const REQUESTS_A_MINUTE: u64 = 60;
@@ -88,6 +89,8 @@ pub(crate) async fn play(fleet: &mut Fleet, quick: bool) -> Result<Scene, AnyErr
         Load::start(fleet.edge, &limited, "away-limited-", RATE, STREAM_EACH),
         Load::start(fleet.edge, &free, "away-free-", RATE, STREAM_EACH),
     ];
+    // The first requests find no connections, and nothing in memory.
+    sleep(WARM).await;
     let mut rows = Vec::new();
     for (fault, key) in faults.iter().zip(&crowds) {
         rows.push(suffer(fleet, *fault, key, &loads, &mut probes, windows, &mut scene).await?);
@@ -190,7 +193,7 @@ fn judge(rows: &[Row], high: usize, scene: &mut Scene) {
         let name = row.fault.name();
         scene.check(!row.during[0].is_empty(), || format!("{name}: nobody asked meanwhile"));
         scene.check(added[0] < MAY_ADD, || format!("{name}: {:.1?} were added to the median", added[0]));
-        let bound = MAY_ADD.max(resolution);
+        let bound = MAY_ADD.max(resolution).max(row.drift(high));
         scene.check(added[1] <= bound, || {
             format!("{name}: {:.1?} were added to p{}, not {bound:.1?}", added[1], high / 10)
         });
@@ -199,20 +202,27 @@ fn judge(rows: &[Row], high: usize, scene: &mut Scene) {
         });
     }
     scene.say(format!(
-        "the two keys' p{} differ by up to {} ms while all is well",
+        "the two keys' p{} differ by {} ms while all is well, as a rule",
         high / 10,
         millis(resolution)
     ));
 }
 
-/// What differences of the 99th percentile say nothing on this machine: the largest between the two keys while all is well.
+/// What differences of a high quantile say nothing on this machine: those between the two keys while all is well, in the middle.
 fn resolution(rows: &[Row], high: usize) -> Duration {
     let differences =
         rows.iter().map(|row| quantile(&row.before[0], high).abs_diff(quantile(&row.before[1], high)));
-    differences.max().unwrap_or_default()
+    let mut differences: Vec<Duration> = differences.collect();
+    differences.sort();
+    quantile(&differences, MEDIAN)
 }
 
 impl Row {
+    /// How much the key without limits has changed meanwhile, which Redis has no part in: the machine was given other things to do.
+    fn drift(&self, of_thousand: usize) -> Duration {
+        quantile(&self.before[1], of_thousand).abs_diff(quantile(&self.during[1], of_thousand))
+    }
+
     /// How much more the key with limits took than before, and than the one without at the same time.
     fn added(&self, of_thousand: usize) -> Duration {
         let [during, alike] = &self.during;

@@ -53,8 +53,9 @@ const FLUSH_EVERY: Duration = Duration::from_millis(200);
 /// What others keep in it.
 const FILLER: usize = 4096;
 const FILL_EVERY: Duration = Duration::from_millis(5);
-/// How much room the others fight for.
-const ROOM: u64 = 256 * 1024;
+/// How much room the others fight for: so much that they turn it over in a second, and so little that everything is as old.
+const ROOM: u64 = 1024 * 1024;
+const LITTLE_ROOM: u64 = 256 * 1024;
 
 impl Fault {
     /// What befalls it under load.
@@ -127,10 +128,10 @@ impl Fault {
                 let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:"));
                 let used: u64 = used.ok_or("redis says nothing of its memory")?.trim().parse()?;
                 // With one sample whom it forgets is drawn among all; five are the default.
-                let samples = if self == Self::Evicting { "5" } else { "1" };
+                let (samples, room) = if self == Self::Evicting { ("5", ROOM) } else { ("1", LITTLE_ROOM) };
                 order(&["CONFIG", "SET", "maxmemory-samples", samples]);
                 order(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
-                order(&["CONFIG", "SET", "maxmemory", &(used + ROOM).to_string()]);
+                order(&["CONFIG", "SET", "maxmemory", &(used + room).to_string()]);
                 let filler = "x".repeat(FILLER);
                 suffering.repeat(server, FILL_EVERY, move |number| {
                     vec!["SET".to_owned(), format!("filler:{number}"), filler.clone()]
