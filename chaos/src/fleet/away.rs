@@ -21,7 +21,7 @@ use super::{
     ask::{at_once, span},
     cores::{Fleet, Key},
     limit::{crowd, refilled},
-    load::{Load, quantile},
+    load::{Load, confidence, quantile},
     scene::{Scene, shown},
 };
 use crate::AnyError;
@@ -30,7 +30,7 @@ use crate::AnyError;
 const RATE: u32 = 50;
 /// One of so many is for a stream; how long the others take is looked at.
 const STREAM_EACH: u32 = 4;
-/// A fault may add so much to the median, and to the 99th percentile if the machine is quiet enough to tell ([`resolution`]).
+/// A fault may add so much to the median, and for certain to the 99th percentile ([`Row::surely_added`]).
 const MAY_ADD: Duration = Duration::from_millis(5);
 const MEDIAN: usize = 500;
 const WARM: Duration = Duration::from_secs(1);
@@ -175,7 +175,6 @@ fn judge(rows: &[Row], high: usize, scene: &mut Scene) {
         "let through".to_owned(),
         "found again".to_owned(),
     ]));
-    let resolution = resolution(rows, high);
     for row in rows {
         let of = |times: &[Duration]| pair(&millis(quantile(times, MEDIAN)), &millis(quantile(times, high)));
         let added = [MEDIAN, high].map(|quantile| row.added(quantile));
@@ -193,41 +192,28 @@ fn judge(rows: &[Row], high: usize, scene: &mut Scene) {
         let name = row.fault.name();
         scene.check(!row.during[0].is_empty(), || format!("{name}: nobody asked meanwhile"));
         scene.check(added[0] < MAY_ADD, || format!("{name}: {:.1?} were added to the median", added[0]));
-        let bound = MAY_ADD.max(resolution).max(row.drift(high));
-        scene.check(added[1] <= bound, || {
-            format!("{name}: {:.1?} were added to p{}, not {bound:.1?}", added[1], high / 10)
+        let surely = row.surely_added(high);
+        scene.check(surely < MAY_ADD, || {
+            format!("{name}: {:.1?} were added to p{}, {surely:.1?} for certain", added[1], high / 10)
         });
         scene.check(row.recovery.is_some_and(|after| after < RECOVERS_WITHIN), || {
             format!("{name}: found again after {}", shown(row.recovery))
         });
     }
-    scene.say(format!(
-        "the two keys' p{} differ by {} ms while all is well, as a rule",
-        high / 10,
-        millis(resolution)
-    ));
-}
-
-/// What differences of a high quantile say nothing on this machine: those between the two keys while all is well, in the middle.
-fn resolution(rows: &[Row], high: usize) -> Duration {
-    let differences =
-        rows.iter().map(|row| quantile(&row.before[0], high).abs_diff(quantile(&row.before[1], high)));
-    let mut differences: Vec<Duration> = differences.collect();
-    differences.sort();
-    quantile(&differences, MEDIAN)
 }
 
 impl Row {
-    /// How much the key without limits has changed meanwhile, which Redis has no part in: the machine was given other things to do.
-    fn drift(&self, of_thousand: usize) -> Duration {
-        quantile(&self.before[1], of_thousand).abs_diff(quantile(&self.during[1], of_thousand))
-    }
-
     /// How much more the key with limits took than before, and than the one without at the same time.
     fn added(&self, of_thousand: usize) -> Duration {
-        let [during, alike] = &self.during;
-        let otherwise = quantile(&self.before[0], of_thousand).max(quantile(alike, of_thousand));
-        quantile(during, of_thousand).saturating_sub(otherwise)
+        let at = |times: &[Duration]| quantile(times, of_thousand);
+        at(&self.during[0]).saturating_sub(at(&self.before[0]).max(at(&self.during[1])))
+    }
+
+    /// The same as far as so few requests tell: what is above the others' quantile for certain.
+    fn surely_added(&self, of_thousand: usize) -> Duration {
+        let bounds = |times: &[Duration]| confidence(times, of_thousand);
+        let (least, _) = bounds(&self.during[0]);
+        least.saturating_sub(bounds(&self.before[0]).1.max(bounds(&self.during[1]).1))
     }
 }
 

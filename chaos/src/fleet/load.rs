@@ -90,6 +90,17 @@ pub(crate) fn quantile(sorted: &[Duration], of_thousand: usize) -> Duration {
     sorted.get((sorted.len() * of_thousand / 1_000).min(last)).copied().unwrap_or_default()
 }
 
+/// Between which two times that quantile lies, but for one case in twenty: two standard deviations of how many of so many are below it.
+pub(crate) fn confidence(sorted: &[Duration], of_thousand: usize) -> (Duration, Duration) {
+    let (count, part) = (sorted.len() as f64, of_thousand as f64 / 1_000.0);
+    let deviation = (count * part * (1.0 - part)).sqrt();
+    let at = |rank: f64| {
+        let last = sorted.len().saturating_sub(1);
+        sorted.get((rank.max(0.0) as usize).min(last)).copied().unwrap_or_default()
+    };
+    (at(count * part - 2.0 * deviation), at((count * part + 2.0 * deviation).ceil()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +112,13 @@ mod tests {
         assert_eq!(quantile(&times, 990), Duration::from_millis(199));
         assert_eq!(quantile(&times[..1], 990), Duration::from_millis(1));
         assert_eq!(quantile(&[], 990), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_quantile_of_few_times_is_known_between_two_of_them() {
+        let times: Vec<Duration> = (1..=450).map(Duration::from_millis).collect();
+        assert_eq!(confidence(&times, 990), (Duration::from_millis(442), Duration::from_millis(450)));
+        assert_eq!(confidence(&times, 500), (Duration::from_millis(204), Duration::from_millis(248)));
+        assert_eq!(confidence(&[], 990), (Duration::ZERO, Duration::ZERO));
     }
 }
