@@ -59,7 +59,7 @@ pub(crate) fn read(dialect: Dialect, stream: bool, got: &Got) -> Outcome {
         (true, false) if said.text.is_empty() => Outcome::Failed(shown()),
         (true, false) if said.terminator || said.after_error => Outcome::Dishonest(shown()),
         // Where an end has no last word, the reason is one.
-        (true, false) if said.finish && call.dialect() == Dialect::Gemini => Outcome::Dishonest(shown()),
+        (true, false) if said.finish && dialect == Dialect::Gemini => Outcome::Dishonest(shown()),
         (true, false) if said.finish => Outcome::Unended(said.text),
         (true, false) => Outcome::Cut(said.text),
         _ => Outcome::Dishonest(shown()),

@@ -140,7 +140,7 @@ impl Answered {
         let outcome = match &self.outcome {
             Outcome::Failed(why) if self.status == 0 => why.clone(),
             Outcome::Failed(_) | Outcome::Complete(_) => body,
-            Outcome::Cut(_) => format!("cut: {body}"),
+            Outcome::Cut(_) | Outcome::Unended(_) => format!("cut: {body}"),
             Outcome::Dishonest(_) => format!("without an honest end: {body}"),
         };
         format!("{} after {:.0?}: {} {outcome}", self.id, self.took, self.status)
