@@ -50,10 +50,10 @@ def streamed(method, **request):
     return messages
 
 
-def ask_for_a_model(trace):
-    """A request for a model that nobody has: it is logged all the same."""
+def ask_in_vain(trace, model="nobody's"):
+    """A request that fails, by default for a model that nobody has: it is logged all the same."""
     headers = {**trace.headers, "authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    body = json.dumps({"model": "nobody's", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]}).encode()
     request = urllib.request.Request(f"{REST}/v1/chat/completions", body, headers)
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(request)
@@ -174,7 +174,7 @@ def test_prices():
 
 def test_request_logs():
     trace = Trace()
-    ask_for_a_model(trace)
+    ask_in_vain(trace)
     until(lambda: calls("ListRequestLogs", filter={"requestId": trace.id}).get("requestLogs"), 5.0, "no log")
     (row,) = calls("ListRequestLogs", pageSize=1, filter={"requestId": trace.id})["requestLogs"]
     shown = calls("GetRequestLog", id=row["id"], includeBodies=True)
@@ -243,8 +243,14 @@ def test_operators_keys():
     assert calls("DeleteAdminKey", id=made["id"]) == {}
 
 
-def test_alerts():
-    assert calls("ListAlerts", openOnly=True).get("alerts", []) == []
+def test_a_key_that_its_provider_refuses_is_an_alert_until_somebody_knows(trace):
+    ask_in_vain(trace, "rejects-key")
+    open_ones = lambda: calls("ListAlerts", openOnly=True).get("alerts", [])
+    until(open_ones, 10.0, "no alert")
+    alert = open_ones()[0]
+    assert alert["kind"] == "provider_key_refused" and alert["subject"].startswith("provider_key:")
+    assert calls("AcknowledgeAlert", id=alert["id"])["acknowledgedAt"]
+    assert alert["id"] not in [still["id"] for still in open_ones()]
     _, failure = call("AcknowledgeAlert", id="none")
     assert "not_found" in failure
 
