@@ -89,6 +89,11 @@ impl Fault {
         }
     }
 
+    /// Whether it cannot be asked at all meanwhile, which health must tell of.
+    pub(crate) fn takes_it_away(self) -> bool {
+        matches!(self, Self::Killed | Self::Paused | Self::ReadOnly | Self::Full)
+    }
+
     /// How many of a crowd may be admitted on that limit, beside what time gives: each core's share where they know nothing of each
     /// other, and the limit anew where Redis forgot it ([`Fault::crowds`]), with the shares of cores that found it too slow once, on a
     /// machine that is busy. How often it evicts nobody knows.
