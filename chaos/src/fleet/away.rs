@@ -39,7 +39,7 @@ const WARM: Duration = Duration::from_secs(1);
 const RECOVERS_WITHIN: Duration = Duration::from_secs(2);
 /// A key's limit a minute that a crowd runs into while Redis is away.
 const REQUESTS_A_MINUTE: u64 = 60;
-const CALLERS: u64 = 100;
+const CALLERS: u64 = 200;
 /// More than anybody here uses.
 const PLENTY: u64 = 1_000_000;
 
