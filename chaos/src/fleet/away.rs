@@ -10,6 +10,7 @@ mod probe;
 
 use std::time::Duration;
 
+use http::Method;
 use serde_json::json;
 use tokio::{
     task::block_in_place,
@@ -24,7 +25,7 @@ use super::{
     load::{Load, confidence, quantile},
     scene::{Scene, shown},
 };
-use crate::AnyError;
+use crate::{AnyError, gateway};
 
 /// Requests in a second of the key with limits, and as many of the one without.
 const RATE: u32 = 50;
@@ -33,11 +34,12 @@ const STREAM_EACH: u32 = 4;
 /// A fault may add so much to the median, and for certain to the 99th percentile ([`Row::surely_added`]).
 const MAY_ADD: Duration = Duration::from_millis(5);
 const MEDIAN: usize = 500;
+const LOOK: Duration = Duration::from_millis(100);
 const WARM: Duration = Duration::from_secs(1);
 const RECOVERS_WITHIN: Duration = Duration::from_secs(2);
 /// A key's limit a minute that a crowd runs into while Redis is away.
 const REQUESTS_A_MINUTE: u64 = 60;
-const CALLERS: u64 = 100;
+const CALLERS: u64 = 200;
 /// More than anybody here uses.
 const PLENTY: u64 = 1_000_000;
 
@@ -125,11 +127,35 @@ async fn suffer(
     let suffering = fault.begin(&fleet.redis, windows.during)?;
     sleep(windows.during.saturating_sub(begun.elapsed())).await;
     let crowded = Instant::now();
+    let told = is_degraded(fleet).await;
+    scene.check(told == [true, true] || !fault.takes_it_away(), || {
+        format!("{}: health of the two cores says degraded: {told:?}", fault.name())
+    });
     let admitted = run_into_the_limit(fleet, fault, key, scene).await;
     fault.end(&fleet.redis, suffering).await?;
     let recovery = probes.recover(fleet).await;
+    let well_by = Instant::now() + RECOVERS_WITHIN;
+    while is_degraded(fleet).await.contains(&true) {
+        if Instant::now() > well_by {
+            scene.check(false, || format!("{}: health goes on saying degraded", fault.name()));
+            break;
+        }
+        sleep(LOOK).await;
+    }
     let times = |from, until| [loads[0].times(from, until), loads[1].times(from, until)];
     Ok(Row { fault, before: times(calm, begun), during: times(begun, crowded), admitted, recovery })
+}
+
+/// Whether each core's health says that it is on its own.
+async fn is_degraded(fleet: &Fleet) -> Vec<bool> {
+    let mut told = Vec::new();
+    for side in &fleet.sides {
+        let said = gateway::admin(side.edge, Method::GET, "/health/ready", None).await;
+        told.push(
+            said.is_ok_and(|(_, said)| said["degraded"].as_str().is_some_and(|why| why.contains("Redis"))),
+        );
+    }
+    told
 }
 
 /// How many of a crowd are admitted on a limit that nobody has used yet.

@@ -30,7 +30,7 @@ const STREAMS: u64 = 10;
 const BUDGET: u64 = (STREAMS * LONGEST + LONGEST / 2) * PRICES.1;
 /// More than anybody here spends.
 const PLENTY: u64 = 1_000_000_000_000;
-/// The first chunk of each is there by then.
+/// The first content of each is there by then, and not the last.
 const BEGUN: Duration = Duration::from_millis(1_500);
 /// After a core's expiry its reservations are gone by then.
 const SLACK: Duration = Duration::from_secs(3);

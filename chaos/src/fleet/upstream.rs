@@ -25,8 +25,8 @@ pub(crate) const LONG: &str = "long";
 /// How long a slow answer takes at least.
 pub(crate) const SLOW_TAKES: Duration = Duration::from_millis(800);
 
-/// Between two pieces of a slow and of a long stream.
-const PACES: (Duration, Duration) = (Duration::from_millis(130), Duration::from_millis(700));
+/// Half the time between two pieces of a slow and of a long stream.
+const PACES: (Duration, Duration) = (Duration::from_millis(60), Duration::from_millis(350));
 const LONG_TAKES: Duration = Duration::from_secs(5);
 
 /// What was asked once, and what it came to.

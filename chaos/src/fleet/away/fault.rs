@@ -89,14 +89,20 @@ impl Fault {
         }
     }
 
+    /// Whether it cannot be asked at all meanwhile, which health must tell of.
+    pub(crate) fn takes_it_away(self) -> bool {
+        matches!(self, Self::Killed | Self::Paused | Self::ReadOnly | Self::Full)
+    }
+
     /// How many of a crowd may be admitted on that limit, beside what time gives: each core's share where they know nothing of each
-    /// other, and the limit anew where Redis forgot it ([`Fault::crowds`]), with the shares of cores that found it too slow once, on a
-    /// machine that is busy. How often it evicts nobody knows.
+    /// other, and the limit anew where Redis forgot it ([`Fault::crowds`]), with the shares of cores that found it full or too slow
+    /// once. What is evicted at random is so nobody knows how often.
     pub(crate) fn bound(self, limit: u64) -> u64 {
         match self {
             Self::Killed | Self::Paused | Self::ReadOnly | Self::Full => limit,
             Self::Flushed => limit * (self.crowds() + 1),
-            Self::FlushedOften | Self::Evicting | Self::EvictingAtRandom => u64::MAX / 2,
+            Self::Evicting => limit * 3,
+            Self::FlushedOften | Self::EvictingAtRandom => u64::MAX / 2,
         }
     }
 
