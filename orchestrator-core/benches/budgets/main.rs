@@ -105,7 +105,7 @@ fn spliced(body: &Bytes, facts: &Facts) -> Bytes {
 }
 
 #[library_benchmark]
-#[bench::text_1_kib(args = (KIB), setup = text_of, config = budget(10_900))]
+#[bench::text_1_kib(args = (KIB), setup = text_of, config = budget(12_000))]
 #[bench::text_50_kib(args = (50 * KIB), setup = text_of, config = budget(83_000))]
 #[bench::text_1_mib(args = (KIB * KIB), setup = text_of, config = budget(1_530_000))]
 #[bench::image_1_mib(args = (KIB * KIB), setup = image_of, config = budget(370_000))]
@@ -258,8 +258,8 @@ fn planned(catalog: &Catalog, facts: &Facts, calm: &Calm) -> Plan {
 
 // Most of it is looking at what is known of each candidate.
 #[library_benchmark]
-#[bench::of_1_model(args = (1), setup = models, config = budget(4_900))]
-#[bench::of_1000_models(args = (1000), setup = models, config = budget(4_900))]
+#[bench::of_1_model(args = (1), setup = models, config = budget(4_550))]
+#[bench::of_1000_models(args = (1000), setup = models, config = budget(4_550))]
 fn plan(request: (Snapshot, Facts, Calm)) -> (Plan, Snapshot, Facts, Calm) {
     let plan = planned(&request.0.catalog, black_box(&request.1), &request.2);
     (plan, request.0, request.1, request.2)
