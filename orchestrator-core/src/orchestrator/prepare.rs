@@ -77,11 +77,12 @@ impl Orchestrator {
                 .and_then(|facts| self.with_model(facts, caller)),
             Err(refused) => Err(refused.clone()),
         };
+        let member = caller.as_ref().ok().and_then(|caller| view.tenants.of_key(&caller.id));
         let entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
         let mut entry = Box::new(entry);
         if let Ok(caller) = &caller {
             entry.caller(caller);
-            if let Some(team) = view.tenants.of_key(&caller.id).and_then(|member| member.team_id.as_deref()) {
+            if let Some(team) = member.and_then(|member| member.team_id.as_deref()) {
                 entry.team_id(team);
             }
             entry.asked(caller, &call.input);
@@ -95,7 +96,6 @@ impl Orchestrator {
         });
         match planned {
             Ok((facts, plan, model, caller, wish)) => {
-                let member = view.tenants.of_key(&caller.id);
                 let under = Under { caller: member.and_then(|member| member.tenant.clone()), model };
                 let mut job = job(call, facts, operation);
                 if job.dialect() == Some(Dialect::OpenAiResponses) {

@@ -113,14 +113,13 @@ impl Local {
         }
         // Who has to wait for two limits is told of the longer wait; for ever is the longest.
         let worst = denied.into_iter().max_by_key(|(_, _, wait)| wait.unwrap_or(Duration::MAX));
-        if worst.is_none() {
-            for (scope, limits) in &tenant.scopes {
-                scopes.state(scope).take(now, limits, charge);
-            }
-        }
         let mut standing = Standing::default();
         for (scope, limits) in &tenant.scopes {
-            standing = standing.tighter(scopes.state(scope).standing(now, limits));
+            let state = scopes.state(scope);
+            if worst.is_none() {
+                state.take(now, limits, charge);
+            }
+            standing = standing.tighter(state.standing(now, limits));
         }
         let Some((scope, limit, retry_after)) = worst else { return Ok(standing) };
         Err(NotTaken::Refused(Box::new(Refused { scope: Arc::clone(scope), limit, retry_after, standing })))
@@ -229,9 +228,6 @@ pub struct Outstanding {
 
 impl Scopes {
     fn state(&mut self, scope: &Scope) -> &mut ScopeState {
-        if !self.states.contains_key(scope) {
-            self.states.insert(Arc::clone(scope), ScopeState::default());
-        }
         self.states.entry(Arc::clone(scope)).or_default()
     }
 

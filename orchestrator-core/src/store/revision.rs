@@ -141,7 +141,7 @@ async fn alter<E: Entity + Shown>(
     action: &'static str,
     entity: &E,
 ) -> Result<Event, StoreError> {
-    let before: Option<E> = find(tx, "id", entity.id()).await?;
+    let before: Option<E> = find(tx, "id", entity.shown().id).await?;
     update(tx, entity).await?;
     Ok(shown::changed(action, before.as_ref(), entity))
 }

@@ -10,13 +10,38 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use orchestrator_base::clock::UnixMicros;
 
-use crate::{
-    call::{LimitNews, Meter},
-    dialect::Dialect,
-};
+use crate::{call::LimitNews, dialect::Dialect};
 
 /// Headers of a provider's answer that its caller may want: what is left of the provider's limits.
 pub(super) const PREFIXES: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
+
+/// The names of a rate's limit, of what is left of it, and of when all of it is.
+type Names = [HeaderName; 3];
+
+const OPENAI: [Names; 2] = [
+    [
+        HeaderName::from_static("x-ratelimit-limit-requests"),
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+        HeaderName::from_static("x-ratelimit-reset-requests"),
+    ],
+    [
+        HeaderName::from_static("x-ratelimit-limit-tokens"),
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+        HeaderName::from_static("x-ratelimit-reset-tokens"),
+    ],
+];
+const ANTHROPIC: [Names; 2] = [
+    [
+        HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+        HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-requests-reset"),
+    ],
+    [
+        HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
+    ],
+];
 
 /// Puts the caller's own limits there.
 pub(in crate::orchestrator) fn insert(
@@ -25,31 +50,18 @@ pub(in crate::orchestrator) fn insert(
     dialect: Option<Dialect>,
 ) {
     let Some(news) = news else { return };
-    let rates = [("requests", news.standing.requests), ("tokens", news.standing.tokens)];
-    for (rate, meter) in rates {
+    let is_anthropic = matches!(dialect, Some(Dialect::Anthropic | Dialect::AnthropicCount));
+    let names = if is_anthropic { ANTHROPIC } else { OPENAI };
+    for (meter, [limit, remaining, reset]) in
+        [news.standing.requests, news.standing.tokens].into_iter().zip(names)
+    {
         let Some(meter) = meter else { continue };
-        match dialect {
-            Some(Dialect::Anthropic | Dialect::AnthropicCount) => anthropic(headers, rate, &meter, news.at),
-            _ => openai(headers, rate, &meter),
+        headers.insert(limit, HeaderValue::from(meter.limit));
+        headers.insert(remaining, HeaderValue::from(meter.remaining));
+        let when = if is_anthropic { whole_second(news.at.plus(meter.reset)) } else { plainly(meter.reset) };
+        if let Ok(when) = HeaderValue::try_from(when) {
+            headers.insert(reset, when);
         }
-    }
-}
-
-fn openai(headers: &mut HeaderMap, rate: &str, meter: &Meter) {
-    put(headers, format!("x-ratelimit-limit-{rate}"), meter.limit.to_string());
-    put(headers, format!("x-ratelimit-remaining-{rate}"), meter.remaining.to_string());
-    put(headers, format!("x-ratelimit-reset-{rate}"), plainly(meter.reset));
-}
-
-fn anthropic(headers: &mut HeaderMap, rate: &str, meter: &Meter, at: UnixMicros) {
-    put(headers, format!("anthropic-ratelimit-{rate}-limit"), meter.limit.to_string());
-    put(headers, format!("anthropic-ratelimit-{rate}-remaining"), meter.remaining.to_string());
-    put(headers, format!("anthropic-ratelimit-{rate}-reset"), whole_second(at.plus(meter.reset)));
-}
-
-fn put(headers: &mut HeaderMap, name: String, value: String) {
-    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-        headers.insert(name, value);
     }
 }
 
@@ -78,7 +90,7 @@ fn whole_second(at: UnixMicros) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Standing;
+    use crate::call::{Meter, Standing};
 
     fn told(dialect: Dialect) -> Vec<String> {
         let meter =
