@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test test-clients test-deploy chaos outage kill bench bench-logs bench-translation ci fmt fmt-check clippy docs budgets help
+.PHONY: run test test-clients test-deploy chaos outage kill fleet bench bench-logs bench-translation ci fmt fmt-check clippy docs budgets help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -32,10 +32,16 @@ bench-translation: ## what translating between each pair of chat dialects costs 
 outages = @sh testkit/packages.sh && for database in sqlite mariadb postgres; do \
 	  $(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos outage --database $$database --seconds $(1) || exit 1; done
 
-chaos: ## run the programs between failing providers and many callers, and without a database, and account for every request (3 minutes)
+chaos: ## run the programs between failing providers and many callers, without a database, and two cores with one Redis, and account for every request (4 minutes)
 	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
 	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos run $(CHAOS_ARGS)
 	$(call outages,8)
+	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos fleet --quick
+
+fleet: ## two cores, one Redis, one edge before both: limits, budgets, idempotency, and Redis failing in every way (4 minutes); FLEET_ARGS='--database mariadb'
+	@sh testkit/packages.sh
+	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
+	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos fleet $(FLEET_ARGS)
 
 kill: ## kill the core a hundred times under load, and compare the books (3 minutes); KILL_ARGS='--rounds 20'
 	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins

@@ -195,7 +195,8 @@ fn judge_call(ended: &Ended, asks: &[&Ask], row: &Value, findings: &mut Findings
                 findings.violations.add("cut stream that the ledger takes for a whole one", all());
             }
         }
-        Outcome::Dishonest(what) => {
+        // No program of the gateway ends here, and a provider that has said why it stops may stop.
+        Outcome::Unended(what) | Outcome::Dishonest(what) => {
             findings.violations.add("stream without an honest end", format!("{what:?}, {}", all()));
         }
         Outcome::Failed(what) => {

@@ -26,17 +26,16 @@ pub(crate) struct Told {
     pub(crate) stream: bool,
     /// Whether the stream should say what was used.
     pub(crate) with_usage: bool,
+    /// Tokens that the answer says were read.
+    pub(crate) prompt: u64,
+    /// Tokens that the answer says were written.
+    pub(crate) completion: u64,
 }
 
 impl Told {
-    /// Tokens that the answer says were read.
-    pub(crate) fn prompt_tokens(self) -> u64 {
-        100 + self.number % 911
-    }
-
-    /// Tokens that the answer says were written.
-    pub(crate) fn completion_tokens(self) -> u64 {
-        5 + self.number % 577
+    /// With as many tokens as its number makes.
+    pub(crate) fn numbered(number: u64, stream: bool, with_usage: bool) -> Self {
+        Self { number, stream, with_usage, prompt: 100 + number % 911, completion: 5 + number % 577 }
     }
 
     /// The answer as it should be.
@@ -45,7 +44,7 @@ impl Told {
     }
 
     fn usage(self) -> Value {
-        let (prompt, completion) = (self.prompt_tokens(), self.completion_tokens());
+        let Self { prompt, completion, .. } = self;
         json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
     }
 
@@ -291,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_breaks_before_content_has_none_and_what_breaks_after_it_has_some() {
-        let told = Told { number: 7, stream: true, with_usage: true };
+        let told = Told::numbered(7, true, true);
         let sent = |kind| told.spoiled(kind, &Clock::system()).0.body_bytes();
         let has_text = |bytes: Bytes| String::from_utf8_lossy(&bytes).contains("answer 7:");
         assert!(!has_text(sent(Kind::ResetBeforeContent)) && has_text(sent(Kind::ResetAfterContent)));

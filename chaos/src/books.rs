@@ -162,11 +162,8 @@ fn judge(ended: &Ended, rows: &[&Value], asks: &[&Ask], findings: &mut Findings)
                 None => Some("answered, and not recorded".to_owned()),
             }
         }
-        // A core that dies after a stream's last word, and before the edge knows that it was the last, is told of all the same.
-        Outcome::Dishonest(what) if !what.contains("cannot be reached") => {
-            Some(format!("a stream without an honest end: {what}"))
-        }
-        Outcome::Cut(_) | Outcome::Dishonest(_) => {
+        Outcome::Dishonest(what) => Some(format!("a stream without an honest end: {what}")),
+        Outcome::Cut(_) | Outcome::Unended(_) => {
             findings.cut += 1;
             match outcome {
                 None => Some("answered in part, and not recorded".to_owned()),

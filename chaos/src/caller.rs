@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -61,6 +61,8 @@ pub(crate) struct Ended {
 pub(crate) struct Got {
     /// HTTP's.
     pub(crate) status: u16,
+    /// The answer's.
+    pub(crate) headers: HeaderMap,
     /// As far as it came.
     pub(crate) body: Bytes,
     /// Why it did not come further.
@@ -94,28 +96,13 @@ impl Call {
         MODELS[(self.number / 20 % MODELS.len() as u64) as usize]
     }
 
-    fn path(self) -> String {
-        match (self.dialect(), self.is_stream()) {
-            (Dialect::OpenAi, _) => "/v1/chat/completions".to_owned(),
-            (Dialect::Anthropic, _) => "/v1/messages".to_owned(),
-            (Dialect::Gemini, true) => {
-                format!("/v1beta/models/{}:streamGenerateContent?alt=sse", self.model())
-            }
-            (Dialect::Gemini, false) => format!("/v1beta/models/{}:generateContent", self.model()),
-        }
-    }
-
-    fn body(self) -> Value {
-        let words = format!("What is {} times seven?", self.number);
-        match self.dialect() {
-            Dialect::OpenAi => json!({
-                "model": self.model(), "stream": self.is_stream(), "messages": [{"role": "user", "content": words}],
-            }),
-            Dialect::Anthropic => json!({
-                "model": self.model(), "stream": self.is_stream(), "max_tokens": 100,
-                "messages": [{"role": "user", "content": words}],
-            }),
-            Dialect::Gemini => json!({"contents": [{"role": "user", "parts": [{"text": words}]}]}),
+    fn wish(self) -> Wish {
+        Wish {
+            dialect: self.dialect(),
+            model: self.model(),
+            stream: self.is_stream(),
+            words: format!("What is {} times seven?", self.number),
+            max_tokens: None,
         }
     }
 
@@ -130,15 +117,65 @@ impl Call {
             ("x-session-id", &session),
             ("anthropic-version", "2023-06-01"),
         ];
-        let path = self.path();
-        let got = call(gateway, Method::POST, &path, &headers, self.body().to_string());
+        let wish = self.wish();
+        let (path, body) = (wish.path(), wish.body().to_string());
+        let got = call(gateway, Method::POST, &path, &headers, body);
         let outcome = match timeout(PATIENCE, got).await {
-            Ok(Ok(got)) => outcome::read(self, &got),
+            Ok(Ok(got)) => outcome::read(wish.dialect, wish.stream, &got),
             Ok(Err(error)) => Outcome::Failed(format!("the gateway cannot be asked: {error}")),
             Err(_) => Outcome::Failed(format!("no end after {} s", PATIENCE.as_secs())),
         };
         let at_ms = sent.saturating_duration_since(start).as_millis() as u64;
         Ended { call: self, at_ms, took: sent.elapsed(), outcome }
+    }
+}
+
+/// What is asked of a model, in a dialect's words.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) dialect: Dialect,
+    pub(crate) model: &'static str,
+    pub(crate) stream: bool,
+    /// What the user says.
+    pub(crate) words: String,
+    /// The longest answer. Anthropic's callers must name one: theirs is 100 without it.
+    pub(crate) max_tokens: Option<u64>,
+}
+
+impl Wish {
+    /// Where it is asked.
+    pub(crate) fn path(&self) -> String {
+        match (self.dialect, self.stream) {
+            (Dialect::OpenAi, _) => "/v1/chat/completions".to_owned(),
+            (Dialect::Anthropic, _) => "/v1/messages".to_owned(),
+            (Dialect::Gemini, true) => {
+                format!("/v1beta/models/{}:streamGenerateContent?alt=sse", self.model)
+            }
+            (Dialect::Gemini, false) => format!("/v1beta/models/{}:generateContent", self.model),
+        }
+    }
+
+    /// What is sent there.
+    pub(crate) fn body(&self) -> Value {
+        let Self { model, stream, words, .. } = self;
+        let (mut body, limit) = match self.dialect {
+            Dialect::OpenAi => (
+                json!({"model": model, "stream": stream, "messages": [{"role": "user", "content": words}]}),
+                self.max_tokens.map(|limit| ("max_tokens", json!(limit))),
+            ),
+            Dialect::Anthropic => (
+                json!({"model": model, "stream": stream, "messages": [{"role": "user", "content": words}]}),
+                Some(("max_tokens", json!(self.max_tokens.unwrap_or(100)))),
+            ),
+            Dialect::Gemini => (
+                json!({"contents": [{"role": "user", "parts": [{"text": words}]}]}),
+                self.max_tokens.map(|limit| ("generationConfig", json!({"maxOutputTokens": limit}))),
+            ),
+        };
+        if let Some((name, limit)) = limit {
+            body[name] = limit;
+        }
+        body
     }
 }
 
@@ -168,8 +205,7 @@ pub(crate) async fn call(
         request.headers_mut().insert(*name, HeaderValue::from_str(value)?);
     }
     let response = sender.send_request(request).await?;
-    let status = response.status().as_u16();
-    let mut frames = response.into_body();
+    let (head, mut frames) = response.into_parts();
     let (mut body, mut broken) = (BytesMut::new(), None);
     while let Some(frame) = frames.frame().await {
         match frame {
@@ -181,5 +217,5 @@ pub(crate) async fn call(
         }
     }
     connection.abort();
-    Ok(Got { status, body: body.freeze(), broken })
+    Ok(Got { status: head.status.as_u16(), headers: head.headers, body: body.freeze(), broken })
 }

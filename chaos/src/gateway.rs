@@ -27,9 +27,9 @@ pub(crate) const ATTEMPTS: u32 = 3;
 /// The models, one for each way of choosing a provider, named after it.
 pub(crate) const MODELS: [&str; 4] = ["priority", "round_robin", "least_latency", "affinity"];
 
-const ADMIN_KEY: &str = "chaos-admin-key-0123456789abcdef";
-const MASTER_KEY: &str = "chaos-master-key-0123456789abcdefghijkl";
-const READY_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const ADMIN_KEY: &str = "chaos-admin-key-0123456789abcdef";
+pub(crate) const MASTER_KEY: &str = "chaos-master-key-0123456789abcdefghijkl";
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// How a gateway is set up, beside what all have in common.
 #[derive(Clone, Debug, Default)]
@@ -155,11 +155,8 @@ impl Gateway {
     }
 
     async fn create(&self, path: &str, body: &Value) -> Result<String, AnyError> {
-        let (status, answer) = self.admin(Method::POST, path, Some(body)).await?;
-        match answer["id"].as_str() {
-            Some(id) if status == 201 => Ok(id.to_owned()),
-            _ => Err(format!("POST {path}: {status} {answer}").into()),
-        }
+        let created = create(self.rest, path, body).await?;
+        Ok(created["id"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Asks as an administrator does: status and body.
@@ -169,10 +166,7 @@ impl Gateway {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(u16, Value), AnyError> {
-        let bearer = format!("Bearer {ADMIN_KEY}");
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let got = caller::call(self.rest, method, path, &[("authorization", &bearer)], body).await?;
-        Ok((got.status, serde_json::from_slice(&got.body).unwrap_or(Value::Null)))
+        admin(self.rest, method, path, body).await
     }
 
     /// Errors: one of the programs has ended.
@@ -236,7 +230,30 @@ impl Gateway {
     }
 }
 
+/// Asks an edge as an administrator does: status and body.
+pub(crate) async fn admin(
+    edge: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<(u16, Value), AnyError> {
+    let bearer = format!("Bearer {ADMIN_KEY}");
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let got = caller::call(edge, method, path, &[("authorization", &bearer)], body).await?;
+    Ok((got.status, serde_json::from_slice(&got.body).unwrap_or(Value::Null)))
+}
+
+/// Makes something through an edge, and gives what was made.
+///
+/// Errors: it is refused.
+pub(crate) async fn create(edge: SocketAddr, path: &str, body: &Value) -> Result<Value, AnyError> {
+    match admin(edge, Method::POST, path, Some(body)).await? {
+        (201, answer) => Ok(answer),
+        (status, answer) => Err(format!("POST {path}: {status} {answer}").into()),
+    }
+}
+
 /// A port that was free a moment ago: both programs must know both before either runs.
-fn free_address() -> io::Result<SocketAddr> {
+pub(crate) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

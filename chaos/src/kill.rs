@@ -7,6 +7,7 @@
 mod load;
 mod migrating;
 mod phase;
+mod stored;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -95,6 +96,8 @@ async fn run_here(kills: Kills) -> Result<bool, AnyError> {
         gateway.all_run()?;
     }
     let ended = callers.stop().await;
+    // A core that is told to stop stores for some seconds, and leaves the rest to its next start.
+    stored::await_all(&mut gateway).await?;
     gateway.stop().await?;
     let books = Database::Sqlite(gateway.database()).books(ended, providers.end()?).await?;
     judge(kills, &books, &hits, fewest, gateway)

@@ -16,6 +16,7 @@ mod program;
 mod accounts;
 mod books;
 mod database;
+mod fleet;
 mod kill;
 mod outage;
 mod run;
@@ -45,6 +46,8 @@ enum Command {
     Kill(kill::Kills),
     /// Take the database away under load, give it back, and compare the books.
     Outage(outage::Outage),
+    /// Play what two cores must keep together, through one database and one Redis.
+    Fleet(fleet::Play),
     /// Serve as the three providers.
     Providers(Load),
 }
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Run(load) => run::run(load),
         Command::Kill(kills) => kill::run(&kills),
         Command::Outage(outage) => outage::run(outage),
+        Command::Fleet(play) => fleet::run(play),
         Command::Providers(load) => providers::run(load.seed, load.millis()).map(|()| true),
     };
     match done {

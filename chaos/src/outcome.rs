@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::caller::{Call, Dialect, Got};
+use crate::caller::{Dialect, Got};
 
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) enum Outcome {
     Complete(String),
     /// A stream that broke off after some content and says so; its text.
     Cut(String),
+    /// A stream that told all of its text and why it ended, and then an error instead of its last word; its text.
+    Unended(String),
     /// A stream that broke off after some content and does not say so, or claims to be whole.
     Dishonest(String),
     /// No answer; what there was instead.
@@ -30,8 +32,8 @@ struct Said {
     after_error: bool,
 }
 
-/// Reads what a caller got.
-pub(crate) fn read(call: Call, got: &Got) -> Outcome {
+/// Reads what a caller got who asked in that dialect, for a stream or not.
+pub(crate) fn read(dialect: Dialect, stream: bool, got: &Got) -> Outcome {
     let shown = || {
         let text = String::from_utf8_lossy(&got.body);
         let end: Vec<char> = text.chars().rev().take(400).collect();
@@ -45,17 +47,21 @@ pub(crate) fn read(call: Call, got: &Got) -> Outcome {
     if got.status != 200 {
         return Outcome::Failed(shown());
     }
-    if !call.is_stream() {
-        let whole = serde_json::from_slice(&got.body).ok().and_then(|body| whole_text(call.dialect(), &body));
+    if !stream {
+        let whole = serde_json::from_slice(&got.body).ok().and_then(|body| whole_text(dialect, &body));
         return whole.map_or_else(|| Outcome::Failed(shown()), Outcome::Complete);
     }
     let Ok(text) = std::str::from_utf8(&got.body) else { return Outcome::Dishonest(shown()) };
-    let Some(said) = listen(call.dialect(), text) else { return Outcome::Dishonest(shown()) };
-    let has_terminator = said.terminator || call.dialect() == Dialect::Gemini;
+    let Some(said) = listen(dialect, text) else { return Outcome::Dishonest(shown()) };
+    let has_terminator = said.terminator || dialect == Dialect::Gemini;
     match (said.error, got.broken.is_some()) {
         (false, false) if said.finish && has_terminator => Outcome::Complete(said.text),
         (true, false) if said.text.is_empty() => Outcome::Failed(shown()),
-        (true, false) if !said.finish && !said.terminator && !said.after_error => Outcome::Cut(said.text),
+        (true, false) if said.terminator || said.after_error => Outcome::Dishonest(shown()),
+        // Where an end has no last word, the reason is one.
+        (true, false) if said.finish && dialect == Dialect::Gemini => Outcome::Dishonest(shown()),
+        (true, false) if said.finish => Outcome::Unended(said.text),
+        (true, false) => Outcome::Cut(said.text),
         _ => Outcome::Dishonest(shown()),
     }
 }
@@ -122,10 +128,10 @@ fn events(stream: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Number 2 is a stream in OpenAI's words.
     fn openai(body: &str, broken: bool) -> Outcome {
         let broken = broken.then(|| "reset".to_owned());
-        read(Call { number: 2 }, &Got { status: 200, body: body.to_owned().into(), broken })
+        let headers = http::HeaderMap::new();
+        read(Dialect::OpenAi, true, &Got { status: 200, headers, body: body.to_owned().into(), broken })
     }
 
     const CONTENT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";
@@ -148,7 +154,10 @@ mod tests {
     #[test]
     fn a_cut_stream_says_so_last_and_claims_no_success() {
         assert_eq!(openai(&[CONTENT, ERROR].concat(), false), Outcome::Cut("hi".to_owned()));
-        for lie in [vec![CONTENT, ERROR, DONE], vec![CONTENT, STOP, ERROR], vec![CONTENT, ERROR, CONTENT]] {
+        assert_eq!(openai(&[CONTENT, STOP, ERROR].concat(), false), Outcome::Unended("hi".to_owned()));
+        for lie in
+            [vec![CONTENT, ERROR, DONE], vec![CONTENT, STOP, DONE, ERROR], vec![CONTENT, ERROR, CONTENT]]
+        {
             assert!(matches!(openai(&lie.concat(), false), Outcome::Dishonest(_)), "{lie:?}");
         }
         assert!(matches!(openai(&[CONTENT, ERROR].concat(), true), Outcome::Dishonest(_)));

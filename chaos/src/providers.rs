@@ -94,11 +94,11 @@ fn answer(world: &World, provider: usize, stretches: &[Stretch], seen: &Seen) ->
     });
     let Some(key) = key else { return Answer::error(401) };
     let body = seen.json();
-    let told = Told {
-        number: world.answers.fetch_add(1, Ordering::Relaxed),
-        stream: body["stream"] == true,
-        with_usage: body["stream_options"]["include_usage"] == true,
-    };
+    let told = Told::numbered(
+        world.answers.fetch_add(1, Ordering::Relaxed),
+        body["stream"] == true,
+        body["stream_options"]["include_usage"] == true,
+    );
     let kind = wrong(stretches, at_ms, key);
     let (answer, whole) = match kind {
         Some(kind) => told.spoiled(kind, &world.clock),
@@ -113,8 +113,8 @@ fn answer(world: &World, provider: usize, stretches: &[Stretch], seen: &Seen) ->
         kind,
         answer: told.number,
         whole,
-        prompt: told.prompt_tokens(),
-        completion: told.completion_tokens(),
+        prompt: told.prompt,
+        completion: told.completion,
     });
     answer
 }

@@ -21,13 +21,16 @@ pub mod stats;
 pub mod transfer;
 
 mod admin_keys;
+mod alerts;
 mod api_keys;
 mod audit_log;
+mod limits;
 mod model_providers;
 mod models;
 mod prices;
 mod provider_keys;
 mod providers;
+mod teams;
 mod validate;
 
 #[cfg(test)]
@@ -49,11 +52,13 @@ pub use self::{
     admin_keys::{AdminKeyChange, CreatedAdminKey},
     api_keys::{ApiKeyChange, CreatedApiKey},
     auth::{AdminAuth, Session},
+    limits::LimitsChange,
     model_providers::ModelProviderChange,
     models::ModelChange,
     prices::PriceChange,
     provider_keys::ProviderKeyChange,
     providers::ProviderChange,
+    teams::TeamChange,
 };
 pub use crate::catalog::admin_keys::Role;
 use crate::{

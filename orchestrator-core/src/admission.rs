@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{
     catalog::{
         ApiKey,
-        keys::{self, KeyTable},
+        keys::{self, Holder, KeyTable},
     },
     dialect::Operation,
     error::{Error, ErrorKind, Result},
@@ -22,8 +22,13 @@ use crate::{
 
 /// Finds the caller behind the keys presented.
 ///
-/// Errors: no key, two that differ, an unknown, disabled or expired one: all 401.
-pub fn authenticate(presented: &[SecretString], table: &KeyTable, now: UnixMicros) -> Result<Arc<ApiKey>> {
+/// Errors: no key, two that differ, one with a typing error, an unknown, rotated, disabled or expired one, one whose team is disabled: all
+/// 401.
+pub fn authenticate<'a>(
+    presented: &[SecretString],
+    table: &'a KeyTable,
+    now: UnixMicros,
+) -> Result<&'a Arc<ApiKey>> {
     let Some((first, others)) = presented.split_first() else {
         return Err(refused("no API key: put one into the header `Authorization: Bearer KEY`"));
     };
@@ -32,14 +37,34 @@ pub fn authenticate(presented: &[SecretString], table: &KeyTable, now: UnixMicro
     if others.iter().any(|other| digest(other) != digest(first)) {
         return Err(refused("the request carries two API keys that differ"));
     }
-    let caller = table.find(first.expose_secret()).ok_or_else(|| refused("the API key is not known here"))?;
-    if !caller.enabled {
+    let holder = table.find(first.expose_secret()).ok_or_else(|| unknown(first.expose_secret()))?;
+    check_holder(holder, now)?;
+    Ok(&holder.key)
+}
+
+fn check_holder(holder: &Holder, now: UnixMicros) -> Result<()> {
+    let is_over = |end: Option<UnixMicros>| end.is_some_and(|end| end <= now);
+    if is_over(holder.until) {
+        return Err(refused("the API key was rotated, and its old secret is no longer taken"));
+    }
+    if !holder.key.enabled {
         return Err(refused("the API key is disabled"));
     }
-    if caller.expires_at.is_some_and(|end| end <= now) {
+    if is_over(holder.key.expires_at) {
         return Err(refused("the API key has expired"));
     }
-    Ok(Arc::clone(caller))
+    if holder.team.as_ref().is_some_and(|team| !team.enabled) {
+        return Err(refused("the API key's team is disabled"));
+    }
+    Ok(())
+}
+
+/// The table is in memory and so is the checksum: a stranger learns nothing of any key, and a colleague where to look.
+fn unknown(secret: &str) -> Error {
+    if keys::is_mistyped(secret) {
+        return refused("the API key has a typing error: its checksum is wrong, so it was not copied whole");
+    }
+    refused("the API key is not known here")
 }
 
 /// Says whether the caller may do this with this model.

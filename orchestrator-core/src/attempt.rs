@@ -24,6 +24,7 @@ use crate::{
     policy::retry::{self, Next, Standing},
     provider::http::Transport,
     routing::{Candidate, Plan},
+    shared_state::SharedState,
 };
 pub use job::Job;
 pub(crate) use one::without_secret;
@@ -41,6 +42,8 @@ pub struct Asker {
     pub random: Random,
     /// What is known of the providers.
     pub conditions: Conditions,
+    /// What all cores together ask of them.
+    pub shared_state: SharedState,
     /// The largest event of a stream, in bytes.
     pub max_event_bytes: usize,
     /// The largest whole answer, in bytes.
@@ -50,12 +53,7 @@ pub struct Asker {
 /// Asks candidate after candidate until one answers, or none may be asked any more.
 ///
 /// Errors: the caller's own fault at once; else the most telling of the failures. Each says how many attempts were made.
-pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
-    let driven = ask_in_turn(asker, job, plan, entry).await;
-    driven.map_err(|error| Error { attempts: entry.attempts(), ..error })
-}
-
-async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
+pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Box<Committed>> {
     let max_attempts = plan.max_attempts;
     let mut queue = Queue::new(plan.candidates, job);
     let mut failures = Vec::new();
@@ -63,16 +61,18 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
     let mut retries_here = 0;
     loop {
         let Some((current, mut lease)) = next else {
-            return Err(most_telling(failures).unwrap_or_else(|| queue.refusal(job)));
+            let error = most_telling(failures).unwrap_or_else(|| queue.refusal(job));
+            return Err(Error { attempts: entry.attempts(), ..error });
         };
         entry.attempt(current.target(), current.key());
         // A provider that is slow beats none: with nobody else to turn to, its first token is waited for.
         let is_last = || entry.attempts() >= max_attempts || !queue.others(asker).free;
         let last = job.facts.stream && is_last();
         let error = match one::try_one(asker, job, &current, last).await {
-            Ok(committed) => {
+            Ok(mut committed) => {
                 entry.answering(committed.status.as_u16(), job.facts.stream);
-                return Ok(committed.leased(lease));
+                committed.hold_lease(lease);
+                return Ok(committed);
             }
             Err(error) => error,
         };
@@ -81,11 +81,9 @@ async fn ask_in_turn(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) ->
         drop(lease);
         log_failure(job, &current, &error);
         if !error.retryable() {
-            return Err(error);
+            return Err(Error { attempts: entry.attempts(), ..error });
         }
-        if let Some(next_key) = current.with_next_key() {
-            queue.after_failure(next_key, &error);
-        }
+        queue.after_failure(&current, &error);
         let others = queue.others(asker);
         let standing = Standing {
             attempts: entry.attempts(),

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use orchestrator_base::clock::UnixMicros;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -109,6 +110,53 @@ pub struct ModelInfo {
     pub providers: Vec<String>,
 }
 
+/// How a rate stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meter {
+    /// The limit.
+    pub limit: u64,
+    /// How much of it is left now.
+    pub remaining: u64,
+    /// After how long all of it is, if nothing more is asked.
+    pub reset: Duration,
+}
+
+/// How a caller's rates stand after an ask: of several scopes, the one with the least left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Requests a minute; `None`: there is no limit.
+    pub requests: Option<Meter>,
+    /// Tokens a minute; `None`: there is no limit.
+    pub tokens: Option<Meter>,
+}
+
+impl Standing {
+    /// Of both, each rate with the least left.
+    pub fn tighter(self, other: Self) -> Self {
+        let less = |one: Option<Meter>, two: Option<Meter>| match (one, two) {
+            (Some(one), Some(two)) => Some(if two.remaining < one.remaining { two } else { one }),
+            (one, two) => one.or(two),
+        };
+        Self { requests: less(self.requests, other.requests), tokens: less(self.tokens, other.tokens) }
+    }
+}
+
+/// What a caller is told of its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitNews {
+    /// How they stand.
+    pub standing: Standing,
+    /// When.
+    pub at: UnixMicros,
+}
+
+impl LimitNews {
+    /// News, if there are any: rates that are limited.
+    pub fn new(standing: Standing, at: UnixMicros) -> Option<Self> {
+        (standing != Standing::default()).then_some(Self { standing, at })
+    }
+}
+
 /// How a call was served: the answer headers, and the typed plane's `Routing`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Served {
@@ -122,6 +170,17 @@ pub struct Served {
     pub dropped: Vec<String>,
     /// Time spent in the gateway itself until the provider was asked, in microseconds.
     pub overhead_us: u64,
+    /// For which request the answer was made, if not for this one.
+    pub repeat: Option<Box<Repeat>>,
+}
+
+/// An answer that was made for another request, under the same idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// `joined` or `replayed`.
+    pub how: &'static str,
+    /// The id of the request that it was made for.
+    pub original: String,
 }
 
 /// Where usage comes from.
@@ -154,6 +213,17 @@ pub struct About {
     pub client_address: String,
     /// What the caller calls itself.
     pub user_agent: String,
+    /// The request is to be made once, however often it comes.
+    pub idempotency: Option<Box<Idempotency>>,
+}
+
+/// A request's own name for itself: with the same one it is the same request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// As the caller said it.
+    pub key: String,
+    /// On the typed plane, a digest of the message.
+    pub asked: Option<[u8; 32]>,
 }
 
 /// What one scan of a body tells: all that admission, routing, rewriting and the ledger need of it.
@@ -181,6 +251,10 @@ pub struct Facts {
     pub previous_response: Option<String>,
     /// What the body says to the gateway itself; `None`, as nearly always: nothing.
     pub wishes: Option<Box<Wishes>>,
+    /// The most tokens that each answer may have; `None`: as many as the model gives.
+    pub max_output: Option<u64>,
+    /// How many answers are asked for; `None`: one.
+    pub answers: Option<u64>,
     /// The body's length: what an estimate of its tokens starts from.
     pub body_bytes: usize,
     /// Where the fields of the body stand, if it is JSON as it came.

@@ -6,9 +6,11 @@
 pub mod route;
 pub mod snapshot;
 pub mod strategy;
+pub mod tenants;
 
 pub mod admin_keys;
 pub mod keys;
+pub mod limits;
 pub mod listed;
 
 mod build;
@@ -20,7 +22,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use orchestrator_base::clock::UnixMicros;
 use serde::{Deserialize, Serialize};
 
-use self::admin_keys::AdminKey;
+use self::{admin_keys::AdminKey, limits::Limits};
 use crate::policy::price::{
     Price, Rates,
     book::{Listing, Source},
@@ -177,6 +179,8 @@ pub struct Model {
     pub timeouts: Timeouts,
     /// A disabled model is as if it were not there, and no provider's list brings its name back.
     pub enabled: bool,
+    /// What all callers together may ask of it: requests and tokens a minute.
+    pub limits: Limits,
     /// Who owns it.
     pub managed_by: ManagedBy,
     /// When it was made.
@@ -247,6 +251,40 @@ pub struct ApiKey {
     pub on_disconnect: OnDisconnect,
     /// Whether bodies are kept with the log of its requests.
     pub log_bodies: bool,
+    /// What it may use.
+    pub limits: Limits,
+    /// The secret before the last rotation, for as long as it is still taken.
+    pub previous: Option<PreviousSecret>,
+    /// Who owns it.
+    pub managed_by: ManagedBy,
+    /// When it was made.
+    pub created_at: UnixMicros,
+    /// When it was last changed.
+    pub updated_at: UnixMicros,
+}
+
+/// A secret that is still taken for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// Its SHA-256.
+    pub digest: [u8; 32],
+    /// From when on it is refused.
+    pub until: UnixMicros,
+}
+
+/// Keys that may use so much together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Team {
+    /// UUID v7.
+    pub id: String,
+    /// Unique; what [`ApiKey::team`] says.
+    pub name: String,
+    /// A note.
+    pub remark: String,
+    /// A disabled team's keys are refused.
+    pub enabled: bool,
+    /// What its keys may use together.
+    pub limits: Limits,
     /// Who owns it.
     pub managed_by: ManagedBy,
     /// When it was made.
@@ -327,6 +365,8 @@ pub struct CatalogRows {
     pub model_providers: Vec<ModelProvider>,
     /// All of them.
     pub api_keys: Vec<ApiKey>,
+    /// All of them.
+    pub teams: Vec<Team>,
     /// Those in force.
     pub prices: Vec<OwnPrice>,
     /// The fingerprint of the master key that secrets are sealed with; `None`: none was ever used.

@@ -5,19 +5,32 @@
 //! over an await.
 
 mod lease;
+pub mod news;
 mod outlook;
+mod pace;
+mod spots;
 mod state;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
 
 use orchestrator_base::{clock::Clock, random::Random};
 use tokio::time::Instant;
 
-use self::state::{Spot, State};
 pub use self::{
     lease::{Barrier, Lease, Refused, Verdict},
     outlook::{Level, Outlook},
-    state::{BreakerView, COOL_DOWN},
+    spots::BreakerView,
+    state::COOL_DOWN,
+};
+use self::{
+    news::{ConditionNews, What},
+    spots::Spot,
+    state::State,
 };
 use crate::{
     catalog::route::{Target, TargetKey},
@@ -38,21 +51,40 @@ pub struct ConditionRules {
 #[derive(Clone, Debug)]
 pub struct Conditions(Arc<Shared>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shared {
     rules: ConditionRules,
+    /// Who tells other cores.
+    teller: Arc<OnceLock<Teller>>,
     health: Arc<HealthBoard>,
     random: Random,
-    providers: Registry<State>,
-    turns: Turns,
+    providers: Arc<Registry<State>>,
+    turns: Arc<Turns>,
+    /// Keys that were refused since somebody looked, by their ids.
+    refused_keys: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// Passes news on.
+struct Teller(Box<dyn Fn(ConditionNews) + Send + Sync>);
+
+impl fmt::Debug for Teller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Teller")
+    }
 }
 
 impl Conditions {
     /// Nothing is known yet.
     pub fn new(rules: ConditionRules, clock: Clock, random: Random) -> Self {
-        let (providers, turns) = (Registry::default(), Turns::default());
+        let (providers, turns) = (Arc::default(), Arc::default());
         let health = Arc::new(HealthBoard::new(Settings::default(), clock));
-        Self(Arc::new(Shared { rules, health, random, providers, turns }))
+        let (teller, refused_keys) = (Arc::default(), Arc::default());
+        Self(Arc::new(Shared { rules, teller, health, random, providers, turns, refused_keys }))
+    }
+
+    /// The same, for one thread: clones of it are counted where no other thread counts.
+    pub fn for_thread(&self) -> Self {
+        Self(Arc::new(Shared::clone(&self.0)))
     }
 
     /// How providers are.
@@ -64,7 +96,7 @@ impl Conditions {
     pub fn outlook(&self, target: &Target) -> Outlook {
         let now = Instant::now();
         let known = self.0.providers.with(&target.provider_id, |state| state.outlook(target, now));
-        let outlook = known.unwrap_or_else(|| Outlook::unseen(target.keys.len()));
+        let outlook = known.unwrap_or_else(Outlook::unseen);
         Outlook { level: outlook.level.max(Level::of(self.0.health.fitness(&target.provider_id))), ..outlook }
     }
 
@@ -85,27 +117,45 @@ impl Conditions {
         forced: bool,
     ) -> Result<Lease, Refused> {
         let now = Instant::now();
-        let state = self.0.providers.get_or_new(&target.provider_id);
-        let spot = Spot::new(target, key);
-        let (probe, repeats) = lock(&state).enter(target, &spot, now, repeats, forced)?;
-        let provider_id = Arc::clone(&target.provider_id);
-        Ok(Lease {
-            conditions: self.clone(),
-            state,
-            provider_id,
-            spot,
-            began: now,
-            probe,
-            repeats,
-            left: false,
-        })
+        let provider = self.0.providers.get_or_new(&target.provider_id);
+        let entered = provider.lock().enter(target, Spot::new(target, key), now, repeats, forced)?;
+        Ok(Lease { conditions: self.clone(), provider, entered, began: now, left: false })
+    }
+
+    /// All cores together have asked a provider as often as its operator allows: it is not asked for so long.
+    pub fn paced(&self, provider_id: &Arc<str>, wait: Duration) {
+        let until = Instant::now() + wait;
+        self.0.providers.with_or_new(provider_id, |state| state.paced(until));
+    }
+
+    /// What is found out from now on is passed on as well, to be told to other cores. Once; later ones are not asked.
+    pub fn tell(&self, teller: impl Fn(ConditionNews) + Send + Sync + 'static) {
+        let _ = self.0.teller.set(Teller(Box::new(teller)));
+    }
+
+    /// Another core has found something out.
+    pub fn hear(&self, news: &ConditionNews) {
+        let now = Instant::now();
+        self.0.providers.with_or_new(&news.provider_id, |state| state.hear(news, now));
+    }
+
+    fn pass_on(&self, news: Option<ConditionNews>) {
+        if let (Some(news), Some(Teller(teller))) = (news, self.0.teller.get()) {
+            teller(news);
+        }
     }
 
     /// A probe has shown whether a provider takes a key.
     pub fn key_checked(&self, target: &Target, key: Option<&TargetKey>, taken: bool) {
         let Some(key) = key else { return };
         let now = Instant::now();
+        if !taken {
+            self.refused_key(&key.id);
+        }
         self.0.providers.with_or_new(&target.provider_id, |state| state.key_checked(&key.id, taken, now));
+        let what = if taken { What::KeyTaken } else { What::KeyRefused };
+        let (provider_id, key_id) = (Arc::clone(&target.provider_id), key.id.clone());
+        self.pass_on(Some(ConditionNews { provider_id, key_id, model: String::new(), what, millis: 0 }));
     }
 
     /// By what a target is barred with a key, if it is.
@@ -135,6 +185,17 @@ impl Conditions {
     /// Forgets providers that are not in the catalog any more.
     pub fn keep_only(&self, is_known: impl Fn(&str) -> bool) {
         self.0.providers.keep_only(is_known);
+    }
+
+    /// The keys that were refused since this was asked last, by their ids.
+    pub fn take_refused_keys(&self) -> BTreeSet<String> {
+        std::mem::take(&mut lock(&self.0.refused_keys))
+    }
+
+    fn refused_key(&self, id: &str) {
+        if !id.is_empty() {
+            lock(&self.0.refused_keys).insert(id.to_owned());
+        }
     }
 
     fn rules(&self) -> &ConditionRules {

@@ -19,6 +19,7 @@ pub(crate) mod events;
 pub mod gemini;
 pub mod gemini_embeddings;
 pub(crate) mod json;
+mod length;
 mod openai;
 pub mod openai_chat;
 pub mod openai_completions;

@@ -55,6 +55,26 @@ impl ErrorKind {
         }
     }
 
+    /// The kind of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    const ALL: [Self; 12] = [
+        Self::InvalidRequest,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
+        Self::NotFound,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::ProviderFailed,
+        Self::Timeout,
+        Self::Cancelled,
+        Self::Internal,
+    ];
+
     /// The HTTP status of an error of this kind that is our own.
     pub fn status(self) -> u16 {
         match self {

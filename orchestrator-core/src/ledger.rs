@@ -26,6 +26,7 @@ pub use record::{Origin, RequestRecord};
 use crate::{
     call::{Call, Facts},
     dialect::Operation,
+    policy::{estimate::Estimates, price::Rates},
 };
 use bodies::BodyRules;
 use journal::{Journal, JournalHealth};
@@ -37,12 +38,20 @@ pub struct Ledger {
     clock: Clock,
     random: Random,
     bodies: BodyRules,
+    /// What tokens cost a budget where no price is known.
+    ceiling: Rates,
 }
 
 impl Ledger {
     /// A ledger that writes into this journal.
     pub fn new(journal: Arc<Journal>, clock: Clock, random: Random) -> Self {
-        Self { journal, clock, random, bodies: BodyRules::default() }
+        let ceiling = Estimates::default().ceiling;
+        Self { journal, clock, random, bodies: BodyRules::default(), ceiling }
+    }
+
+    /// Charges budgets by this where no price is known.
+    pub fn charging(self, ceiling: Rates) -> Self {
+        Self { ceiling, ..self }
     }
 
     /// Keeps bodies by these rules; without them none is kept.
@@ -82,7 +91,14 @@ impl Ledger {
             tags: about.tags.clone(),
             ..RequestRecord::default()
         };
-        Entry::new(record, Arc::clone(&self.journal), call.received, facts.body_bytes, self.bodies)
+        Entry::new(
+            record,
+            Arc::clone(&self.journal),
+            call.received,
+            facts.body_bytes,
+            self.bodies,
+            self.ceiling,
+        )
     }
 
     /// Opens the account of a probe. It has no caller, and its records count in no statistics.
@@ -98,7 +114,14 @@ impl Ledger {
             origin: Origin::Probe,
             ..RequestRecord::default()
         };
-        Entry::new(record, Arc::clone(&self.journal), Instant::now(), facts.body_bytes, self.bodies)
+        Entry::new(
+            record,
+            Arc::clone(&self.journal),
+            Instant::now(),
+            facts.body_bytes,
+            self.bodies,
+            self.ceiling,
+        )
     }
 }
 

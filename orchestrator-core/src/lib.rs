@@ -5,7 +5,7 @@
 //! * [`orchestrator`] is the life of a request, step by step;
 //! * [`call`], [`chat`], [`embedding`] and [`error`] are the words that every other module speaks;
 //! * [`admission`] says who may, [`routing`] in which order providers are asked, [`attempt`] asks them, [`ledger`] keeps account,
-//!   [`origins`] remembers who stores what;
+//!   [`recording`] lets requests of one key share an answer, [`origins`] remembers who stores what;
 //! * [`dialect`] knows the wire formats and [`provider`] the vendors, [`policy`] the rules in between;
 //! * [`catalog`] is what operators configure through [`admin`], [`store`] where it lasts, [`refresher`] what keeps every core's
 //!   view of it fresh, and [`model_lists`] what learns which models its providers have;
@@ -17,6 +17,7 @@
 //! everything that grows has a bound. Imports run downwards; `testkit`'s `tidy` test holds that.
 
 pub mod admin;
+pub mod alerts;
 pub mod model_lists;
 pub mod orchestrator;
 pub mod prober;
@@ -26,10 +27,12 @@ pub mod admission;
 pub mod attempt;
 pub mod ledger;
 pub mod origins;
+pub mod recording;
 pub mod routing;
 
 pub mod dialect;
 pub mod provider;
+pub mod shared_state;
 pub mod store;
 
 pub mod audit;

@@ -7,7 +7,9 @@
 mod around;
 mod asking;
 mod count;
+mod keyed;
 mod leaving;
+mod limits;
 pub mod native;
 pub mod prepare;
 mod stored;
@@ -22,8 +24,9 @@ use orchestrator_base::{
 };
 use secrecy::SecretString;
 
+pub use keyed::typed::{Form, Retelling, WriteEvents};
 pub use leaving::Drains;
-pub use native::{NativeBody, NativeReply, NativeStream};
+pub use native::{NativeBody, NativePart, NativeReply, NativeStream};
 pub use typed::{Answered, ChatStream, TypedEvent};
 
 use crate::{
@@ -38,12 +41,15 @@ use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{Entry, Ledger},
     origins::Origins,
+    policy::estimate::Estimates,
     provider::http::{HttpClient, Transport},
+    recording::claims::Claims,
     routing::Plan,
+    shared_state::SharedState,
 };
 
-/// The core, as one request thread sees it. Cheap to clone.
-#[derive(Clone)]
+/// The core, as one request thread sees it. What outlives a call holds the thread's own [`Arc`] of it, whose count no other thread
+/// writes to.
 pub struct Orchestrator {
     shared: Arc<Shared>,
     asker: Asker,
@@ -56,10 +62,16 @@ pub struct Shared {
     pub catalog: Arc<SharedCatalog>,
     /// The account.
     pub ledger: Ledger,
+    /// How much of their limits callers have used.
+    pub shared_state: SharedState,
+    /// What requests are taken to use before it is known.
+    pub estimates: Estimates,
     /// How many requests for models run at once.
     pub gate: Arc<Gate>,
-    /// Answers that are read on for callers who have left.
+    /// Answers that are made or read on whether or not their callers are still there.
     pub drains: Drains,
+    /// Who holds which idempotency key.
+    pub claims: Arc<Claims>,
     /// Where stored responses are.
     pub origins: Arc<dyn Origins>,
     /// What is known of the providers.
@@ -83,7 +95,8 @@ impl Shared {
             http: Arc::new(HttpClient::new(self.deny_private)),
             clock: self.clock.clone(),
             random: self.random.clone(),
-            conditions: self.conditions.clone(),
+            conditions: self.conditions.for_thread(),
+            shared_state: self.shared_state.clone(),
             max_event_bytes: self.limits.max_event_bytes,
             max_answer_bytes: self.limits.max_answer_bytes,
         }
@@ -92,19 +105,19 @@ impl Shared {
 
 impl Orchestrator {
     /// The core for one request thread, with connections to providers of its own. Call it on that thread's runtime.
-    pub fn for_thread(shared: Arc<Shared>) -> Self {
+    pub fn for_thread(shared: Arc<Shared>) -> Arc<Self> {
         let asker = shared.asker();
-        Self { shared, asker }
+        Arc::new(Self { shared, asker })
     }
 
     /// The core with another way to the providers.
-    pub fn over(http: Arc<dyn Transport>, shared: Arc<Shared>) -> Self {
+    pub fn over(http: Arc<dyn Transport>, shared: Arc<Shared>) -> Arc<Self> {
         let asker = Asker { http, ..shared.asker() };
-        Self { shared, asker }
+        Arc::new(Self { shared, asker })
     }
 
     /// One request in a public dialect: whole or streamed, as the request says. Failures come in the dialect's own shape.
-    pub async fn invoke(&self, call: Call) -> NativeReply {
+    pub async fn invoke(self: &Arc<Self>, call: Call) -> NativeReply {
         let dialect = match &call.input {
             Input::Native { dialect, .. } => dialect,
             Input::Stored { .. } => return stored::stored(self, call).await,
@@ -112,41 +125,48 @@ impl Orchestrator {
                 return self.invoke_models(&call);
             }
         };
-        let wire = dialect.wire();
-        match self.admit(call).await {
-            Ok(admitted) if admitted.job.facts.stream => native::stream(self.clone(), admitted, wire).await,
-            Ok(admitted) => native::whole(self.clone(), admitted, wire).await,
-            Err(refusal) => native::refusal(&refusal.error, &refusal.request_id, wire),
+        let (dialect, wire) = (*dialect, dialect.wire());
+        let mut prepared = match self.prepare(call) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return native::refused(&refusal, dialect),
+        };
+        if let Some(wish) = prepared.wish.take() {
+            return Box::pin(keyed::native::reply(self, prepared, wish, dialect)).await;
+        }
+        match self.enter(prepared).await {
+            Ok(admitted) if admitted.job.facts.stream => native::stream(self, admitted, wire).await,
+            Ok(admitted) => native::whole(self, admitted, wire).await,
+            Err(refusal) => native::refused(&refusal, dialect),
         }
     }
 
     /// One chat completion in the hub's words, whole.
-    pub async fn chat(&self, call: Call) -> Result<Answered<ChatReply>> {
-        typed::chat(self.clone(), self.admit(call).await?).await
+    pub async fn chat(self: &Arc<Self>, call: Call) -> Result<Answered<ChatReply>> {
+        typed::chat(self, self.admit(call).await?).await
     }
 
     /// One chat completion in the hub's words, as it is made. Returns when the first content is there.
-    pub async fn stream_chat(&self, call: Call) -> Result<ChatStream> {
-        typed::stream_chat(self.clone(), self.admit(call).await?).await
+    pub async fn stream_chat(self: &Arc<Self>, call: Call) -> Result<ChatStream> {
+        typed::stream_chat(self, self.admit(call).await?).await
     }
 
     /// Embeddings in the hub's words.
-    pub async fn embed(&self, call: Call) -> Result<Answered<EmbedReply>> {
-        typed::embed(self.clone(), self.admit(call).await?).await
+    pub async fn embed(self: &Arc<Self>, call: Call) -> Result<Answered<EmbedReply>> {
+        typed::embed(self, self.admit(call).await?).await
     }
 
     /// The tokens of a prompt, as a provider counts them or as they are estimated.
     ///
     /// Errors: those of any request for the same model by the same caller.
-    pub async fn count_tokens(&self, call: Call) -> Result<Answered<u64>> {
-        typed::count(self.clone(), self.admit(call).await?).await
+    pub async fn count_tokens(self: &Arc<Self>, call: Call) -> Result<Answered<u64>> {
+        typed::count(self, self.admit(call).await?).await
     }
 
     /// The models that the holder of these keys may use: the catalog's own, then those that providers list, each sorted by id.
     pub fn list_models(&self, keys: &[SecretString]) -> Result<Vec<ModelInfo>> {
         let view = self.shared.catalog.load();
         let caller = admission::authenticate(keys, &view.keys, self.shared.clock.now())?;
-        admission::may_do(&caller, Operation::Models)?;
+        admission::may_do(caller, Operation::Models)?;
         Ok(view.catalog.models_for(&caller.models))
     }
 
@@ -171,7 +191,7 @@ impl Orchestrator {
     }
 
     /// Gets an answer.
-    async fn drive(&self, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Committed> {
+    async fn drive(&self, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Box<Committed>> {
         if job.operation == Operation::CountTokens {
             return count::drive(self, job, plan, entry).await;
         }

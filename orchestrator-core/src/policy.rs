@@ -2,6 +2,8 @@
 
 pub mod address;
 pub mod breaker;
+pub mod budget;
+pub mod estimate;
 pub mod ewma;
 pub mod gcra;
 pub mod glob;

@@ -4,6 +4,7 @@
 //! through the same [`Reloader`], so that its change is live when its call returns.
 
 use std::{
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -16,7 +17,10 @@ use orchestrator_base::{
     config,
 };
 use tokio::{
-    sync::Mutex,
+    sync::{
+        Mutex,
+        broadcast::{Receiver, error::RecvError},
+    },
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -24,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::secrets::Vault,
     catalog::snapshot::{SharedCatalog, Snapshot},
+    shared_state::redis::news::{News, Told},
     store::{CatalogReader, StoreError},
 };
 
@@ -50,7 +55,12 @@ pub struct Reloader {
     clock: Clock,
     /// Since when polls have failed, in microseconds since 1970; or [`HERE`].
     away_since: AtomicI64,
+    /// The way to other cores: a change is told, so that they need not wait for their next poll.
+    news: Option<News>,
 }
+
+/// What a change of the catalog is called between cores.
+const CHANGED: &str = "catalog";
 
 impl Reloader {
     /// Loads from `reader` into `shared`; `timeouts` hold where no row says otherwise.
@@ -61,7 +71,12 @@ impl Reloader {
         timeouts: config::Timeouts,
     ) -> Self {
         let (loading, clock, away_since) = (Mutex::new(None), Clock::system(), AtomicI64::new(HERE));
-        Self { reader, vault, shared, timeouts, loading, clock, away_since }
+        Self { reader, vault, shared, timeouts, loading, clock, away_since, news: None }
+    }
+
+    /// Tells other cores of changes, and hears of theirs.
+    pub fn with_news(self, news: Option<News>) -> Self {
+        Self { news, ..self }
     }
 
     /// Since when the database has not answered its polls; `None`: it answers.
@@ -72,6 +87,14 @@ impl Reloader {
 
     /// Loads the catalog as it is now, and gives its revision. What was committed before the call is in the snapshot after it.
     pub async fn reload(&self) -> Result<i64, StoreError> {
+        let revision = self.load().await?;
+        if let Some(news) = &self.news {
+            news.tell(CHANGED, revision.to_string());
+        }
+        Ok(revision)
+    }
+
+    async fn load(&self) -> Result<i64, StoreError> {
         let mut foreign = self.loading.lock().await;
         let rows = self.reader.load().await?;
         let revision = rows.revision;
@@ -94,7 +117,7 @@ impl Reloader {
         if *self.loading.lock().await == Some(revision) {
             return Err(StoreError::Conflict(FOREIGN.to_owned()));
         }
-        self.reload().await?;
+        self.load().await?;
         Ok(true)
     }
 
@@ -109,10 +132,12 @@ impl Reloader {
         // After a poll that took long the next one comes an interval later, not at once.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_failing = false;
+        let mut told = self.news.as_ref().map(News::listen);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
+                () = changed_elsewhere(&mut told) => {}
             }
             // A database that hangs must not hold up the end of the program.
             let outcome = tokio::select! {
@@ -128,6 +153,19 @@ impl Reloader {
                 self.away_since.store(since, Ordering::Relaxed);
             }
             was_failing = note(outcome, was_failing);
+        }
+    }
+}
+
+/// Another core has changed the catalog.
+async fn changed_elsewhere(told: &mut Option<Receiver<Told>>) {
+    let Some(receiver) = told else { return pending().await };
+    loop {
+        match receiver.recv().await {
+            Ok(told) if told.kind == CHANGED => return,
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => return pending().await,
         }
     }
 }

@@ -16,24 +16,48 @@ pub(crate) struct Registry<T> {
     entries: ArcSwap<Entries<T>>,
 }
 
-type Entries<T> = HashMap<Arc<str>, Arc<Mutex<T>>>;
+type Entries<T> = HashMap<Arc<str>, Arc<Entry<T>>>;
+
+/// What is kept of one provider.
+#[derive(Debug)]
+pub(crate) struct Entry<T> {
+    id: Arc<str>,
+    kept: Mutex<T>,
+}
+
+impl<T> Entry<T> {
+    /// Whose it is.
+    pub(crate) fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// A short turn of its lock.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        lock(&self.kept)
+    }
+}
+
+/// For what is never left half done: a panic in between leaves numbers that are still numbers.
+pub(crate) fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl<T: Default> Registry<T> {
     /// Looks at an entry, if there is one.
     pub(crate) fn with<R>(&self, id: &str, look: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.entries.load().get(id).map(|entry| look(&mut lock(entry)))
+        self.entries.load().get(id).map(|entry| look(&mut entry.lock()))
     }
 
     /// Looks at an entry, which is made if there is none.
     pub(crate) fn with_or_new<R>(&self, id: &Arc<str>, look: impl FnOnce(&mut T) -> R) -> R {
         if let Some(entry) = self.entries.load().get(id) {
-            return look(&mut lock(entry));
+            return look(&mut entry.lock());
         }
-        look(&mut lock(&self.insert(id)))
+        look(&mut self.insert(id).lock())
     }
 
     /// An entry to keep, which is made if there is none.
-    pub(crate) fn get_or_new(&self, id: &Arc<str>) -> Arc<Mutex<T>> {
+    pub(crate) fn get_or_new(&self, id: &Arc<str>) -> Arc<Entry<T>> {
         let known = self.entries.load().get(id).map(Arc::clone);
         known.unwrap_or_else(|| self.insert(id))
     }
@@ -41,7 +65,7 @@ impl<T: Default> Registry<T> {
     /// Looks at every entry, in no order.
     pub(crate) fn for_each(&self, mut look: impl FnMut(&str, &mut T)) {
         for (id, entry) in self.entries.load().iter() {
-            look(id, &mut lock(entry));
+            look(id, &mut entry.lock());
         }
     }
 
@@ -58,8 +82,8 @@ impl<T: Default> Registry<T> {
     }
 
     /// Of two that insert at once, both get what the first has made.
-    fn insert(&self, id: &Arc<str>) -> Arc<Mutex<T>> {
-        let fresh = Arc::default();
+    fn insert(&self, id: &Arc<str>) -> Arc<Entry<T>> {
+        let fresh = Arc::new(Entry { id: Arc::clone(id), kept: Mutex::default() });
         let mut entry = Arc::clone(&fresh);
         self.entries.rcu(|entries| {
             let mut more = Entries::clone(entries);
@@ -68,11 +92,6 @@ impl<T: Default> Registry<T> {
         });
         entry
     }
-}
-
-/// A panic in between leaves numbers that are still numbers.
-pub(crate) fn lock<T>(entry: &Mutex<T>) -> MutexGuard<'_, T> {
-    entry.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -110,6 +129,6 @@ mod tests {
             (registry.with("kept", |count| *count), registry.with("gone", |count| *count)),
             (Some(1), None)
         );
-        assert_eq!(*lock(&registry.get_or_new(&gone)), 0);
+        assert_eq!(*registry.get_or_new(&gone).lock(), 0);
     }
 }

@@ -97,6 +97,7 @@ impl Candidate {
             targets: vec![target],
             max_attempts: 1,
             fallbacks: Vec::new(),
+            limits: None,
             strategy: Strategy::Priority,
         };
         Self { route: Arc::new(route), place: 0, keys }
@@ -158,7 +159,7 @@ pub fn plan(
         let able = targets.filter(|(_, target)| missing.note(target, facts, operation));
         let outlook = |target: &Target| {
             // Where there is nothing to choose, how it looks changes nothing.
-            if only { Outlook::unseen(target.keys.len()) } else { around.outlook(target) }
+            if only { Outlook::unseen() } else { around.outlook(target) }
         };
         let mut able: Vec<Able<'_>> =
             able.map(|(place, target)| Able { place, target, outlook: outlook(target) }).collect();

@@ -10,14 +10,18 @@
 //! 4. Its cases in the contract suite.
 
 mod admin_keys;
+mod alerts;
 mod api_keys;
 mod audit_log;
+mod budget_spend;
 #[cfg(test)]
 mod contract;
 mod database;
 mod db;
 mod entity;
 mod health_checks;
+mod key_usage;
+mod limits;
 mod lists;
 mod log_keeping;
 mod log_query;
@@ -38,11 +42,15 @@ mod revision;
 mod rollups;
 mod settings;
 mod stats;
+mod teams;
 mod transfer;
 
+pub use alerts::Alert;
 pub use database::{Database, Migration, MigrationState, MigrationStatus};
 pub use reads::{LogKeeper, LogReader, StatsReader};
 pub use rebuild::Rebuilt;
+
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use orchestrator_base::clock::UnixMicros;
@@ -50,7 +58,8 @@ use orchestrator_base::clock::UnixMicros;
 use crate::{
     audit::{AuditEntry, AuditFilter, Stamp},
     catalog::{
-        ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, admin_keys::AdminKey,
+        ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Team,
+        admin_keys::AdminKey,
     },
     health::Settings,
     health_board::StoredHealth,
@@ -123,8 +132,20 @@ pub enum CatalogChange {
     InsertApiKey(Box<ApiKey>),
     /// All of a caller's key's columns.
     UpdateApiKey(Box<ApiKey>),
+    /// All of a caller's key's columns, where it has a new secret.
+    RotateApiKey(Box<ApiKey>),
     /// A caller's key.
     DeleteApiKey(String),
+    /// A new team.
+    InsertTeam(Box<Team>),
+    /// All of a team's columns. Where its name is new, its keys have the new one too; a file's key that has the old one stands in the way.
+    UpdateTeam(Box<Team>),
+    /// A team, which must have no keys.
+    DeleteTeam(String),
+    /// No change, but a condition: this caller's key was last changed then, so that what was read of it still holds.
+    ApiKeyIsAsOf(String, UnixMicros),
+    /// No change, but a condition: there is a team of this name.
+    TeamIsThere(String),
     /// A price in place of the one for the same kind and model, whose row stays. The store gives it the next version.
     SetPrice(Box<OwnPrice>),
     /// How health is checked.
@@ -205,6 +226,12 @@ pub trait CatalogLists: Send + Sync {
     /// Callers' keys.
     async fn api_keys(&self, slice: &Slice) -> Result<Vec<ApiKey>, StoreError>;
 
+    /// A team, by its id or else its name.
+    async fn team(&self, id_or_name: &str) -> Result<Option<Team>, StoreError>;
+
+    /// Teams.
+    async fn teams(&self, slice: &Slice) -> Result<Vec<Team>, StoreError>;
+
     /// Every price in force that an operator has set, by kind and model.
     async fn prices(&self) -> Result<Vec<OwnPrice>, StoreError>;
 
@@ -213,6 +240,13 @@ pub trait CatalogLists: Send + Sync {
 
     /// Operators' keys.
     async fn admin_keys(&self, slice: &Slice) -> Result<Vec<AdminKey>, StoreError>;
+}
+
+/// When callers' keys were last used.
+#[async_trait]
+pub trait KeyUsage: Send + Sync {
+    /// The beginning of each key's latest request that is stored, by the key's id; keys without one are not in it.
+    async fn last_used(&self, ids: &[&str]) -> Result<HashMap<String, UnixMicros>, StoreError>;
 }
 
 /// The audit log: it can be added to and read, and that is all.
@@ -225,12 +259,32 @@ pub trait AuditStore: Send + Sync {
     async fn audit_log(&self, filter: &AuditFilter, slice: &Slice) -> Result<Vec<AuditEntry>, StoreError>;
 }
 
+/// What operators should know of.
+#[async_trait]
+pub trait AlertStore: Send + Sync {
+    /// Keeps an alert; `false`: it is known already, by its kind, subject and mark.
+    async fn raise(&self, alert: &Alert) -> Result<bool, StoreError>;
+
+    /// Alerts, newest first; [`Slice::after`] is the id of the last one that is known.
+    async fn alerts(&self, open_only: bool, slice: &Slice) -> Result<Vec<Alert>, StoreError>;
+
+    /// Says that an alert is known, and adds rows to the audit log in the same transaction, unless it was known already.
+    async fn acknowledge(
+        &self,
+        id: &str,
+        at: UnixMicros,
+        entries: &[AuditEntry],
+    ) -> Result<Option<Alert>, StoreError>;
+}
+
 /// All that Admin needs of a store.
 pub trait AdminStore:
     CatalogReader
     + CatalogWriter
     + CatalogLists
+    + KeyUsage
     + AuditStore
+    + AlertStore
     + SettingStore
     + LogReader
     + StatsReader
@@ -243,7 +297,9 @@ impl<T> AdminStore for T where
     T: CatalogReader
         + CatalogWriter
         + CatalogLists
+        + KeyUsage
         + AuditStore
+        + AlertStore
         + SettingStore
         + LogReader
         + StatsReader

@@ -24,6 +24,8 @@ const SERVING: i32 = 1;
 const NOT_SERVING: i32 = 2;
 /// Under this name the core says whether records of what was used are stored.
 const LEDGER: &str = "ledger";
+/// Whether cores that share limits can count together.
+const SHARED_STATE: &str = "shared_state";
 
 /// `grpc.health.v1.HealthCheckRequest`.
 #[derive(prost::Message)]
@@ -61,8 +63,17 @@ pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
         Some(SERVING) => {}
         Some(_) => return not_ready("the core does not serve"),
     }
+    let mut degraded = Vec::new();
     if check(&edge, LEDGER).await == Some(NOT_SERVING) {
-        let degraded = "records of requests cannot be stored; they wait in the core's journal";
+        degraded.push("records of requests cannot be stored; they wait in the core's journal");
+    }
+    if check(&edge, SHARED_STATE).await == Some(NOT_SERVING) {
+        degraded.push(
+            "Redis is away: rate limits, concurrency limits and budgets are kept by each core's share, and idempotency by each core",
+        );
+    }
+    if !degraded.is_empty() {
+        let degraded = degraded.join("; ");
         return Json(json!({ "status": "ready", "degraded": degraded })).into_response();
     }
     Json(json!({ "status": "ready" })).into_response()

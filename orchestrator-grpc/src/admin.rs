@@ -2,6 +2,7 @@
 //! in the caller's name.
 
 mod admin_keys;
+mod alerts;
 mod api_keys;
 mod audit;
 mod auth;
@@ -15,11 +16,14 @@ mod provider_keys;
 mod providers;
 mod queue;
 mod roles;
+mod service;
 mod stats;
-mod transfer;
+mod teams;
+pub(crate) mod transfer;
 
 use std::sync::Arc;
 
+use orchestrator_base::config::Declared;
 use orchestrator_core::{
     admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals},
     admission::gate::Gate,
@@ -28,7 +32,7 @@ use orchestrator_proto::v1::{self, admin_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::convert::admin::admin_keys as convert;
+use crate::convert::admin::{admin_keys as convert, transfer::report as convert_report};
 
 /// The service, over the core's [`Admin`] and its [`HealthDesk`].
 #[derive(Clone)]
@@ -39,29 +43,11 @@ pub struct AdminService {
     auth: AdminAuth,
     refusals: Refusals,
     gate: Arc<Gate>,
+    declared: Declared,
     draining: CancellationToken,
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
-
-impl AdminService {
-    /// Serves `admin` to whoever `auth` lets in, tells `refusals` of others, and shows how `gate` stands.
-    pub fn new(
-        admin: Admin,
-        health: HealthDesk,
-        auth: AdminAuth,
-        refusals: Refusals,
-        gate: Arc<Gate>,
-    ) -> Self {
-        Self { keeper: admin, desk: health, auth, refusals, gate, draining: CancellationToken::new() }
-    }
-
-    /// Ends its streams when `draining` begins.
-    #[must_use]
-    pub fn until(self, draining: CancellationToken) -> Self {
-        Self { draining, ..self }
-    }
-}
 
 #[tonic::async_trait]
 impl admin_server::Admin for AdminService {
@@ -217,6 +203,36 @@ impl admin_server::Admin for AdminService {
         caller.answer(api_keys::delete(&caller.admin, request).await)
     }
 
+    async fn rotate_api_key(&self, request: Request<v1::RotateApiKeyRequest>) -> Answer<v1::ApiKey> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(api_keys::rotate(&caller.admin, request).await)
+    }
+
+    async fn list_teams(&self, request: Request<v1::ListTeamsRequest>) -> Answer<v1::ListTeamsResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::list(&caller.admin, request).await)
+    }
+
+    async fn get_team(&self, request: Request<v1::GetTeamRequest>) -> Answer<v1::Team> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::get(&caller.admin, request).await)
+    }
+
+    async fn create_team(&self, request: Request<v1::CreateTeamRequest>) -> Answer<v1::Team> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::create(&caller.admin, request).await)
+    }
+
+    async fn update_team(&self, request: Request<v1::UpdateTeamRequest>) -> Answer<v1::Team> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::update(&caller.admin, request).await)
+    }
+
+    async fn delete_team(&self, request: Request<v1::DeleteTeamRequest>) -> Answer<()> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(teams::delete(&caller.admin, request).await)
+    }
+
     async fn list_provider_health(
         &self,
         request: Request<v1::ListProviderHealthRequest>,
@@ -311,6 +327,16 @@ impl admin_server::Admin for AdminService {
     ) -> Answer<v1::ListAuditLogResponse> {
         let (caller, request) = self.admit(request)?;
         caller.answer(audit::list(&caller.admin, request).await)
+    }
+
+    async fn list_alerts(&self, request: Request<v1::ListAlertsRequest>) -> Answer<v1::ListAlertsResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(alerts::list(&caller.admin, request).await)
+    }
+
+    async fn acknowledge_alert(&self, request: Request<v1::AcknowledgeAlertRequest>) -> Answer<v1::Alert> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(alerts::acknowledge(&caller.admin, request).await)
     }
 
     async fn get_session(&self, request: Request<v1::GetSessionRequest>) -> Answer<v1::Session> {
@@ -452,6 +478,11 @@ impl admin_server::Admin for AdminService {
             self.admins_only(&caller, "ApplyConfig with secrets")?;
         }
         caller.answer(transfer::apply(&caller.admin, request).await)
+    }
+
+    async fn reload(&self, request: Request<v1::ReloadRequest>) -> Answer<v1::ConfigReport> {
+        let (caller, v1::ReloadRequest {}) = self.admit(request)?;
+        caller.answer(transfer::reload(&caller.admin, &self.declared).await.map(convert_report))
     }
 }
 

@@ -1,12 +1,11 @@
 //! From a configuration to a running core, step by step, each step one log line. A step that fails says which it is and why.
 
-mod database;
+pub(crate) mod database;
 mod declared;
 mod health;
 pub(crate) mod keys;
 mod retention;
-
-pub use database::{migrate, migration_status};
+mod shared_state;
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +15,7 @@ use std::{
 
 use orchestrator_base::{
     clock::Clock,
-    config::{AppEnv, Config},
+    config::{AppEnv, Config, Declared},
     random::Random,
     runtime::Background,
     task,
@@ -24,15 +23,19 @@ use orchestrator_base::{
 use orchestrator_core::{
     admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals, seed},
     admission::gate::Gate,
+    alerts::{Watch, Webhook},
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
     ledger::{self, Ledger, bodies::BodyRules, journal::Journal, replay, writer::Writer},
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
-    policy::breaker::BreakerRules,
+    policy::{breaker::BreakerRules, estimate::Estimates},
+    provider::http::HttpClient,
+    recording::claims::Claims,
     refresher::Reloader,
-    store::{Database, Rebuilt},
+    shared_state::{SharedState, Touched},
+    store::Database,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
@@ -75,6 +78,7 @@ pub struct Core {
     /// What load balancers are told.
     pub health: Health,
     environment: AppEnv,
+    declared: Declared,
     database: Database,
     background: Vec<JoinHandle<Option<()>>>,
     stop: CancellationToken,
@@ -88,39 +92,41 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     tracing::info!("Configuration checked");
     let data_dir = data_dir(&config.data.dir)?;
     let keys = keys::resolve(config, &data_dir)?;
-    let database = database::open(config).await?;
+    let database = database::open_and_log(config).await?;
     let vault = Arc::new(keys::vault(config, &data_dir, &keys.master, &database).await?);
 
     let (clock, random) = (Clock::system(), Random::system());
+    let stop = CancellationToken::new();
+    let core = random.uuid(clock.now()).to_string();
+    let together = shared_state::connect(config, &core).await?;
     let catalog = Arc::new(SharedCatalog::default());
     let store = Arc::new(database.clone());
-    let reloader =
-        Arc::new(Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts));
-    reloader.reload().await.map_err(StartError::at("loading the catalog"))?;
-    let admin = Admin::new(
-        store.clone(),
-        vault,
-        Arc::clone(&reloader),
-        clock.clone(),
-        random.clone(),
-        config.providers.clone(),
-    );
-    // Before what is only made where there is nothing.
-    declared::apply(config, &admin).await?;
-    seed(config, &admin, &catalog, &data_dir).await.map_err(StartError::at("filling the catalog"))?;
-    log_catalog(&catalog);
+    let reloader = Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts);
+    let reloader = Arc::new(reloader.with_news(together.as_ref().map(|together| together.news.clone())));
+    let rules = config.providers.clone();
+    let admin = Admin::new(store.clone(), vault, Arc::clone(&reloader), clock.clone(), random.clone(), rules);
+    fill_catalog(config, &admin, &reloader, &catalog, &data_dir).await?;
 
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
-        .keeping_bodies(BodyRules::new(&config.bodies));
-    let stop = CancellationToken::new();
-    let mut background = start_background(config, &database, journal, reloader, &stop).await?;
+        .keeping_bodies(BodyRules::new(&config.bodies))
+        .charging(Estimates::new(&config.budget).ceiling);
+    let elsewhere = shared_state::answers(config, together.as_ref(), &core);
+    let shared_state = shared_state::open(config, together.as_ref(), core, store.clone(), clock.clone());
+    let touched = Touched::default();
+    let mut background =
+        start_background(config, &database, journal, reloader, (&shared_state, &touched), &stop).await?;
+    background.extend(declared::watch(config, &admin, &stop)?);
     background.push(adopt_journals(config, &data_dir, &database, &stop));
+    background.push(learn_of_others(shared_state.clone(), clock.clone(), stop.clone()));
     let shared = Arc::new(Shared {
         catalog,
         ledger,
+        shared_state,
+        estimates: Estimates::new(&config.budget),
         gate: Gate::new(&config.admission),
         drains: Drains::default(),
+        claims: Claims::new(&config.idempotency, elsewhere),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
         clock,
@@ -129,17 +135,20 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         stream: config.stream.clone(),
         deny_private: config.providers.deny_private_networks,
     });
+    background.extend(shared_state::start(together, &shared, &stop));
+    background.push(watch_alerts(config, &database, &shared, touched, &stop));
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
     background.extend(watching.tasks);
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
     let health = Health::starting().await;
     background.push(health::tell_of_ledger(shared.ledger.clone(), health.clone(), stop.clone()));
+    background.push(shared_state::tell_health(shared.shared_state.clone(), health.clone(), stop.clone()));
     tracing::info!("Health check service started");
     let auth = AdminAuth::new([&keys.admin], Arc::clone(&shared.catalog), shared.clock.clone());
     let refusals = Refusals::default();
     let writing = refusals.clone().run(store, shared.clock.clone(), shared.random.clone(), stop.clone());
     background.push(task::spawn("refused sign-ins", writing));
-    let (environment, desk) = (config.app.env, watching.desk);
+    let (environment, declared, desk) = (config.app.env, config.declared.clone(), watching.desk);
     Ok(Core {
         shared,
         admin,
@@ -148,6 +157,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         refusals,
         health,
         environment,
+        declared,
         database,
         background,
         stop,
@@ -168,6 +178,7 @@ impl Core {
                 self.refusals.clone(),
                 Arc::clone(&self.shared.gate),
             )
+            .rereading(self.declared.clone())
             .until(self.health.draining()),
             health: self.health.clone(),
             reflection: self.reflection(),
@@ -243,7 +254,18 @@ async fn seed(
     Ok(())
 }
 
-fn log_catalog(catalog: &SharedCatalog) {
+/// Loads the catalog, and makes what the configuration wants to be there.
+async fn fill_catalog(
+    config: &Config,
+    admin: &Admin,
+    reloader: &Reloader,
+    catalog: &SharedCatalog,
+    data_dir: &Path,
+) -> Result<(), StartError> {
+    reloader.reload().await.map_err(StartError::at("loading the catalog"))?;
+    // Before what is only made where there is nothing.
+    declared::apply(config, admin).await?;
+    seed(config, admin, catalog, data_dir).await.map_err(StartError::at("filling the catalog"))?;
     let snapshot = catalog.load();
     tracing::info!(
         catalog.revision = snapshot.revision,
@@ -251,6 +273,7 @@ fn log_catalog(catalog: &SharedCatalog) {
         catalog.keys = snapshot.keys.len(),
         "Catalog loaded"
     );
+    Ok(())
 }
 
 fn open_journal(config: &Config, data_dir: &Path, id: Uuid) -> Result<Arc<Journal>, StartError> {
@@ -263,10 +286,12 @@ async fn start_background(
     database: &Database,
     journal: Arc<Journal>,
     reloader: Arc<Reloader>,
+    (shared_state, touched): (&SharedState, &Touched),
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<Option<()>>>, StartError> {
     let writer = Writer::start(Arc::clone(&journal), Arc::new(database.clone())).await;
     let writer = writer.map_err(StartError::at("replaying the journal"))?;
+    let writer = writer.telling(shared_state.clone(), touched.clone());
     let mut tasks = vec![task::spawn("ledger writer", writer.run(stop.clone()))];
     let lists = ModelListKeeper::new(Arc::clone(reloader.shared()), config.providers.deny_private_networks);
     tasks.push(task::spawn("model lists", lists.run(stop.clone())));
@@ -277,6 +302,51 @@ async fn start_background(
         tasks.push(task::spawn("journal fsync", ledger::keep_synced(journal, interval, stop.clone())));
     }
     Ok(tasks)
+}
+
+/// Tells operators what they should know of.
+fn watch_alerts(
+    config: &Config,
+    database: &Database,
+    shared: &Arc<Shared>,
+    touched: Touched,
+    stop: &CancellationToken,
+) -> JoinHandle<Option<()>> {
+    let url = config.alerts.webhook_url.as_ref();
+    let webhook = url.and_then(|url| {
+        let way = Arc::new(HttpClient::new(config.providers.deny_private_networks));
+        Webhook::new(url.expose_secret(), way)
+    });
+    let watch = Watch {
+        catalog: Arc::clone(&shared.catalog),
+        store: Arc::new(database.clone()),
+        spend: Arc::new(database.clone()),
+        touched,
+        conditions: shared.conditions.clone(),
+        percents: config.alerts.budget_percent.clone(),
+        webhook,
+        clock: shared.clock.clone(),
+        random: shared.random.clone(),
+    };
+    task::spawn("alerts", watch.run(stop.clone()))
+}
+
+/// How often it is looked what other cores have spent.
+const LEARN: Duration = Duration::from_secs(10);
+
+/// Learns what other cores on the same database have spent.
+fn learn_of_others(
+    shared_state: SharedState,
+    clock: Clock,
+    stop: CancellationToken,
+) -> JoinHandle<Option<()>> {
+    task::spawn("budgets", async move {
+        while stop.run_until_cancelled(tokio::time::sleep(LEARN)).await.is_some() {
+            if let Err(error) = shared_state.learn(clock.now()).await {
+                tracing::debug!(%error, "what other cores have spent cannot be read now");
+            }
+        }
+    })
 }
 
 /// Stores what lies in the journals of cores that are gone.
@@ -296,15 +366,6 @@ fn adopt_journals(
 fn condition_rules(config: &Config) -> ConditionRules {
     let open = Duration::from_secs(config.breaker.timeout);
     ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
-}
-
-/// Adds statistics up anew from the logs; cores may run meanwhile. The database is one that a core has migrated.
-pub async fn rebuild_stats(config: &Config) -> Result<Rebuilt, StartError> {
-    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
-    let database = Database::connect(&target).await.map_err(StartError::at("connecting to the database"))?;
-    let rebuilt = database.rebuild_stats(Clock::system().now()).await;
-    database.close().await;
-    rebuilt.map_err(StartError::at("adding up the logs"))
 }
 
 /// Starts a core whose background work runs on `background`.

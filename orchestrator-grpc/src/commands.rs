@@ -1,6 +1,6 @@
 //! The subcommands that work on the database without serving: each in a file of its own, called by `main`.
 //!
-//! They open the database as the program does, and may run beside it. Exit codes: 0, 1 for a failure, 2 where the configuration or a
+//! They open the database as the program does, and may run beside a core. Exit codes: 0, 1 for a failure, 2 where the configuration or a
 //! file that was given is to blame.
 
 pub mod apply;
@@ -8,6 +8,8 @@ pub mod backup;
 pub mod export;
 pub mod import;
 pub mod keys;
+pub mod migrate;
+pub mod stats;
 
 use std::{
     fmt::Write as _,
@@ -15,7 +17,6 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::Duration,
 };
 
 use orchestrator_base::{
@@ -24,6 +25,7 @@ use orchestrator_base::{
     process,
     random::Random,
     runtime::Background,
+    tls,
 };
 use orchestrator_core::{
     admin::{Admin, transfer::Report},
@@ -31,7 +33,7 @@ use orchestrator_core::{
     catalog::snapshot::SharedCatalog,
     error::{Error, ErrorKind},
     refresher::Reloader,
-    store::Database,
+    store::{Database, StoreError},
 };
 
 use crate::boot::{self, StartError};
@@ -89,6 +91,8 @@ pub fn check_config(loaded: &Loaded) -> ExitCode {
 
 /// Runs a command on a thread of its own runtime.
 fn run(work: impl Future<Output = Outcome>) -> ExitCode {
+    // A server's database may ask for it.
+    tls::install_crypto();
     let background = match Background::start() {
         Ok(background) => background,
         Err(error) => return finish(Err(Failed::because(error))),
@@ -114,16 +118,10 @@ fn sources(sources: io::Result<Sources>) -> Result<Sources, Failed> {
 
 /// The database, up to date.
 async fn open(config: &Config) -> Result<Database, Failed> {
-    let target = config.database_target().map_err(Failed::given)?;
-    let (tries, wait) =
-        (config.database.wait_retries.max(1), Duration::from_secs(config.database.wait_interval));
-    let database = Database::connect_with_retries(&target, tries, wait, |attempt, error| {
+    let waits = |attempt, tries, error: &StoreError| {
         process::complain(&format!("the database does not answer yet (try {attempt} of {tries}): {error}"));
-    });
-    let database =
-        database.await.map_err(|error| Failed::because(format!("connecting to the database: {error}")))?;
-    database.migrate().await.map_err(|error| Failed::because(format!("migrating the database: {error}")))?;
-    Ok(database)
+    };
+    Ok(boot::database::open(config, waits).await?)
 }
 
 /// Admin over the database, as a core has it. A core that runs sees what is changed here within a second.

@@ -15,6 +15,7 @@ pub mod embed;
 
 pub mod models;
 
+pub mod recorded;
 pub mod served;
 
 pub mod native;

@@ -19,6 +19,9 @@ const NAMES: [&str; 3] = ["", orchestrate_server::SERVICE_NAME, admin_server::SE
 /// the same.
 pub const LEDGER: &str = "ledger";
 
+/// The name under which it is said whether cores that share limits can count together. One that cannot goes by its own share.
+pub const SHARED_STATE: &str = "shared_state";
+
 /// How long `health` waits for an answer.
 const ASK: Duration = Duration::from_secs(2);
 
@@ -36,7 +39,14 @@ impl Health {
         let health = Self { reporter: HealthReporter::new(), draining: CancellationToken::new() };
         health.set_serving(false).await;
         health.set_ledger_well(true).await;
+        health.set_shared_state_well(true).await;
         health
+    }
+
+    /// Whether cores that share limits can count together.
+    pub async fn set_shared_state_well(&self, well: bool) {
+        let status = if well { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.reporter.set_service_status(SHARED_STATE, status).await;
     }
 
     /// Whether the ledger's records are stored.

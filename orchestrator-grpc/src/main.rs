@@ -4,13 +4,12 @@ use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser as _;
 use orchestrator_base::{
-    config::{CoreArgs, CoreCommand, Loaded, Role, StatsCommand, init_env},
+    config::{CoreArgs, CoreCommand, Loaded, Role, init_env},
     process,
     runtime::{self, Background, Workers},
     signals::Shutdown,
     telemetry, tls,
 };
-use orchestrator_core::store::Rebuilt;
 use orchestrator_grpc::{boot, commands, descriptor, health, server};
 
 #[global_allocator]
@@ -35,8 +34,8 @@ fn main() -> ExitCode {
     match args.command() {
         CoreCommand::CheckConfig => commands::check_config(&loaded),
         CoreCommand::Health => health::ask(&loaded.config.grpc),
-        CoreCommand::Stats { what: StatsCommand::Rebuild } => rebuild_stats(&loaded),
-        CoreCommand::Migrate { status } => migrate(&loaded, status),
+        CoreCommand::Stats { what } => commands::stats::run(&loaded, &what),
+        CoreCommand::Migrate { status } => commands::migrate::run(&loaded, status),
         CoreCommand::Export(args) => commands::export::run(&loaded.config, sources, &args),
         CoreCommand::Import(args) => commands::import::run(&loaded.config, sources, &args),
         CoreCommand::Apply(args) => commands::apply::run(&loaded.config, sources, &args),
@@ -52,55 +51,6 @@ fn write_descriptor(out: Option<&Path>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             process::complain(&format!("{}: {error}", path.display()));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn rebuild_stats(loaded: &Loaded) -> ExitCode {
-    telemetry::install(&loaded.config.log, loaded.config.app.debug);
-    tls::install_crypto();
-    let rebuilt = Background::start().map_err(Failure::Io).and_then(|background| {
-        let rebuilt = background.block_on(boot::rebuild_stats(&loaded.config));
-        background.stop();
-        Ok(rebuilt?)
-    });
-    match rebuilt {
-        Ok(Rebuilt { hours, days }) => process::print(format!("added up anew: {hours} hours, {days} days\n")),
-        Err(error) => {
-            process::complain(&format!("stats rebuild: {error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// `migrate`: the start's log lines up to the tables. With `status` there is no log, but a list.
-fn migrate(loaded: &Loaded, status: bool) -> ExitCode {
-    let config = &loaded.config;
-    tls::install_crypto();
-    if !status {
-        telemetry::install(&config.log, config.app.debug);
-    }
-    let background = match Background::start() {
-        Ok(background) => background,
-        Err(error) => {
-            process::complain(&error.to_string());
-            return ExitCode::FAILURE;
-        }
-    };
-    if status {
-        return match background.block_on(boot::migration_status(config)) {
-            Ok(list) => process::print(list),
-            Err(error) => {
-                process::complain(&error.to_string());
-                ExitCode::FAILURE
-            }
-        };
-    }
-    match background.block_on(boot::migrate(config)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = %error, "migrating failed");
             ExitCode::FAILURE
         }
     }

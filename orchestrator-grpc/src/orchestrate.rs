@@ -2,18 +2,21 @@
 
 mod streams;
 
+use std::sync::Arc;
+
 use orchestrator_base::config::Limits;
 use orchestrator_core::{
     call::{Call, Input},
     error::{Error, Result as CoreResult},
-    orchestrator::{ChatStream, NativeBody, NativeReply, NativeStream, Orchestrator},
+    orchestrator::{Form, NativeBody, NativeReply, NativeStream, Orchestrator},
 };
 use orchestrator_proto::v1::{self, orchestrate_server::Orchestrate};
+use prost::Message;
 use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
 
-use self::streams::{ChatEvents, InvokeMessages};
+use self::streams::{ChatEvents, InvokeMessages, TypedEvents};
 use crate::{
-    convert::{call, chat_reply, embed, models, native, served},
+    convert::{call, chat_reply, embed, models, native, recorded, served},
     layers::trace::{REQUEST_ID, RequestId},
     status::to_status,
 };
@@ -21,19 +24,27 @@ use crate::{
 /// The service that answers models' callers.
 #[derive(Clone, Debug)]
 pub struct OrchestrateService {
-    core: Orchestrator,
+    core: Arc<Orchestrator>,
     limits: Limits,
 }
 
 impl OrchestrateService {
     /// Speaks for `core`. Of the limits, `max_body_bytes` and `max_json_depth` hold here.
-    pub fn new(core: Orchestrator, limits: Limits) -> Self {
+    pub fn new(core: Arc<Orchestrator>, limits: Limits) -> Self {
         Self { core, limits }
     }
 
     /// The limits that it was made with.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// A whole answer to a request under an idempotency key.
+    async fn retell<M: Message + Default>(&self, call: Call, form: Form) -> CoreResult<Response<M>> {
+        let told = self.core.retell(call, form).await?;
+        let metadata = served::encode_metadata(&told.served);
+        let message = recorded::decode(told.whole().await?)?;
+        Ok(respond(metadata, message))
     }
 }
 
@@ -42,12 +53,15 @@ impl Orchestrate for OrchestrateService {
     async fn chat(&self, request: Request<v1::ChatRequest>) -> Result<Response<v1::ChatResponse>, Status> {
         let reject = rejection(&request);
         let call = call::chat(request, false, self.limits.max_json_depth).map_err(&reject)?;
+        if call.about.idempotency.is_some() {
+            return self.retell(call, recorded::CHAT).await.map_err(&reject);
+        }
         let answered = self.core.chat(call).await.map_err(&reject)?;
         let metadata = served::encode_metadata(&answered.served);
         Ok(respond(metadata, chat_reply::encode_reply(answered)))
     }
 
-    type StreamChatStream = ChatEvents<ChatStream>;
+    type StreamChatStream = TypedEvents;
 
     async fn stream_chat(
         &self,
@@ -55,14 +69,22 @@ impl Orchestrate for OrchestrateService {
     ) -> Result<Response<Self::StreamChatStream>, Status> {
         let (reject, id) = (rejection(&request), request_id(&request));
         let call = call::chat(request, true, self.limits.max_json_depth).map_err(&reject)?;
+        if call.about.idempotency.is_some() {
+            let told = self.core.retell(call, recorded::STREAM).await.map_err(&reject)?;
+            return Ok(respond(served::encode_metadata(&told.served), TypedEvents::told(told, id)));
+        }
         let stream = self.core.stream_chat(call).await.map_err(&reject)?;
         let served = stream.served.clone();
-        Ok(respond(served::encode_metadata(&served), ChatEvents::new(stream, served, id)))
+        let events = TypedEvents::Live { events: ChatEvents::new(stream, served.clone(), id) };
+        Ok(respond(served::encode_metadata(&served), events))
     }
 
     async fn embed(&self, request: Request<v1::EmbedRequest>) -> Result<Response<v1::EmbedResponse>, Status> {
         let reject = rejection(&request);
         let call = call::embed(request, self.limits.max_json_depth).map_err(&reject)?;
+        if call.about.idempotency.is_some() {
+            return self.retell(call, recorded::EMBED).await.map_err(&reject);
+        }
         let answered = self.core.embed(call).await.map_err(&reject)?;
         let metadata = served::encode_metadata(&answered.served);
         Ok(respond(metadata, embed::encode_reply(answered)))
@@ -74,6 +96,9 @@ impl Orchestrate for OrchestrateService {
     ) -> Result<Response<v1::CountTokensResponse>, Status> {
         let reject = rejection(&request);
         let call = call::count_tokens(request, self.limits.max_json_depth).map_err(&reject)?;
+        if call.about.idempotency.is_some() {
+            return self.retell(call, recorded::COUNT).await.map_err(&reject);
+        }
         let answered = self.core.count_tokens(call).await.map_err(&reject)?;
         let metadata = served::encode_metadata(&answered.served);
         Ok(respond(metadata, chat_reply::encode_count(&answered)))
@@ -101,7 +126,7 @@ impl Orchestrate for OrchestrateService {
         match body {
             NativeBody::Whole(data) => {
                 let head = Some(native::encode_head(&head));
-                Ok(respond(named(id.as_ref()), v1::InvokeResponse { head, data }))
+                Ok(respond(named(id.as_ref()), v1::InvokeResponse { head, data, last: true }))
             }
             NativeBody::Stream(_) => Err(reject(use_stream_invoke())),
         }

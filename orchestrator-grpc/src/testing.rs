@@ -16,6 +16,9 @@ use orchestrator_core::{
     ledger::{Ledger, journal::Journal},
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
+    policy::estimate::Estimates,
+    recording::claims::Claims,
+    shared_state::{NothingSpent, SharedState},
 };
 use orchestrator_proto::v1::{self, admin_server::Admin};
 use tonic::{Request, Response, Status, body::Body};
@@ -43,7 +46,7 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     let health = Health::starting().await;
     health.set_serving(true).await;
     Services {
-        orchestrate: OrchestrateService::new(empty_core(), limits),
+        orchestrate: OrchestrateService::new(core(|_| {}), limits),
         admin: NoAdmin,
         health,
         reflection,
@@ -52,18 +55,21 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     }
 }
 
-/// A core with an empty catalog: it knows no caller and no model.
-fn empty_core() -> Orchestrator {
+/// A core with an empty catalog, unless `set` says otherwise: it knows no caller and no model.
+pub(crate) fn core(set: impl FnOnce(&mut Shared)) -> Arc<Orchestrator> {
     tls::install_crypto();
     let folder = tempfile::tempdir().unwrap();
     let journal =
         Journal::open(folder.path(), "test", uuid::Uuid::nil(), &config::Journal::default()).unwrap();
     let (clock, random) = (Clock::system(), Random::seeded(1));
-    Orchestrator::for_thread(Arc::new(Shared {
+    let mut shared = Shared {
         catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
+        shared_state: SharedState::local("test".into(), Arc::new(NothingSpent)),
+        estimates: Estimates::default(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
+        claims: Claims::new(&config::Idempotency::default(), None),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
         clock,
@@ -71,7 +77,9 @@ fn empty_core() -> Orchestrator {
         limits: Limits::default(),
         stream: config::Stream::default(),
         deny_private: false,
-    }))
+    };
+    set(&mut shared);
+    Orchestrator::for_thread(Arc::new(shared))
 }
 
 /// An Admin that does nothing: its handlers have tests of their own.
@@ -118,6 +126,12 @@ do_nothing! {
     create_api_key(CreateApiKeyRequest) -> v1::ApiKey;
     update_api_key(UpdateApiKeyRequest) -> v1::ApiKey;
     delete_api_key(DeleteApiKeyRequest) -> ();
+    rotate_api_key(RotateApiKeyRequest) -> v1::ApiKey;
+    list_teams(ListTeamsRequest) -> v1::ListTeamsResponse;
+    get_team(GetTeamRequest) -> v1::Team;
+    create_team(CreateTeamRequest) -> v1::Team;
+    update_team(UpdateTeamRequest) -> v1::Team;
+    delete_team(DeleteTeamRequest) -> ();
     list_provider_health(ListProviderHealthRequest) -> v1::ListProviderHealthResponse;
     get_provider_health(GetProviderHealthRequest) -> v1::ProviderHealth;
     check_provider(CheckProviderRequest) -> v1::ProviderHealth;
@@ -145,12 +159,15 @@ do_nothing! {
     export_config(ExportConfigRequest) -> v1::ConfigDocument;
     import_config(ImportConfigRequest) -> v1::ConfigReport;
     apply_config(ApplyConfigRequest) -> v1::ConfigReport;
+    reload(ReloadRequest) -> v1::ConfigReport;
     list_admin_keys(ListAdminKeysRequest) -> v1::ListAdminKeysResponse;
     get_admin_key(GetAdminKeyRequest) -> v1::AdminKey;
     create_admin_key(CreateAdminKeyRequest) -> v1::AdminKey;
     update_admin_key(UpdateAdminKeyRequest) -> v1::AdminKey;
     delete_admin_key(DeleteAdminKeyRequest) -> ();
     rotate_admin_key(RotateAdminKeyRequest) -> v1::AdminKey;
+    list_alerts(ListAlertsRequest) -> v1::ListAlertsResponse;
+    acknowledge_alert(AcknowledgeAlertRequest) -> v1::Alert;
     list_audit_log(ListAuditLogRequest) -> v1::ListAuditLogResponse;
     get_session(GetSessionRequest) -> v1::Session;
     get_status(GetStatusRequest) -> v1::CoreStatus;

@@ -10,7 +10,7 @@ use std::{
 use orchestrator_testkit::databases::{Kind, shared};
 
 /// The migrations that there are.
-const MIGRATIONS: usize = 16;
+const MIGRATIONS: usize = 23;
 
 fn program(home: &Path, url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator-grpc"));
@@ -60,6 +60,16 @@ fn four_at_once(url: &str) {
 fn four_programs_migrate_a_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     four_at_once(&format!("sqlite://{}", folder.path().join("x.db").display()));
+}
+
+#[test]
+fn a_look_at_a_file_that_is_not_there_does_not_make_it() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("x.db");
+    let status = run(home.path(), &format!("sqlite://{}", path.display()), &["migrate", "--status"]);
+    assert!(status.status.success(), "{}", text(&status.stderr));
+    assert_eq!(text(&status.stdout).matches("pending").count(), MIGRATIONS);
+    assert!(!path.exists());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Real database servers for tests: MariaDB and PostgreSQL, each on a free port with its files in a temporary folder.
+//! Real database servers for tests: MariaDB, PostgreSQL and [Redis](redis), each on a free port with its files in a temporary folder.
 //!
 //! [`shared`] gives the one server of its kind in this process; each test takes a fresh database in it ([`Server::database`]). A test
 //! that stops or freezes a server begins one of its own ([`Server::start`]). A server ends with the process that began it, however
@@ -9,6 +9,7 @@
 mod guard;
 mod mariadb;
 mod postgres;
+pub mod redis;
 
 use std::{
     io,

@@ -6,7 +6,7 @@
 //! * [`recorded`]: real provider traffic, where its folder is there, and the project's own [`fixtures`] in the same form,
 //!   so that one suite runs over both.
 //! * [`openapi`]: OpenAI's published description, where it is there, and what is said of answers by it.
-//! * [`databases`]: real MariaDB and PostgreSQL servers, which end with the test process.
+//! * [`databases`]: real MariaDB, PostgreSQL and Redis servers, which end with the test process.
 //! * [`scenes`]: providers with one behaviour each for clients that nobody here wrote; `testkit-provider` is the program.
 //!
 //! The repository's own rules (import walls, sizes, purity) are the test `tests/tidy`.

@@ -83,7 +83,7 @@ impl Orchestrate for PairCore {
             Answer { first: None, head: Some(head), rest: Some(body) }
         } else {
             let body = body.collect().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            let whole = InvokeResponse { head: Some(head), data: body.to_bytes() };
+            let whole = InvokeResponse { head: Some(head), data: body.to_bytes(), last: true };
             Answer { first: Some(whole), head: None, rest: None }
         };
         Ok(Response::new(answer))
@@ -147,7 +147,7 @@ impl Stream for Answer {
         match ready!(Pin::new(rest).poll_frame(context)) {
             Some(Ok(frame)) => {
                 let data = frame.into_data().unwrap_or_default();
-                Poll::Ready(Some(Ok(InvokeResponse { head: self.head.take(), data })))
+                Poll::Ready(Some(Ok(InvokeResponse { head: self.head.take(), data, last: false })))
             }
             Some(Err(error)) => {
                 self.rest = None;

@@ -30,7 +30,10 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 /// The setting that is none of the gateway's: the folder whose programs are run instead of those beside this one.
 const BUILD: &str = "build";
 
-/// What is set besides the defaults: variables by their name, settings by `section.key`, [`BUILD`].
+/// Another: where it is `true`, the caller's key and its team have limits of every kind, wider than anything that is asked.
+const LIMITED: &str = "limits";
+
+/// What is set besides the defaults: variables by their name, settings by `section.key`, [`BUILD`], [`LIMITED`].
 pub(crate) type Settings = BTreeMap<String, String>;
 
 /// A gateway that serves.
@@ -77,6 +80,9 @@ async fn start_and_configure(
         return Err(format!("the gateway did not start: {why}\n{said}").into());
     }
     configure(&admin, upstream).await?;
+    if settings.get(LIMITED).is_some_and(|value| value == "true") {
+        limit(&admin).await?;
+    }
     Ok(Gateway { rest, processes, files })
 }
 
@@ -108,7 +114,7 @@ fn command(
         // The hops are asked what is measured, and nothing else.
         ("HEALTH_CHECK_ENABLED", "false".to_owned()),
     ]);
-    for (name, value) in settings.iter().filter(|(name, _)| *name != BUILD) {
+    for (name, value) in settings.iter().filter(|(name, _)| ![BUILD, LIMITED].contains(&name.as_str())) {
         if name.contains('.') {
             command.args(["--set", &format!("{name}={value}")]);
         } else {
@@ -158,4 +164,20 @@ async fn configure(admin: &Admin, upstream: SocketAddr) -> Result<(), AnyError> 
     let link = json!({ "model_id": model, "provider_id": provider, "provider_model": "bench-upstream" });
     admin.create("/admin/model-providers", &link).await?;
     Ok(())
+}
+
+async fn limit(admin: &Admin) -> Result<(), AnyError> {
+    let limits = json!({
+        "requests_per_minute": 1_000_000, "tokens_per_minute": 1_000_000_000_000_u64, "max_concurrency": 1_000_000,
+        "budget_usd": 1_000_000_000, "budget_period": "month",
+    });
+    let mut team = limits.clone();
+    team["name"] = "bench".into();
+    admin.create("/admin/teams", &team).await?;
+    let (status, keys) = admin.call(Method::GET, "/admin/keys", None).await?;
+    let mut change = limits;
+    change["team"] = "bench".into();
+    let id = keys[0]["id"].as_str().ok_or_else(|| format!("GET /admin/keys: {status} {keys}"))?;
+    let (status, said) = admin.call(Method::PATCH, &format!("/admin/keys/{id}"), Some(&change)).await?;
+    if status == 200 { Ok(()) } else { Err(format!("PATCH /admin/keys/{id}: {status} {said}").into()) }
 }

@@ -1,6 +1,14 @@
-//! What the core is doing when it is killed, as its log tells.
+//! What the core is doing when it is killed, as its log tells, or its journal's folder.
 
-use std::{collections::BTreeMap, fmt, fs::File, io::Read as _, path::Path, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use orchestrator_base::random::Random;
 use tokio::time::Instant;
@@ -31,13 +39,10 @@ const LOOK: Duration = Duration::from_micros(100);
 
 impl Phase {
     /// What the log says when it begins and when it is over.
-    pub(crate) fn lines(self) -> Option<(&'static str, &'static str)> {
+    fn lines(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::AnyMoment => None,
+            Self::AnyMoment | Self::Rotation => None,
             Self::Batch => Some(("\"storing records\"", "\"storing records is over\"")),
-            Self::Rotation => {
-                Some(("\"a segment of the journal is full\"", "\"a segment of the journal has begun\""))
-            }
             Self::Replay => Some(("\"replaying the journal\"", "\"storing records is over\"")),
             Self::Migration => Some(("Running database migrations", "Catalog loaded")),
         }
@@ -73,22 +78,23 @@ impl Moment {
     /// Waits for it and kills; says whether the phase had begun and was not over. Blocks.
     pub(crate) fn kill(self, mut program: Program) -> Result<bool, AnyError> {
         let Some((begins, ends)) = self.phase.lines() else {
+            if self.phase == Phase::Rotation {
+                return kill_between_segments(program);
+            }
             program.kill()?;
             return Ok(true);
         };
         let mut log = File::open(program.log())?;
         let mut said = Vec::new();
         // What was said so far is over.
-        if self.phase != Phase::Replay && self.phase != Phase::Migration {
+        if self.phase == Phase::Batch {
             log.read_to_end(&mut said)?;
             said.clear();
         }
-        let give_up = Instant::now() + PATIENCE;
-        while memmem(&said, begins).is_none() && Instant::now() < give_up {
-            // A segment follows another in less time than a thread takes to wake.
-            if self.phase != Phase::Rotation {
-                thread::sleep(LOOK);
-            }
+        let (give_up, mut searched) = (Instant::now() + PATIENCE, 0);
+        while memmem(&said[searched..], begins).is_none() && Instant::now() < give_up {
+            thread::sleep(LOOK);
+            searched = said.len().saturating_sub(begins.len());
             log.read_to_end(&mut said)?;
         }
         if !self.delay.is_zero() {
@@ -96,21 +102,35 @@ impl Moment {
         }
         program.kill()?;
         log.read_to_end(&mut said)?;
-        if self.phase == Phase::Rotation {
-            return Ok(between_segments(program.log()).unwrap_or_default());
-        }
         let (begun, over) = (last(&said, begins), last(&said, ends));
         Ok(begun.is_some() && begun > over)
     }
 }
 
-/// Whether nothing stands in the newest segment of the journal yet, or it is full and has no other after it.
-fn between_segments(log: &Path) -> Option<bool> {
+/// Kills as soon as the journal has one segment more, and says whether nothing stands in the newest yet, or it is full and has no
+/// other after it. Blocks.
+fn kill_between_segments(mut program: Program) -> Result<bool, AnyError> {
+    let (newest, number) = newest_segment(program.log()).ok_or("there is no journal")?;
+    // A segment follows another in less time than a log is read, or a thread takes to wake.
+    let following = newest.with_file_name(format!("{:08}.jsonl", number + 1));
+    let give_up = Instant::now() + PATIENCE;
+    while !following.exists() && Instant::now() < give_up {
+        std::hint::spin_loop();
+    }
+    program.kill()?;
+    let bytes = newest_segment(program.log()).and_then(|(newest, _)| Some(newest.metadata().ok()?.len()));
+    Ok(bytes.is_some_and(|bytes| bytes == 0 || bytes >= super::SEGMENT_BYTES))
+}
+
+/// The newest segment of the journal that lies beside this log, and its number.
+fn newest_segment(log: &Path) -> Option<(PathBuf, u64)> {
     let folder = std::fs::read_dir(log.parent()?.join("data/journal/core")).ok()?;
-    let segments = folder.filter_map(|file| Some(file.ok()?.path()));
-    let newest = segments.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl")).max()?;
-    let bytes = newest.metadata().ok()?.len();
-    Some(bytes == 0 || bytes >= super::SEGMENT_BYTES)
+    let segments = folder.filter_map(|file| {
+        let path = file.ok()?.path();
+        let number = path.file_name()?.to_str()?.strip_suffix(".jsonl")?.parse().ok()?;
+        Some((path, number))
+    });
+    segments.max_by_key(|(_, number)| *number)
 }
 
 fn memmem(text: &[u8], word: &str) -> Option<usize> {

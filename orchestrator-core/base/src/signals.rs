@@ -1,11 +1,12 @@
 //! How the process is asked to stop: first politely, then at once.
 //!
 //! SIGTERM or SIGINT starts the drain: no new work, what runs may finish. A second one aborts: whoever sends it does not
-//! want to wait. Everything that must stop watches one of the two tokens; nothing else knows about signals.
+//! want to wait. Everything that must stop watches one of the two tokens; nothing else knows about signals, but for SIGHUP, which
+//! asks a core to read again what its files declare.
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::task;
@@ -60,6 +61,11 @@ impl Shutdown {
     pub fn abort(&self) -> &CancellationToken {
         &self.abort
     }
+}
+
+/// From now on SIGHUP is no end of the process: each is given here. Must be called on a runtime that lives on.
+pub fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
 #[cfg(test)]

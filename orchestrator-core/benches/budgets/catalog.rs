@@ -12,7 +12,7 @@ use orchestrator_core::{
     call::{About, Call, Input},
     catalog::{
         ApiKey, CatalogRows, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey,
-        ProviderOptions, Timeouts, defaults, keys, snapshot::Snapshot,
+        ProviderOptions, Timeouts, defaults, keys, limits::Limits, snapshot::Snapshot,
     },
     dialect::Dialect,
     ledger::{Ledger, journal::Journal},
@@ -46,6 +46,7 @@ pub(crate) fn snapshot(count: usize) -> Snapshot {
             .flat_map(|number| PROVIDERS.map(|provider| association(number, provider)))
             .collect(),
         api_keys: (0..count).map(api_key).collect(),
+        teams: Vec::new(),
         prices: Vec::new(),
         admin_keys: Vec::new(),
     };
@@ -98,6 +99,7 @@ fn model(number: usize) -> Model {
         timeout: None,
         timeouts: Timeouts::default(),
         enabled: true,
+        limits: Limits::default(),
         managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,
@@ -138,6 +140,8 @@ fn api_key(number: usize) -> ApiKey {
         expires_at: None,
         on_disconnect: OnDisconnect::Cancel,
         log_bodies: false,
+        limits: Limits::default(),
+        previous: None,
         managed_by: ManagedBy::Admin,
         created_at: THEN,
         updated_at: THEN,

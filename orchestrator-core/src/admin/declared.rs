@@ -26,14 +26,30 @@ pub struct ApplyOptions {
 }
 
 impl Admin {
-    /// Makes the catalog what `declared` says: JSON with the arrays `providers`, `models`, `model_providers` and `api_keys`,
-    /// secrets in the clear.
+    /// Makes the catalog what `declared` says: JSON with the arrays `providers`, `models`, `model_providers`, `teams` and
+    /// `api_keys`, secrets in the clear.
     ///
     /// Errors: every problem, a line each; among them rows that Admin manages, unless they are to be adopted.
     pub async fn apply_declared(&self, declared: &SecretString, options: ApplyOptions) -> Result<Report> {
         let policy = Policy::Declare { prune: options.prune, adopt: options.adopt };
         self.carry_out(declared.expose_secret(), Kind::Declaration, None, policy, options.dry_run).await
     }
+}
+
+/// Refuses a document that came by a call and names secrets instead of holding them: only what reads a file looks them up.
+///
+/// Errors: every problem, a line each.
+pub fn refuse_references(declared: &SecretString) -> Result<()> {
+    let mut problems = Problems::default();
+    let document = Document::read(declared.expose_secret(), Kind::Declaration, &mut problems);
+    for path in document.references() {
+        problems.add(
+            path,
+            "names a variable or a file (env:, file:), which is looked up in a configuration file and by the command `apply` alone; \
+             send the secret itself",
+        );
+    }
+    problems.refuse()
 }
 
 /// Finds fields that are not known and values of the wrong type. What they may hold is seen when they are applied, in a dry run too.

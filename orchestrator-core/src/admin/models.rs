@@ -2,7 +2,7 @@
 
 use super::{Admin, Listed, Page, editable, found, providers::set, store_error, validate};
 use crate::{
-    catalog::{ManagedBy, Model, Timeouts, defaults, route::Resolution},
+    catalog::{ManagedBy, Model, Timeouts, defaults, limits::Limits, route::Resolution},
     error::{Error, Result},
     store::CatalogChange,
 };
@@ -26,6 +26,10 @@ pub struct ModelChange {
     pub timeouts: Option<Timeouts>,
     /// [`Model::enabled`].
     pub enabled: Option<bool>,
+    /// [`Limits::requests_per_minute`] of the model.
+    pub requests_per_minute: Option<Option<u32>>,
+    /// [`Limits::tokens_per_minute`] of the model.
+    pub tokens_per_minute: Option<Option<u64>>,
 }
 
 impl ModelChange {
@@ -38,6 +42,8 @@ impl ModelChange {
         set(&mut row.timeout, self.timeout);
         set(&mut row.timeouts, self.timeouts);
         set(&mut row.enabled, self.enabled);
+        set(&mut row.limits.requests_per_minute, self.requests_per_minute);
+        set(&mut row.limits.tokens_per_minute, self.tokens_per_minute);
     }
 }
 
@@ -96,6 +102,7 @@ impl Admin {
             timeout: None,
             timeouts: Timeouts::default(),
             enabled: true,
+            limits: Limits::default(),
             managed_by: ManagedBy::Admin,
             created_at: now,
             updated_at: now,

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How many prices operators may set: every core holds them all.
-const MOST: usize = 10_000;
+pub(super) const MOST: usize = 10_000;
 /// Between kind and model in a page's token; no kind has one.
 const SEPARATOR: char = '/';
 
@@ -124,6 +124,18 @@ impl Admin {
     }
 
     async fn set_price(&self, kind: &str, upstream_model: &str, rates: Rates, deleted: bool) -> Result<()> {
+        let row = self.new_price(kind, upstream_model, rates, deleted)?;
+        self.commit(vec![CatalogChange::SetPrice(Box::new(row))]).await
+    }
+
+    /// The row that sets a price, or takes it away.
+    pub(super) fn new_price(
+        &self,
+        kind: &str,
+        upstream_model: &str,
+        rates: Rates,
+        deleted: bool,
+    ) -> Result<OwnPrice> {
         let now = self.clock.now();
         let row = OwnPrice {
             id: self.new_id(now),
@@ -136,7 +148,7 @@ impl Admin {
             created_at: now,
         };
         validate::price(&row)?;
-        self.commit(vec![CatalogChange::SetPrice(Box::new(row))]).await
+        Ok(row)
     }
 
     async fn own_prices(&self) -> Result<Vec<Listing>> {

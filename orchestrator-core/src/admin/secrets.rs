@@ -25,7 +25,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    catalog::ProviderKey,
+    catalog::{ProviderKey, keys},
     error::{Error, ErrorKind, Result},
     store::{MASTER_KEY_FINGERPRINT, SettingStore},
 };
@@ -37,8 +37,6 @@ const DERIVE_FINGERPRINT: &[u8] = b"llm-orchestrator/v1/fingerprint\0";
 const VERSION: &str = "v1";
 /// Bytes of a nonce.
 const NONCE: usize = 24;
-/// What every generated caller's key begins with: so that scanners for leaked secrets can know it.
-const API_KEY_START: &str = "llmo_";
 /// What every generated operator's key begins with.
 const ADMIN_KEY_START: &str = "llmo_admin_";
 /// How much of a caller's secret is shown.
@@ -134,7 +132,7 @@ fn associated(id: &str) -> String {
 
 /// A new caller's key: `llmo_`, 32 random bytes, and 6 digits of a checksum that tells a typing error from an unknown key.
 pub fn generate_api_key() -> SecretString {
-    generate(API_KEY_START)
+    generate(keys::SECRET_START)
 }
 
 /// A new operator's key: `llmo_admin_`, and the rest as a caller's.
@@ -145,10 +143,7 @@ pub fn generate_admin_key() -> SecretString {
 fn generate(start: &str) -> SecretString {
     let mut random = [0; 32];
     fill_secret(&mut random);
-    let body = format!("{start}{}", URL_SAFE_NO_PAD.encode(random));
-    // Four bytes are six digits of base64.
-    let checksum = URL_SAFE_NO_PAD.encode(crc32fast::hash(body.as_bytes()).to_be_bytes());
-    format!("{body}{checksum}").into()
+    keys::with_checksum(&format!("{start}{}", URL_SAFE_NO_PAD.encode(random))).into()
 }
 
 /// A secret's beginning: enough to recognise it by, never more than a third of it.
@@ -253,6 +248,7 @@ mod tests {
         assert_eq!(one.len(), 5 + 43 + 6);
         let (body, checksum) = one.split_at(48);
         assert_eq!(checksum, URL_SAFE_NO_PAD.encode(crc32fast::hash(body.as_bytes()).to_be_bytes()));
+        assert!(!keys::is_mistyped(one) && !keys::is_mistyped(generate_admin_key().expose_secret()));
         assert_eq!(prefix(&one.into()), one[..12]);
     }
 

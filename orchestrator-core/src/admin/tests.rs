@@ -1,5 +1,6 @@
 //! What Admin refuses, and what is true when its calls return.
 
+mod keys;
 mod operators;
 mod prices;
 
@@ -94,11 +95,11 @@ async fn each_change_is_live_when_the_call_returns() {
 
     let created = admin.create_api_key(key("team")).await.unwrap();
     let secret = created.secret.expose_secret();
-    assert_eq!(house.shared.load().keys.find(secret).unwrap().name, "team");
+    assert_eq!(house.shared.load().keys.find(secret).unwrap().key.name, "team");
     assert!(secret.starts_with(&created.key.prefix));
     let off = ApiKeyChange { enabled: Some(false), ..ApiKeyChange::default() };
     admin.update_api_key(&created.key.id, off).await.unwrap();
-    assert!(!house.shared.load().keys.find(secret).unwrap().enabled);
+    assert!(!house.shared.load().keys.find(secret).unwrap().key.enabled);
     admin.delete_api_key(&created.key.id).await.unwrap();
     assert!(house.shared.load().keys.find(secret).is_none());
 

@@ -95,7 +95,11 @@ struct Export<'a> {
     providers: Vec<Json>,
     models: Vec<Json>,
     model_providers: Vec<Json>,
+    teams: Vec<Json>,
     api_keys: Vec<Json>,
+    /// The operators' own. Without any the section is missing: programs before it read no such section.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prices: Vec<Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     health_check: Option<Json>,
 }
@@ -132,7 +136,13 @@ impl Admin {
             providers: self.exported_providers(&rows, seal)?,
             models: sorted(rows.models.iter().map(|row| (row.name.clone(), show::model(row)))),
             model_providers: sorted(associations),
+            teams: sorted(rows.teams.iter().map(|row| (row.name.clone(), show::team(row)))),
             api_keys: exported_callers(&rows.api_keys, seal)?,
+            prices: sorted(
+                rows.prices
+                    .iter()
+                    .map(|row| ((row.kind.clone(), row.upstream_model.clone()), show::price(row))),
+            ),
             health_check: health.as_ref().map(show::health_check),
         };
         let text = serde_json::to_string_pretty(&export);

@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use orchestrator_base::config::ProviderRules;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::limits;
 use crate::{
     admission::CHOOSE_PROVIDERS,
     audit::{BOOTSTRAP, CLI, SYSTEM},
     catalog::{
-        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Timeouts, admin_keys::AdminKey,
+        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Team, Timeouts, admin_keys::AdminKey,
         defaults, strategy::Strategy,
     },
     dialect::Operation,
@@ -75,6 +76,7 @@ pub(super) fn model(model: &Model) -> Result<()> {
     }
     fallbacks(model)?;
     in_range("max_retry", model.max_retry, 0, 10)?;
+    limits::check(&model.limits)?;
     timeout(model.timeout)?;
     timeouts(&model.timeouts)
 }
@@ -127,7 +129,9 @@ pub(super) fn admin_key(key: &AdminKey) -> Result<()> {
 pub(super) fn api_key(key: &ApiKey) -> Result<()> {
     text("name", &key.name, 1, 128)?;
     text("owner", &key.owner, 0, 128)?;
+    // Whether there is such a team is for the caller to look up.
     text("team", &key.team, 0, 128)?;
+    limits::check(&key.limits)?;
     tags(&key.tags)?;
     at_most("models", key.models.len(), 256)?;
     for (index, pattern) in key.models.iter().enumerate() {
@@ -144,6 +148,13 @@ pub(super) fn api_key(key: &ApiKey) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A team.
+pub(super) fn team(team: &Team) -> Result<()> {
+    text("name", &team.name, 1, 128)?;
+    text("remark", &team.remark, 0, 1024)?;
+    limits::check(&team.limits)
 }
 
 fn provider_name(name: &str) -> Result<()> {
@@ -214,6 +225,16 @@ pub(super) fn in_range(param: &str, value: u32, least: u32, most: u32) -> Result
         Ok(())
     } else {
         refuse(param, &format!("must be {least} to {most}"))
+    }
+}
+
+/// The same for a number that may be missing.
+pub(super) fn at_least_and_most(param: &str, value: Option<u64>, least: u64, most: u64) -> Result<()> {
+    match value {
+        Some(value) if !(least..=most).contains(&value) => {
+            refuse(param, &format!("must be {least} to {most}, or unset"))
+        }
+        _ => Ok(()),
     }
 }
 

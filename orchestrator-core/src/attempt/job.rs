@@ -13,7 +13,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::{
-    call::{Facts, Input},
+    call::{Facts, Input, LimitNews},
     dialect::{Dialect, HubRequest, Operation},
     error::{Error, Result},
     origins::Keeper,
@@ -38,6 +38,8 @@ pub struct Job {
     pub keeper: Option<Keeper>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// What the caller is told of its limits, if it is under any.
+    pub limits: OnceLock<LimitNews>,
     /// The caller has left: what runs may be read to its end, but nobody else is asked.
     abandoned: AtomicBool,
     /// The request in the hub's words: decoded when the first candidate needs it, then kept for the others.
@@ -58,6 +60,7 @@ impl Job {
             strict: false,
             keeper: None,
             deadline: None,
+            limits: OnceLock::new(),
             abandoned: AtomicBool::new(false),
             hub: OnceLock::new(),
             vetted: OnceLock::new(),
@@ -116,6 +119,13 @@ impl Job {
             }
         }
         Ok(request)
+    }
+
+    /// What the caller is to be told of its limits: the first that is said.
+    pub fn tell_limits(&self, news: Option<LimitNews>) {
+        if let Some(news) = news {
+            let _ = self.limits.set(news);
+        }
     }
 
     /// The caller has left.

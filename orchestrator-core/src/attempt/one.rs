@@ -1,5 +1,7 @@
 //! One attempt at one provider, up to the commit point.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 use memchr::memmem;
@@ -46,7 +48,7 @@ pub struct Committed {
 
 impl Committed {
     /// The provider did what it should, so far; a stream may still break.
-    pub(super) fn leased(mut self, mut lease: Lease) -> Self {
+    pub(super) fn hold_lease(&mut self, mut lease: Lease) {
         match &mut self.answer {
             CommittedAnswer::Whole(..) => lease.finished(self.status),
             CommittedAnswer::Stream(stream) => {
@@ -54,7 +56,6 @@ impl Committed {
                 stream.hold_lease(lease);
             }
         }
-        self
     }
 }
 
@@ -79,7 +80,7 @@ pub enum WholeAnswer {
 /// Asks one candidate. `last`: nobody else is left to ask, so a late first token is waited for.
 ///
 /// Errors: whatever failed, with whose fault it is.
-pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool) -> Result<Committed> {
+pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool) -> Result<Box<Committed>> {
     let target = candidate.target();
     let kind = provider::kind(&target.kind).ok_or_else(|| {
         Error::internal("the catalog holds a provider of a kind that this build does not know")
@@ -93,13 +94,14 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
     let total =
         now + if job.facts.stream { target.timeouts.total_stream } else { target.timeouts.total_whole };
     let limit = if job.facts.stream && !last { total.min(now + target.timeouts.first_token) } else { total };
-    let asking = async {
-        let (prepared, answer) = match kind.answer_locally(prepared.dialect, &prepared.body) {
-            Some(answer) => (prepared, answer?),
-            None => ask(asker, target, prepared).await?,
+    // Lent to the time limit, not moved into it: it is large.
+    let asking = pin!(async {
+        let answer = match kind.answer_locally(prepared.dialect, &prepared.body) {
+            Some(answer) => answer?,
+            None => ask(asker, target, &mut prepared).await?,
         };
-        commit(asker, job, target, prepared, answer, total).await
-    };
+        commit(asker, job, target, &mut prepared, answer, total).await
+    });
     match timeout_at(sooner(limit, job.deadline), asking).await {
         Ok(Ok(mut committed)) => {
             let key_id = candidate.key().map(|key| &*key.id).unwrap_or_default();
@@ -111,7 +113,8 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
     }
 }
 
-async fn ask(asker: &Asker, target: &Target, mut prepared: Prepared) -> Result<(Prepared, Answer)> {
+/// Sends what was prepared, and takes it out.
+async fn ask(asker: &Asker, target: &Target, prepared: &mut Prepared) -> Result<Answer> {
     let ask = Ask {
         method: Method::POST,
         uri: std::mem::take(&mut prepared.uri),
@@ -119,10 +122,8 @@ async fn ask(asker: &Asker, target: &Target, mut prepared: Prepared) -> Result<(
         body: std::mem::take(&mut prepared.body),
         connect_timeout: target.timeouts.connect,
     };
-    match asker.http.send(ask).await {
-        Ok(answer) => Ok((prepared, answer)),
-        Err(failure) => Err(unreachable_provider(target, prepared.dialect, &failure)),
-    }
+    let sent = asker.http.send(ask).await;
+    sent.map_err(|failure| unreachable_provider(target, prepared.dialect, &failure))
 }
 
 /// Reads the answer up to the point from which the caller may have it.
@@ -130,19 +131,19 @@ async fn commit(
     asker: &Asker,
     job: &Job,
     target: &Target,
-    prepared: Prepared,
+    prepared: &mut Prepared,
     mut answer: Answer,
     total: Instant,
-) -> Result<Committed> {
+) -> Result<Box<Committed>> {
     if !answer.status.is_success() {
         let body = answer.body.collect(MAX_ERROR_BYTES).await.unwrap_or_default();
-        return Err(said_no(asker, target, &prepared, &answer, &body));
+        return Err(said_no(asker, target, prepared, &answer, &body));
     }
     let (status, headers) = (answer.status, std::mem::take(&mut answer.headers));
     let answer = if job.facts.stream {
         expect_event_stream(target, prepared.dialect, &headers)?;
         let deadline = sooner(total, job.deadline);
-        let reader = Reader::new(&prepared);
+        let reader = Reader::new(prepared);
         let mut stream =
             UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, deadline);
         hold_until_content(&mut stream, asker.max_event_bytes, target, prepared.dialect).await?;
@@ -150,11 +151,12 @@ async fn commit(
     } else {
         let body = answer.body.collect(asker.max_answer_bytes).await;
         let body = body.map_err(|failure| broken(target, prepared.dialect, &failure))?;
-        let (whole, signals) = read_whole(target, &prepared, body)?;
+        let (whole, signals) = read_whole(target, prepared, body)?;
         CommittedAnswer::Whole(whole, signals)
     };
     let keeper = job.keeper.clone().filter(|_| prepared.same);
-    Ok(Committed { keeper, status, headers, dropped: prepared.dropped, answer })
+    let dropped = std::mem::take(&mut prepared.dropped);
+    Ok(Box::new(Committed { keeper, status, headers, dropped, answer }))
 }
 
 /// Reads a stream until it says something that is content, or is over. What was read is held in the stream.

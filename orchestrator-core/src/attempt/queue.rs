@@ -22,10 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Queue {
     waiting: VecDeque<Candidate>,
     barred: Vec<(Candidate, Refused)>,
-    /// The providers that were asked; asking one again is a repetition, which is budgeted.
+    /// The providers that were asked and have failed; asking one again is a repetition, which is budgeted.
     asked: Vec<Arc<str>>,
-    /// How long the caller may be kept waiting for one that rests.
-    patience: Instant,
+    /// How long the caller may be kept waiting for one that rests: counted, if it says no limit itself, from the first attempt, or
+    /// from when nobody was found for it.
+    patience: Option<Instant>,
 }
 
 /// Whom there is to turn to.
@@ -41,8 +42,8 @@ pub(super) struct Others {
 
 impl Queue {
     pub(super) fn new(candidates: Vec<Candidate>, job: &Job) -> Self {
-        let patience = job.deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
-        Self { waiting: VecDeque::from(candidates), barred: Vec::new(), asked: Vec::new(), patience }
+        let waiting = VecDeque::from(candidates);
+        Self { waiting, barred: Vec::new(), asked: Vec::new(), patience: job.deadline }
     }
 
     /// Who could be asked instead of the one that is being asked.
@@ -68,13 +69,19 @@ impl Queue {
     fn may_come_to(&self, refused: &Refused) -> bool {
         match refused.barrier {
             Barrier::BreakerOpen => true,
-            Barrier::CoolingDown | Barrier::RateLimit => refused.until < self.patience,
+            Barrier::CoolingDown | Barrier::RateLimit => {
+                self.patience.is_none_or(|patience| refused.until < patience)
+            }
             Barrier::KeyRefused | Barrier::RetryBudget => false,
         }
     }
 
-    /// When it is the turn of the next key of a provider that failed with one.
-    pub(super) fn after_failure(&mut self, next_key: Candidate, error: &Error) {
+    /// This one has failed. When it is the turn of its provider's next key, if there is one.
+    pub(super) fn after_failure(&mut self, failed: &Candidate, error: &Error) {
+        if !self.was_asked(failed) {
+            self.asked.push(Arc::clone(&failed.target().provider_id));
+        }
+        let Some(next_key) = failed.with_next_key() else { return };
         if error.rejects_key() || error.account_is_empty() {
             // No repetition: the provider was not asked too much, but wrongly.
             self.asked.retain(|id| *id != next_key.target().provider_id);
@@ -93,13 +100,20 @@ impl Queue {
     /// The next one that may be asked.
     pub(super) async fn next(&mut self, asker: &Asker) -> Option<(Candidate, Lease)> {
         loop {
-            if let Some(free) = self.free(asker) {
-                return Some(free);
+            if let Some((candidate, lease)) = self.free(asker) {
+                if may_pass(asker, &candidate).await {
+                    return Some((candidate, lease));
+                }
+                // It is barred now, and stands behind the others.
+                drop(lease);
+                self.waiting.push_front(candidate);
+                continue;
             }
             let soonest = self.soonest()?;
             let rests = matches!(soonest.barrier, Barrier::CoolingDown | Barrier::RateLimit);
-            if !rests || soonest.until >= self.patience {
-                return self.least_bad(asker);
+            let patience = *self.patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+            if !rests || soonest.until >= patience {
+                return self.least_bad_that_may(asker).await;
             }
             sleep_until(soonest.until).await;
             self.waiting.extend(self.barred.drain(..).map(|(candidate, _)| candidate));
@@ -109,7 +123,12 @@ impl Queue {
     /// The same one again, if the budget of repetitions allows it and it does not rest.
     pub(super) async fn again(&mut self, asker: &Asker, candidate: Candidate) -> Option<(Candidate, Lease)> {
         match self.lease(asker, &candidate, false) {
-            Ok(lease) => Some((candidate, lease)),
+            Ok(lease) if may_pass(asker, &candidate).await => Some((candidate, lease)),
+            Ok(lease) => {
+                drop(lease);
+                self.waiting.push_front(candidate);
+                Box::pin(self.next(asker)).await
+            }
             Err(Refused { barrier: Barrier::RetryBudget, .. }) => self.next(asker).await,
             Err(Refused { barrier: Barrier::BreakerOpen, .. }) => {
                 let lease = self.lease(asker, &candidate, true).ok()?;
@@ -172,17 +191,41 @@ impl Queue {
         None
     }
 
+    async fn least_bad_that_may(&mut self, asker: &Asker) -> Option<(Candidate, Lease)> {
+        loop {
+            let (candidate, lease) = self.least_bad(asker)?;
+            if may_pass(asker, &candidate).await {
+                return Some((candidate, lease));
+            }
+            drop(lease);
+            let barred = asker.conditions.barrier(candidate.target(), candidate.key());
+            if let Some(refused) = barred {
+                self.barred.push((candidate, refused));
+            }
+        }
+    }
+
     fn was_asked(&self, candidate: &Candidate) -> bool {
         self.asked.contains(&candidate.target().provider_id)
     }
 
     fn lease(&mut self, asker: &Asker, candidate: &Candidate, forced: bool) -> Result<Lease, Refused> {
         let target = candidate.target();
-        let repeats = self.was_asked(candidate);
-        let lease = asker.conditions.lease(target, candidate.key(), repeats, forced)?;
-        if !repeats {
-            self.asked.push(target.provider_id.clone());
-        }
+        let lease = asker.conditions.lease(target, candidate.key(), self.was_asked(candidate), forced)?;
+        self.patience.get_or_insert_with(|| lease.began() + PATIENCE);
         Ok(lease)
+    }
+}
+
+/// Whether all cores together leave a provider with a limit room for one more. If not, it is barred here until they do.
+async fn may_pass(asker: &Asker, candidate: &Candidate) -> bool {
+    let target = candidate.target();
+    let Some(per_minute) = target.rate_limit else { return true };
+    match asker.shared_state.pace(&target.provider_id, per_minute).await {
+        Ok(()) => true,
+        Err(wait) => {
+            asker.conditions.paced(&target.provider_id, wait);
+            false
+        }
     }
 }

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use super::{Event, action};
 use crate::{
     catalog::{
-        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, ProviderOptions, admin_keys::AdminKey,
+        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, ProviderOptions, Team,
+        admin_keys::AdminKey, limits::Limits,
     },
     health::Settings,
-    policy::price::Rates,
+    policy::price::{Rates, usd},
 };
 
 /// In place of a value that may be a secret.
@@ -25,46 +26,46 @@ pub trait Shown {
     /// Its name there.
     const NOUN: &'static str;
 
+    /// Which one it is, and how it is.
+    fn shown(&self) -> Row<'_>;
+}
+
+/// One of them, as it is shown.
+#[derive(Debug)]
+pub struct Row<'a> {
     /// Which one it is.
-    fn id(&self) -> &str;
-
+    pub id: &'a str,
     /// What it is called.
-    fn name(&self) -> &str;
-
+    name: &'a str,
     /// How it is, without secrets.
-    fn shown(&self) -> Value;
+    fields: Value,
 }
 
 /// It was made.
 pub fn created<T: Shown>(made: &T) -> Event {
-    Event::new(action::CREATE, T::NOUN).on(made.id(), made.name()).after(made.shown())
+    let Row { id, name, fields } = made.shown();
+    Event::new(action::CREATE, T::NOUN).on(id, name).after(fields)
 }
 
 /// It was changed, by `action`.
 pub fn changed<T: Shown>(action: &'static str, before: Option<&T>, after: &T) -> Event {
-    let mut event = Event::new(action, T::NOUN).on(after.id(), after.name()).after(after.shown());
-    event.before = before.map(Shown::shown);
+    let Row { id, name, fields } = after.shown();
+    let mut event = Event::new(action, T::NOUN).on(id, name).after(fields);
+    event.before = before.map(|before| before.shown().fields);
     event
 }
 
 /// It was deleted.
 pub fn deleted<T: Shown>(gone: &T) -> Event {
-    Event::new(action::DELETE, T::NOUN).on(gone.id(), gone.name()).before(gone.shown())
+    let Row { id, name, fields } = gone.shown();
+    Event::new(action::DELETE, T::NOUN).on(id, name).before(fields)
 }
 
 impl Shown for Provider {
     const NOUN: &'static str = "provider";
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn shown(&self) -> Value {
-        json!({
+    fn shown(&self) -> Row<'_> {
+        let fields = json!({
             "name": self.name,
             "kind": self.kind,
             "base_url": self.base_url,
@@ -78,45 +79,31 @@ impl Shown for Provider {
             "headers": masked(&self.headers),
             "options": options(&self.options),
             "managed_by": self.managed_by.name(),
-        })
+        });
+        Row { id: &self.id, name: &self.name, fields }
     }
 }
 
 impl Shown for ProviderKey {
     const NOUN: &'static str = "provider_key";
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.label
-    }
-
-    fn shown(&self) -> Value {
-        json!({
+    fn shown(&self) -> Row<'_> {
+        let fields = json!({
             "provider_id": self.provider_id,
             "label": self.label,
             "masked": self.masked,
             "weight": self.weight,
             "enabled": self.enabled,
-        })
+        });
+        Row { id: &self.id, name: &self.label, fields }
     }
 }
 
 impl Shown for Model {
     const NOUN: &'static str = "model";
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn shown(&self) -> Value {
-        json!({
+    fn shown(&self) -> Row<'_> {
+        let fields = json!({
             "name": self.name,
             "remark": self.remark,
             "strategy": self.strategy,
@@ -125,23 +112,18 @@ impl Shown for Model {
             "timeout": self.timeout,
             "timeouts": self.timeouts,
             "enabled": self.enabled,
-        })
+            "requests_per_minute": self.limits.requests_per_minute,
+            "tokens_per_minute": self.limits.tokens_per_minute,
+        });
+        Row { id: &self.id, name: &self.name, fields }
     }
 }
 
 impl Shown for ModelProvider {
     const NOUN: &'static str = "model_provider";
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.provider_model
-    }
-
-    fn shown(&self) -> Value {
-        json!({
+    fn shown(&self) -> Row<'_> {
+        let fields = json!({
             "model_id": self.model_id,
             "provider_id": self.provider_id,
             "provider_model": self.provider_model,
@@ -152,23 +134,16 @@ impl Shown for ModelProvider {
             "structured_output": self.structured_output,
             "image": self.image,
             "enabled": self.enabled,
-        })
+        });
+        Row { id: &self.id, name: &self.provider_model, fields }
     }
 }
 
 impl Shown for ApiKey {
     const NOUN: &'static str = "api_key";
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn shown(&self) -> Value {
-        json!({
+    fn shown(&self) -> Row<'_> {
+        let key = json!({
             "name": self.name,
             "owner": self.owner,
             "team": self.team,
@@ -179,29 +154,36 @@ impl Shown for ApiKey {
             "enabled": self.enabled,
             "expires_at": moment(self.expires_at),
             "on_disconnect": self.on_disconnect.name(),
-        })
+            "log_bodies": self.log_bodies,
+            "previous_until": moment(self.previous.as_ref().map(|previous| previous.until)),
+        });
+        let fields = with_limits(key, &self.limits);
+        Row { id: &self.id, name: &self.name, fields }
+    }
+}
+
+impl Shown for Team {
+    const NOUN: &'static str = "team";
+
+    fn shown(&self) -> Row<'_> {
+        let team = json!({ "name": self.name, "remark": self.remark, "enabled": self.enabled });
+        let fields = with_limits(team, &self.limits);
+        Row { id: &self.id, name: &self.name, fields }
     }
 }
 
 impl Shown for AdminKey {
     const NOUN: &'static str = "admin_key";
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn shown(&self) -> Value {
-        json!({
+    fn shown(&self) -> Row<'_> {
+        let fields = json!({
             "name": self.name,
             "role": self.role.name(),
             "prefix": self.prefix,
             "enabled": self.enabled,
             "expires_at": moment(self.expires_at),
-        })
+        });
+        Row { id: &self.id, name: &self.name, fields }
     }
 }
 
@@ -209,24 +191,17 @@ impl Shown for AdminKey {
 impl Shown for OwnPrice {
     const NOUN: &'static str = "price";
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.upstream_model
-    }
-
-    fn shown(&self) -> Value {
+    fn shown(&self) -> Row<'_> {
         let Rates { input, cached_read, cache_write, output } = self.rates;
-        json!({
+        let fields = json!({
             "kind": self.kind,
             "upstream_model": self.upstream_model,
             "input_nanos": input,
             "cached_read_nanos": cached_read,
             "cache_write_nanos": cache_write,
             "output_nanos": output,
-        })
+        });
+        Row { id: &self.id, name: &self.upstream_model, fields }
     }
 }
 
@@ -234,22 +209,25 @@ impl Shown for OwnPrice {
 impl Shown for Settings {
     const NOUN: &'static str = "health_check_config";
 
-    fn id(&self) -> &'static str {
-        ""
-    }
-
-    fn name(&self) -> &'static str {
-        ""
-    }
-
-    fn shown(&self) -> Value {
-        json!({
+    fn shown(&self) -> Row<'_> {
+        let fields = json!({
             "enabled": self.enabled,
             "interval_minutes": self.interval_minutes,
             "max_error_count": self.max_error_count,
             "retry_after_hours": self.retry_after_hours,
-        })
+        });
+        Row { id: "", name: "", fields }
     }
+}
+
+/// The dollars are text: no digit is lost to a binary fraction.
+fn with_limits(mut shown: Value, limits: &Limits) -> Value {
+    shown["requests_per_minute"] = limits.requests_per_minute.into();
+    shown["tokens_per_minute"] = limits.tokens_per_minute.into();
+    shown["max_concurrency"] = limits.max_concurrency.into();
+    shown["budget_usd"] = limits.budget.map(|budget| usd::format(budget.nanos)).into();
+    shown["budget_period"] = limits.budget.map(|budget| budget.period.name()).into();
+    shown
 }
 
 fn moment(at: Option<UnixMicros>) -> Option<String> {

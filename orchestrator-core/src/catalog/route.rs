@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::HeaderMap;
 use secrecy::SecretString;
 
-use super::strategy::Strategy;
+use super::{strategy::Strategy, tenants::Tenant};
 use crate::{chat::JsonText, dialect::Dialect, policy::price::Price};
 
 /// Everybody who may serve one name.
@@ -21,6 +21,8 @@ pub struct Route {
     pub max_attempts: u32,
     /// Names to turn to when every target has failed.
     pub fallbacks: Vec<String>,
+    /// What all callers together may ask of the model, if that is limited.
+    pub limits: Option<Arc<Tenant>>,
 }
 
 /// One provider, asked for one model. Cheap to clone: what is large is shared.

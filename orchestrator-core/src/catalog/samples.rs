@@ -3,8 +3,8 @@
 use orchestrator_base::clock::UnixMicros;
 
 use super::{
-    ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions, Timeouts,
-    keys::digest,
+    ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions, Team,
+    Timeouts, keys::digest, limits::Limits,
 };
 
 /// An enabled `openai_compatible` provider.
@@ -56,6 +56,7 @@ pub(crate) fn model(id: &str, name: &str) -> Model {
         timeout: None,
         timeouts: Timeouts::default(),
         enabled: true,
+        limits: Limits::default(),
         managed_by: ManagedBy::Admin,
         created_at: UnixMicros(1_000_000),
         updated_at: UnixMicros(2_000_000),
@@ -98,6 +99,22 @@ pub(crate) fn api_key(id: &str, name: &str, secret: &str) -> ApiKey {
         expires_at: None,
         on_disconnect: OnDisconnect::Cancel,
         log_bodies: false,
+        limits: Limits::default(),
+        previous: None,
+        managed_by: ManagedBy::Admin,
+        created_at: UnixMicros(1),
+        updated_at: UnixMicros(2),
+    }
+}
+
+/// An enabled team without limits.
+pub(crate) fn team(id: &str, name: &str) -> Team {
+    Team {
+        id: id.into(),
+        name: name.into(),
+        remark: String::new(),
+        enabled: true,
+        limits: Limits::default(),
         managed_by: ManagedBy::Admin,
         created_at: UnixMicros(1),
         updated_at: UnixMicros(2),

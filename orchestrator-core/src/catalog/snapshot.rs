@@ -28,6 +28,7 @@ use super::{
     listed::ModelLists,
     route::{Resolution, Route, Target},
     strategy::Strategy,
+    tenants::{Tenant, Tenants},
 };
 use crate::{
     call::ModelInfo,
@@ -209,6 +210,7 @@ fn unkept_route(name: &str, targets: Vec<Target>) -> Route {
         strategy: Strategy::default(),
         max_attempts: DIRECT_ATTEMPTS,
         fallbacks: Vec::new(),
+        limits: None,
     }
 }
 
@@ -242,6 +244,7 @@ fn entry(model: &Model, targets: Vec<Target>, providers: &HashMap<String, ReadyP
         strategy: Strategy::from_name(&model.strategy).unwrap_or_default(),
         max_attempts: model.max_retry.saturating_add(1),
         fallbacks: model.fallbacks.clone(),
+        limits: Tenant::of_model(model),
     };
     Entry { route: Arc::new(route), as_asked, created: model.created_at.as_seconds() }
 }
@@ -269,6 +272,8 @@ pub struct Snapshot {
     pub catalog: Catalog,
     /// Callers' keys.
     pub keys: KeyTable,
+    /// Whose limits hold for whom.
+    pub tenants: Tenants,
     /// Operators' keys.
     pub admin_keys: AdminKeyTable,
 }
@@ -277,10 +282,12 @@ impl Snapshot {
     /// Builds a state of rows.
     pub fn build(rows: CatalogRows, unseal: Unseal<'_>, defaults: &config::Timeouts) -> Self {
         let catalog = Catalog::build(&rows, unseal, defaults);
+        let tenants = Tenants::new(&rows);
         Self {
             revision: rows.revision,
             catalog,
-            keys: KeyTable::new(rows.api_keys),
+            keys: KeyTable::new(rows.api_keys, rows.teams),
+            tenants,
             admin_keys: AdminKeyTable::new(rows.admin_keys),
         }
     }

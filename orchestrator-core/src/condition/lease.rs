@@ -1,23 +1,19 @@
 //! The right to ask a provider, and what asking it showed.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use tokio::time::Instant;
 
 use super::{
     Conditions,
-    state::{Spot, State},
+    news::{ConditionNews, What, millis},
+    state::{Entered, Found, State},
 };
 use crate::{
     error::{Blame, Error, ErrorKind},
     health::Seen,
-    policy::breaker::Probe,
-    registry::lock,
+    registry::Entry,
 };
 
 /// Why a target should not be asked.
@@ -77,12 +73,9 @@ impl Verdict {
 /// The right to ask a target with a key. Dropping it ends the request's presence there.
 pub struct Lease {
     pub(super) conditions: Conditions,
-    pub(super) state: Arc<Mutex<State>>,
-    pub(super) provider_id: Arc<str>,
-    pub(super) spot: Spot,
+    pub(super) provider: Arc<Entry<State>>,
+    pub(super) entered: Entered,
     pub(super) began: Instant,
-    pub(super) probe: Option<Probe>,
-    pub(super) repeats: bool,
     pub(super) left: bool,
 }
 
@@ -94,14 +87,33 @@ impl Lease {
 
     /// `leaves`: the request is over with that, for which one turn of the lock does.
     fn tell(&mut self, verdict: &Verdict, now: Instant, leaves: bool) {
-        let of_attempt = (self.began, self.probe.take());
+        let of_attempt = (self.began, self.entered.probe.take());
         let unit = || self.conditions.unit();
-        let mut state = lock(&self.state);
-        state.saw(&self.spot, verdict, of_attempt, (now, unit), self.conditions.rules());
+        let mut state = self.provider.lock();
+        let found = state.saw(self.entered.place, verdict, of_attempt, (now, unit), self.conditions.rules());
         if leaves {
-            state.leave(&self.spot, self.repeats);
+            state.leave(&self.entered);
             self.left = true;
         }
+        drop(state);
+        if let Some(found) = found {
+            self.pass_on(found);
+        }
+    }
+
+    fn pass_on(&self, found: Found) {
+        let Found { what, lasts, key_id, model } = found;
+        if what == What::KeyRefused {
+            self.conditions.refused_key(&key_id);
+        }
+        let provider_id = Arc::clone(self.provider.id());
+        self.conditions.pass_on(Some(ConditionNews {
+            provider_id,
+            key_id,
+            model,
+            what,
+            millis: millis(lasts),
+        }));
     }
 
     /// It answers, so far: a stream may still break.
@@ -118,21 +130,21 @@ impl Lease {
         let now = Instant::now();
         let waited = now.saturating_duration_since(self.began);
         self.tell(&Verdict::Good(waited), now, leaves);
-        self.conditions.health().saw(&self.provider_id, &Seen::answer(status.as_u16(), waited));
+        self.conditions.health().saw(self.provider.id(), &Seen::answer(status.as_u16(), waited));
     }
 
     /// The attempt failed.
     pub fn failed(&mut self, error: &Error) {
         self.saw(&Verdict::of(error));
         if let Some(seen) = Seen::failure(error, self.began.elapsed()) {
-            self.conditions.health().saw(&self.provider_id, &seen);
+            self.conditions.health().saw(self.provider.id(), &seen);
         }
     }
 
     /// What had begun as an answer broke off.
     pub fn broke(&mut self) {
         self.saw(&Verdict::Fault);
-        self.conditions.health().saw(&self.provider_id, &Seen::broken_stream(self.began.elapsed()));
+        self.conditions.health().saw(self.provider.id(), &Seen::broken_stream(self.began.elapsed()));
     }
 
     /// When the attempt began.
@@ -143,16 +155,20 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.probe.is_some() {
+        if self.entered.probe.is_some() {
             self.tell(&Verdict::Nothing, Instant::now(), true);
         } else if !self.left {
-            lock(&self.state).leave(&self.spot, self.repeats);
+            self.provider.lock().leave(&self.entered);
         }
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("spot", &self.spot).field("probe", &self.probe).finish_non_exhaustive()
+        let provider = self.provider.id();
+        f.debug_struct("Lease")
+            .field("provider", provider)
+            .field("entered", &self.entered)
+            .finish_non_exhaustive()
     }
 }

@@ -41,14 +41,14 @@ pub struct Outlook {
     pub latency: Option<Duration>,
     /// Requests under way at it for this model.
     pub in_flight: u32,
-    /// For each key, in the target's order, until when it should not be used.
+    /// For each key, in the target's order, until when it should not be used. Empty: nothing speaks against any.
     pub barred: Vec<Option<Instant>>,
 }
 
 impl Outlook {
     /// Of a target that nobody has asked yet.
-    pub fn unseen(keys: usize) -> Self {
-        Self { level: Level::Healthy, until: None, latency: None, in_flight: 0, barred: vec![None; keys] }
+    pub fn unseen() -> Self {
+        Self { level: Level::Healthy, until: None, latency: None, in_flight: 0, barred: Vec::new() }
     }
 
     /// What the next request would wait, were all under way served one after the other. What is unknown is tried first.

@@ -7,14 +7,16 @@ use tokio::time::Instant;
 use super::{
     ConditionRules, REFUSED_KEY_RESTS,
     lease::{Barrier, Refused, Verdict},
+    news::{ConditionNews, What},
     outlook::{Level, Outlook},
+    pace::Pace,
+    spots::{BreakerView, Place, Spot, SpotState, Spots},
 };
 use crate::{
     catalog::route::{Target, TargetKey},
     policy::{
-        breaker::{Breaker, Passage, Phase, Probe},
+        breaker::{Passage, Phase, Probe},
         ewma::Ewma,
-        gcra::Gcra,
         retry_budget,
     },
 };
@@ -24,31 +26,6 @@ pub const COOL_DOWN: Duration = Duration::from_secs(1);
 /// The longest and the shortest cool-down that is believed.
 const LONGEST_COOL_DOWN: Duration = Duration::from_mins(5);
 const SHORTEST_COOL_DOWN: Duration = Duration::from_millis(100);
-/// The most pairs of key and model that are remembered; callers can make model names up.
-const MOST_SPOTS: usize = 1000;
-
-/// A key, asked for a model.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Spot {
-    /// Empty: the provider needs none.
-    pub(super) key_id: String,
-    pub(super) model: String,
-}
-
-impl Spot {
-    pub(super) fn new(target: &Target, key: Option<&TargetKey>) -> Self {
-        let key_id = key.map(|key| key.id.clone()).unwrap_or_default();
-        Self { key_id, model: target.upstream_model.clone() }
-    }
-}
-
-#[derive(Debug)]
-struct SpotState {
-    breaker: Breaker,
-    latency: Ewma,
-    in_flight: u32,
-}
-
 #[derive(Debug, Default)]
 struct KeyState {
     cooling: Option<Rest>,
@@ -89,38 +66,45 @@ impl KeyState {
     }
 }
 
-/// A breaker as operators see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BreakerView {
-    /// Whose.
-    pub provider_id: String,
-    /// Of which key; empty: the provider needs none.
-    pub key_id: String,
-    /// For which model, in the provider's words.
-    pub upstream_model: String,
-    /// `closed`, `open`, `half_open`.
-    pub state: &'static str,
-    /// Faults in a row.
-    pub faults: u32,
-    /// How long it stays open; 0 unless it is.
-    pub retry_in: Duration,
-}
-
-impl BreakerView {
-    pub(super) fn order(&self) -> (&str, &str, &str) {
-        (&self.provider_id, &self.upstream_model, &self.key_id)
-    }
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    spots: HashMap<Spot, SpotState>,
+    spots: Spots,
     keys: HashMap<String, KeyState>,
     active: u32,
     repeating: u32,
     /// Against the limit that the operator has set.
-    rate: Gcra,
+    pace: Pace,
+    /// Until when all cores together have asked as often as they may.
+    paced: Option<Instant>,
+}
+
+/// A request that was let in: what it has to say when it leaves.
+#[derive(Debug)]
+pub(super) struct Entered {
+    pub(super) place: Place,
+    /// It is the one that finds out.
+    pub(super) probe: Option<Probe>,
+    /// It counts as a repetition.
+    pub(super) repeats: bool,
+}
+
+/// What an attempt has shown that other cores should know.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) what: What,
+    pub(super) lasts: Duration,
+    pub(super) key_id: String,
+    /// Empty: for all models.
+    pub(super) model: String,
+}
+
+/// Until when a spot's breaker is open, if it is.
+fn opened(spot: &SpotState, now: Instant) -> Option<Instant> {
+    match spot.breaker.phase(now) {
+        Phase::Open(until) => Some(until),
+        Phase::Closed | Phase::HalfOpen => None,
+    }
 }
 
 impl State {
@@ -131,15 +115,19 @@ impl State {
         };
         let barred: Vec<Option<Instant>> = keys
             .iter()
-            .map(|key| self.barred(target, &Spot::new(target, *key), now).map(|(_, until)| until))
+            .map(|key| {
+                let spot = Spot::new(target, *key);
+                self.barred(target, spot, self.spots.find(spot), now).map(|(_, until)| until)
+            })
             .collect();
         let is_out = barred.iter().all(Option::is_some);
         let until = if is_out { barred.iter().flatten().min().copied() } else { None };
         let (mut latency, mut in_flight) = (Ewma::default(), 0);
         for key in keys {
-            if let Some(spot) = self.spots.get(&Spot::new(target, key)) {
-                latency = latency.newer(&spot.latency);
-                in_flight += spot.in_flight;
+            let place = self.spots.find(Spot::new(target, key));
+            if let Some(state) = place.and_then(|place| self.spots.get(place)) {
+                latency = latency.newer(&state.latency);
+                in_flight += state.in_flight;
             }
         }
         let level = if is_out { Level::Out } else { Level::Healthy };
@@ -147,32 +135,44 @@ impl State {
         Outlook { level, until, latency: latency.value(), in_flight, barred }
     }
 
-    fn barred(&self, target: &Target, spot: &Spot, now: Instant) -> Option<(Barrier, Instant)> {
-        if let Some(until) = target.rate_limit.and_then(|limit| self.rate.barred(now, limit)) {
+    /// `place`: where the spot stands, if it is known.
+    fn barred(
+        &self,
+        target: &Target,
+        spot: Spot<'_>,
+        place: Option<Place>,
+        now: Instant,
+    ) -> Option<(Barrier, Instant)> {
+        if let Some(until) = target.rate_limit.and_then(|limit| self.pace.barred(now, limit)) {
             return Some((Barrier::RateLimit, until));
         }
-        let key = self.keys.get(&spot.key_id).and_then(|key| key.barred(now));
-        let breaker = || self.spots.get(spot).and_then(|spot| spot.breaker.barred(now));
+        if let (Some(_), Some(until)) = (target.rate_limit, self.paced.filter(|until| *until > now)) {
+            return Some((Barrier::RateLimit, until));
+        }
+        let key = self.keys.get(spot.key_id).and_then(|key| key.barred(now));
+        let state = place.and_then(|place| self.spots.get(place));
+        let breaker = || state.and_then(|state| state.breaker.barred(now));
         key.or_else(|| breaker().map(|until| (Barrier::BreakerOpen, until)))
     }
 
     /// By what a target is barred with a key, if it is.
     pub(super) fn barrier(&self, target: &Target, key: Option<&TargetKey>, now: Instant) -> Option<Refused> {
-        let barred = self.barred(target, &Spot::new(target, key), now);
+        let spot = Spot::new(target, key);
+        let barred = self.barred(target, spot, self.spots.find(spot), now);
         barred.map(|(barrier, until)| Refused { barrier, until })
     }
 
-    /// Lets a request in. The answer is the probe that it holds, if any, and whether it counts as a repetition: asking who wants to
-    /// be left alone is one.
+    /// Lets a request in. Asking who wants to be left alone is a repetition.
     pub(super) fn enter(
         &mut self,
         target: &Target,
-        spot: &Spot,
+        spot: Spot<'_>,
         now: Instant,
         repeats: bool,
         forced: bool,
-    ) -> Result<(Option<Probe>, bool), Refused> {
-        let barred = self.barred(target, spot, now);
+    ) -> Result<Entered, Refused> {
+        let known = self.spots.find(spot);
+        let barred = self.barred(target, spot, known, now);
         let disturbs = barred.is_some_and(|(barrier, _)| barrier == Barrier::CoolingDown);
         let repeats = repeats || (forced && disturbs);
         if repeats && !retry_budget::may_repeat(self.active, self.repeating) {
@@ -183,67 +183,103 @@ impl State {
             return Err(Refused { barrier, until });
         }
         if let Some(limit) = target.rate_limit {
-            self.rate.take(now, limit);
+            self.pace.take(now, limit);
         }
-        let passage = self.at(spot, now, |state| {
+        let place = known.unwrap_or_else(|| self.spots.insert(spot, now));
+        let passage = self.spots.get_mut(place).map(|state| {
             state.in_flight += 1;
             state.breaker.enter(now)
         });
         // Who was forced in past an open breaker holds no probe, but what it finds out counts.
         let probe = match passage {
-            Passage::Probing(probe) => Some(probe),
-            Passage::Free | Passage::Barred(_) => None,
+            Some(Passage::Probing(probe)) => Some(probe),
+            Some(Passage::Free | Passage::Barred(_)) | None => None,
         };
         self.active += 1;
         self.repeating += u32::from(repeats);
-        Ok((probe, repeats))
+        Ok(Entered { place, probe, repeats })
     }
 
     /// A request is over.
-    pub(super) fn leave(&mut self, spot: &Spot, repeats: bool) {
-        if let Some(state) = self.spots.get_mut(spot) {
+    pub(super) fn leave(&mut self, entered: &Entered) {
+        if let Some(state) = self.spots.get_mut(entered.place) {
             state.in_flight = state.in_flight.saturating_sub(1);
         }
         self.active = self.active.saturating_sub(1);
-        self.repeating = self.repeating.saturating_sub(u32::from(repeats));
+        self.repeating = self.repeating.saturating_sub(u32::from(entered.repeats));
     }
 
-    /// How an attempt that began at `began` went.
+    /// How an attempt that began at `began` went. Its request has not left yet, so its spot is still there.
     pub(super) fn saw(
         &mut self,
-        spot: &Spot,
+        place: Place,
         verdict: &Verdict,
         (began, probe): (Instant, Option<Probe>),
         (now, unit): (Instant, impl FnOnce() -> f64),
         rules: &ConditionRules,
-    ) {
+    ) -> Option<Found> {
+        let spot = self.spots.get_mut(place)?;
+        let mut found = None;
         match verdict {
             Verdict::Good(waited) => {
-                if let Some(key) = self.keys.get_mut(&spot.key_id) {
+                spot.latency.saw(now, *waited);
+                spot.breaker.good(now, began, probe);
+                if let Some(key) = self.keys.get_mut(&*spot.key_id) {
                     key.good(began);
                 }
-                self.at(spot, now, |state| {
-                    state.latency.saw(now, *waited);
-                    state.breaker.good(now, began, probe);
-                });
-                return;
+                return None;
             }
             Verdict::Fault => {
-                self.at(spot, now, |state| state.breaker.fault(now, began, unit(), &rules.breaker));
+                let was = opened(spot, now);
+                spot.breaker.fault(now, began, unit(), &rules.breaker);
+                if let (None, Some(until)) = (was, opened(spot, now)) {
+                    found = Some((What::BreakerOpen, until.saturating_duration_since(now)));
+                }
             }
             Verdict::Throttled(wait) => {
                 let wait = wait.unwrap_or(COOL_DOWN).clamp(SHORTEST_COOL_DOWN, LONGEST_COOL_DOWN);
                 let key = self.keys.entry(spot.key_id.clone()).or_default();
                 key.cooling = Some(Rest::begin(now, wait).longer(key.cooling));
+                found = Some((What::Cooling, wait));
             }
             Verdict::KeyRefused => {
                 let key = self.keys.entry(spot.key_id.clone()).or_default();
                 key.refused = Some(Rest::begin(now, REFUSED_KEY_RESTS));
+                found = Some((What::KeyRefused, Duration::ZERO));
             }
             Verdict::Nothing => {}
         }
-        if let (Some(probe), Some(state)) = (probe, self.spots.get_mut(spot)) {
-            state.breaker.release(probe);
+        if let Some(probe) = probe {
+            spot.breaker.release(probe);
+        }
+        let (what, lasts) = found?;
+        // Keys rest and are refused for all models.
+        let model = if what == What::BreakerOpen { spot.model.clone() } else { String::new() };
+        Some(Found { what, lasts, key_id: spot.key_id.clone(), model })
+    }
+
+    /// All cores together have asked as often as they may.
+    pub(super) fn paced(&mut self, until: Instant) {
+        self.paced = self.paced.max(Some(until));
+    }
+
+    /// Another core has found something out. Whether a breaker may close again each core finds out for itself.
+    pub(super) fn hear(&mut self, news: &ConditionNews, now: Instant) {
+        let lasts = news.lasts();
+        match news.what {
+            What::Cooling => {
+                let key = self.keys.entry(news.key_id.clone()).or_default();
+                key.cooling = Some(Rest::begin(now, lasts).longer(key.cooling));
+            }
+            What::KeyRefused => self.key_checked(&news.key_id, false, now),
+            What::KeyTaken => self.key_checked(&news.key_id, true, now),
+            What::BreakerOpen => {
+                let spot = Spot { key_id: &news.key_id, model: &news.model };
+                let place = self.spots.find(spot).unwrap_or_else(|| self.spots.insert(spot, now));
+                if let Some(state) = self.spots.get_mut(place) {
+                    state.breaker.open_elsewhere(now, lasts);
+                }
+            }
         }
     }
 
@@ -258,51 +294,12 @@ impl State {
     }
 
     pub(super) fn breakers(&self, provider_id: &str, now: Instant) -> Vec<BreakerView> {
-        let told = self
-            .spots
-            .iter()
-            .filter(|(_, state)| state.breaker.faults() > 0 || state.breaker.phase(now) != Phase::Closed);
-        let view = |(spot, state): (&Spot, &SpotState)| {
-            let (word, retry_in) = match state.breaker.phase(now) {
-                Phase::Closed => ("closed", Duration::ZERO),
-                Phase::Open(until) => ("open", until.saturating_duration_since(now)),
-                Phase::HalfOpen => ("half_open", Duration::ZERO),
-            };
-            BreakerView {
-                provider_id: provider_id.to_owned(),
-                key_id: spot.key_id.clone(),
-                upstream_model: spot.model.clone(),
-                state: word,
-                faults: state.breaker.faults(),
-                retry_in,
-            }
-        };
-        told.map(view).collect()
+        self.spots.breakers(provider_id, now)
     }
 
     pub(super) fn reset(&mut self) {
         self.keys.clear();
-        let now = Instant::now();
-        for state in self.spots.values_mut() {
-            state.breaker = Breaker::new(now);
-        }
-    }
-
-    /// Looks at a spot, which is made if there is none.
-    fn at<R>(&mut self, spot: &Spot, now: Instant, look: impl FnOnce(&mut SpotState) -> R) -> R {
-        if let Some(state) = self.spots.get_mut(spot) {
-            return look(state);
-        }
-        if self.spots.len() >= MOST_SPOTS {
-            // What is idle and in order can be forgotten: it would begin as it stands.
-            self.spots.retain(|_, state| {
-                state.in_flight > 0 || state.breaker.faults() > 0 || state.breaker.phase(now) != Phase::Closed
-            });
-        }
-        let mut state = SpotState { breaker: Breaker::new(now), latency: Ewma::default(), in_flight: 0 };
-        let seen = look(&mut state);
-        self.spots.insert(spot.clone(), state);
-        seen
+        self.spots.reset(Instant::now());
     }
 
     /// How many pairs of key and model are remembered.

@@ -172,7 +172,23 @@ async fn model_names_that_callers_make_up_take_no_more_memory_than_the_bound() {
         ask(&conditions, &made_up, &Verdict::Good(Duration::ZERO));
     }
     let state = conditions.0.providers.get_or_new(&"p".into());
-    assert!(lock(&state).spots() <= 1_000);
+    assert!(state.lock().spots() <= 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_under_way_keeps_its_place_while_others_are_forgotten() {
+    let (conditions, target) = (conditions(), target(&["k"]));
+    let mut under_way = conditions.lease(&target, target.keys.first(), false, false).unwrap();
+    for name in 0..3_000 {
+        let made_up = Target { upstream_model: name.to_string(), ..target.clone() };
+        ask(&conditions, &made_up, &Verdict::Good(Duration::ZERO));
+    }
+    assert_eq!(conditions.outlook(&target).in_flight, 1);
+    under_way.saw(&Verdict::Fault);
+    drop(under_way);
+    let seen: Vec<_> =
+        conditions.breakers().into_iter().map(|view| (view.upstream_model, view.faults)).collect();
+    assert_eq!((seen, conditions.outlook(&target).in_flight), (vec![("m".to_owned(), 1)], 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,4 +213,51 @@ async fn health_is_a_level_of_its_own_and_a_reset_forgives_it() {
     assert_eq!(levels[3..], [Level::Healthy, Level::Unhealthy], "the fifth is one too many");
     conditions.reset(Some("p"));
     assert_eq!(level(&conditions, &target), Level::Healthy);
+}
+
+/// Two cores; what the first finds out the second hears.
+fn two_cores() -> (Conditions, Conditions) {
+    let (here, there) = (conditions(), conditions());
+    let hearing = there.clone();
+    here.tell(move |found| {
+        let text = serde_json::to_string(&found).unwrap();
+        hearing.hear(&serde_json::from_str(&text).unwrap());
+    });
+    (here, there)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_core_finds_out_another_knows() {
+    let (here, there) = two_cores();
+    let (refused, cooling, open) = (target(&["refused"]), target(&["cooling"]), target(&["open"]));
+    ask(&here, &refused, &Verdict::KeyRefused);
+    ask(&here, &cooling, &Verdict::Throttled(Some(Duration::from_secs(3))));
+    (0..4).for_each(|_| ask(&here, &open, &Verdict::Fault));
+    assert_eq!(level(&there, &open), Level::Healthy, "a fault alone is no news");
+    ask(&here, &open, &Verdict::Fault);
+    for target in [&refused, &cooling, &open] {
+        assert_eq!(level(&there, target), Level::Out);
+    }
+    here.key_checked(&refused, refused.keys.first(), true);
+    assert_eq!(level(&there, &refused), Level::Healthy);
+    advance(Duration::from_secs(3)).await;
+    assert_eq!(level(&there, &cooling), Level::Healthy);
+    advance(Duration::from_secs(70)).await;
+    // Each core finds out for itself whether it is well again.
+    for core in [&here, &there] {
+        let probe = core.lease(&open, open.keys.first(), false, false).unwrap();
+        assert_eq!(level(core, &open), Level::Out, "one at a time");
+        drop(probe);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_all_cores_have_asked_enough_is_left_alone_for_that_long() {
+    let conditions = conditions();
+    let limited = Target { rate_limit: Some(60), ..target(&["k"]) };
+    conditions.paced(&limited.provider_id, Duration::from_secs(2));
+    let refused = conditions.lease(&limited, limited.keys.first(), false, true).unwrap_err();
+    assert_eq!(refused.barrier, Barrier::RateLimit);
+    advance(Duration::from_secs(2)).await;
+    assert!(conditions.lease(&limited, limited.keys.first(), false, false).is_ok());
 }

@@ -13,7 +13,7 @@ use super::{
     bodies::{Bodies, BodyRules},
     bounds,
     journal::Journal,
-    record::AttemptRecord,
+    record::{AttemptRecord, HeldRecord},
     usage,
 };
 use crate::{
@@ -25,8 +25,12 @@ use crate::{
     chat::Usage,
     dialect::Operation,
     error::{Error, ErrorKind},
-    policy::price::Price,
+    policy::price::{Price, Rates},
+    shared_state::{Grant, Used},
 };
+
+/// The tag of a request whose answer was made for another one, under the same idempotency key: `joined` or `replayed`.
+const AGAIN: &str = "idempotency";
 
 /// One request's account. Closed when dropped.
 #[derive(Debug)]
@@ -50,6 +54,10 @@ pub struct Entry {
     closed: bool,
     /// What the model costs at the provider that was asked last.
     price: Option<Arc<Price>>,
+    /// What tokens cost where no price is known.
+    ceiling: Rates,
+    /// The limits that the request has taken: settled, or given back, when the account is closed.
+    grants: Vec<Grant>,
 }
 
 /// How a request ended.
@@ -70,6 +78,7 @@ impl Entry {
         received: Instant,
         request_bytes: usize,
         body_rules: BodyRules,
+        ceiling: Rates,
     ) -> Self {
         Self {
             record: Arc::new(record),
@@ -84,6 +93,39 @@ impl Entry {
             committed: false,
             closed: false,
             price: None,
+            ceiling,
+            grants: Vec::new(),
+        }
+    }
+
+    /// When it began: whose day and month it is charged to.
+    pub fn started_at(&self) -> UnixMicros {
+        self.record.started_at
+    }
+
+    /// The team that its key belongs to.
+    pub fn team_id(&mut self, id: &str) {
+        id.clone_into(&mut Arc::make_mut(&mut self.record).team_id);
+    }
+
+    /// The request holds this until it is over.
+    pub fn holds(&mut self, grant: Grant) {
+        self.grants.push(grant);
+    }
+
+    /// A core counts what it comes to as outstanding until it is stored.
+    pub fn is_held(&mut self, held: HeldRecord) {
+        Arc::make_mut(&mut self.record).held = Some(Box::new(held));
+    }
+
+    /// Says to the limits what the request came to; all is given back where nobody was asked.
+    fn settle_limits(&mut self) {
+        for grant in self.grants.drain(..) {
+            let usage = &self.record.usage;
+            let tokens = usage.prompt.saturating_add(usage.completion);
+            if let Some(nanos) = self.record.charged_nanos {
+                grant.settle(Used { tokens, nanos });
+            }
         }
     }
 
@@ -102,6 +144,19 @@ impl Entry {
             let Some(last) = last else { break };
             record.tags.remove(&last);
         }
+    }
+
+    /// The answer is another request's: how, as tag [`AGAIN`]; `None`: it is its own, whatever was said before.
+    pub fn again(&mut self, how: Option<&str>) {
+        let tags = &mut Arc::make_mut(&mut self.record).tags;
+        let Some(how) = how else {
+            tags.remove(AGAIN);
+            return;
+        };
+        if tags.len() >= bounds::TAGS && !tags.contains_key(AGAIN) {
+            tags.pop_last();
+        }
+        tags.insert(AGAIN.to_owned(), how.to_owned());
     }
 
     /// What the known caller asks is kept, if its key or a setting wants it.
@@ -214,6 +269,7 @@ impl Entry {
             attempts: self.record.attempts,
             dropped: Vec::new(),
             overhead_us: self.record.overhead_us,
+            repeat: None,
         }
     }
 
@@ -249,6 +305,7 @@ impl Entry {
             record.status = 200;
             record.usage = usage::settle(None, self.request_bytes, 0);
             usage::charge(record, self.price.as_deref(), &self.signals);
+            usage::charge_budgets(record, &self.ceiling);
             bounds::bound(record);
             self.journal.open_record(&self.record);
         }
@@ -303,9 +360,11 @@ impl Entry {
             record.usage = usage::settle(self.signals.usage, self.request_bytes, self.signals.output_bytes);
             usage::charge(record, self.price.as_deref(), &self.signals);
         }
+        usage::charge_budgets(record, &self.ceiling);
         record.bodies = self.bodies.take().map(|bodies| bodies.record());
         bounds::bound(record);
         self.journal.close_record(&self.record);
+        self.settle_limits();
     }
 }
 

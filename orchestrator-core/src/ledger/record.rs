@@ -30,6 +30,9 @@ pub struct RequestRecord {
     /// That key's team.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub team: String,
+    /// That team's id; empty where there is none of that name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub team_id: String,
     /// When it arrived.
     pub started_at: UnixMicros,
     /// The caller's dialect: `openai_chat`, or `typed`.
@@ -83,6 +86,13 @@ pub struct RequestRecord {
     /// What it cost, in nano-dollars; `None` where no price is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_nanos: Option<u64>,
+    /// What the budgets of its key and its team are charged, in nano-dollars: its cost, or what the ceiling for unknown prices makes
+    /// of its tokens. `None`: nobody was asked, and nothing is charged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charged_nanos: Option<u64>,
+    /// Which core counts that as outstanding until it is stored, for whom. It is no column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Box<HeldRecord>>,
     /// The price that the cost was computed from; empty where none is known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub price_version: String,
@@ -128,6 +138,18 @@ impl Origin {
     fn is_caller(&self) -> bool {
         *self == Self::Caller
     }
+}
+
+/// Whose budgets a request took from while it ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeldRecord {
+    /// The core, as it calls itself from its start to its end.
+    pub by: String,
+    /// The key's.
+    pub key: bool,
+    /// The team's.
+    pub team: bool,
 }
 
 /// One time that a provider was asked.

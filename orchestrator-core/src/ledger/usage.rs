@@ -5,8 +5,8 @@
 use crate::{
     call::{Signals, UsageSource},
     chat::{ChatRequest, Usage, size::prompt_bytes},
-    ledger::record::{RequestRecord, UsageRecord},
-    policy::price::{self, Price},
+    ledger::record::{Origin, RequestRecord, UsageRecord},
+    policy::price::{self, Price, Rates},
 };
 
 /// An estimate of the tokens in `bytes` of text: never zero unless there is none.
@@ -41,11 +41,19 @@ pub fn charge(record: &mut RequestRecord, price: Option<&Price>, signals: &Signa
     };
 }
 
+/// Writes down what the record's budgets are charged: its cost, or what `ceiling` makes of its tokens. Nothing where nobody was
+/// asked, and nothing for the gateway's own probes.
+pub fn charge_budgets(record: &mut RequestRecord, ceiling: &Rates) {
+    let asked = record.attempts > 0 && record.origin == Origin::Caller;
+    let UsageRecord { prompt, completion, .. } = record.usage;
+    let cost = || record.cost_nanos.or_else(|| ceiling.plainly(prompt, completion)).unwrap_or(u64::MAX);
+    // A database's whole number holds no more.
+    record.charged_nanos = asked.then(|| cost().min(i64::MAX.unsigned_abs()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::price::Rates;
-
     fn charged(price: Option<&Price>, signals: &Signals) -> (Option<u64>, String) {
         let usage = settle(signals.usage, 400, 0);
         let mut record = RequestRecord { usage, ..RequestRecord::default() };
@@ -72,5 +80,22 @@ mod tests {
         assert_eq!(charged(None, &Signals::default()), unknown);
         let estimated = charged(Some(&price), &Signals::default());
         assert_eq!(estimated, (Some(2 * Usage::estimated(400, 0).prompt), "own-3".into()));
+    }
+
+    #[test]
+    fn a_budget_is_charged_the_cost_or_else_the_ceiling_and_nothing_where_nobody_was_asked() {
+        let ceiling = Rates { input: Some(2_000_000), output: Some(3_000_000), ..Rates::default() };
+        let usage = UsageRecord { prompt: 10, completion: 1, ..UsageRecord::default() };
+        let charged = |attempts, cost_nanos, origin| {
+            let mut record =
+                RequestRecord { attempts, usage, cost_nanos, origin, ..RequestRecord::default() };
+            charge_budgets(&mut record, &ceiling);
+            record.charged_nanos
+        };
+        assert_eq!(charged(1, Some(7), Origin::Caller), Some(7));
+        assert_eq!(charged(2, None, Origin::Caller), Some(23));
+        assert_eq!(charged(0, None, Origin::Caller), None);
+        assert_eq!(charged(1, Some(7), Origin::Probe), None);
+        assert_eq!(charged(1, Some(u64::MAX), Origin::Caller), Some(i64::MAX as u64));
     }
 }

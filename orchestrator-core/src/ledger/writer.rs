@@ -5,8 +5,14 @@
 //! process has just written is taken from memory instead of the file. Records and the new offset go into one transaction: exactly
 //! once. A segment is deleted when all of it is stored and no stream that it opened is still running.
 
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
+use orchestrator_base::clock::UnixMicros;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +21,12 @@ use super::{
     journal::{self, Journal, Line, Stretch},
     replay,
 };
-use crate::store::{JournalOffset, LogStore, StoreError};
+use crate::{
+    catalog::limits::Period,
+    policy::budget,
+    shared_state::{Added, SharedState, Touched},
+    store::{JournalOffset, LogStore, StoreError},
+};
 
 /// The most records in one transaction.
 const BATCH: usize = 500;
@@ -34,6 +45,14 @@ pub struct Writer {
     at: JournalOffset,
     /// The last batch failed: the database may have it all the same.
     unsure: bool,
+    /// What that batch charges, and up to where it went.
+    in_doubt: Option<(JournalOffset, Vec<Added>)>,
+    /// Who is told of what was charged.
+    listener: Option<SharedState>,
+    /// Where it is noted whose spending has changed.
+    touched: Option<Touched>,
+    /// What was charged and is not told yet.
+    untold: Vec<Added>,
     failing: bool,
 }
 
@@ -44,7 +63,7 @@ pub enum Step {
     Nothing,
     /// Less than a transaction holds.
     Some,
-    /// As much as a transaction holds: more may be waiting.
+    /// As much as a transaction holds, or a segment's rest: more is waiting.
     Full,
 }
 
@@ -73,7 +92,25 @@ impl Writer {
         });
         replaying.await.map_err(io::Error::other)??;
         journal.note_progress(|progress| progress.stored = at);
-        Ok(Self { journal, store, open: HashMap::new(), at, unsure: false, failing: false })
+        let (open, untold) = (HashMap::new(), Vec::new());
+        let (in_doubt, listener, touched) = (None, None, None);
+        Ok(Self {
+            journal,
+            store,
+            open,
+            at,
+            unsure: false,
+            in_doubt,
+            listener,
+            touched,
+            untold,
+            failing: false,
+        })
+    }
+
+    /// Tells of what is charged to budgets once it is stored.
+    pub fn telling(self, listener: SharedState, touched: Touched) -> Self {
+        Self { listener: Some(listener), touched: Some(touched), ..self }
     }
 
     /// Stores until told to stop, then stores what is left.
@@ -98,6 +135,7 @@ impl Writer {
 
     /// Stores the next stretch.
     pub async fn step(&mut self) -> Result<Step, WriterError> {
+        self.tell().await;
         if self.is_done() {
             self.journal.note_progress(|progress| progress.behind_since = None);
             return Ok(Step::Nothing);
@@ -107,6 +145,9 @@ impl Writer {
         if self.unsure {
             // An answer that was lost on its way: what is stored already must not be part of a longer batch.
             let stored = self.store.offset(self.journal.name()).await?;
+            if let Some((_, added)) = self.in_doubt.take().filter(|(upto, _)| *upto <= stored) {
+                self.untold.extend(added);
+            }
             self.advance(stored.max(self.at));
             self.unsure = false;
         }
@@ -119,12 +160,14 @@ impl Writer {
                 "damaged lines in the journal were skipped"
             );
         }
-        let full = stretch.lines.len() == BATCH;
+        // A stretch ends with its segment, and behind that one more is waiting.
+        let full = stretch.lines.len() == BATCH || next.segment < self.journal.current_segment();
         next.position = stretch.end;
         let advanced = next > self.at;
         if advanced {
             let batch = self.take_in(stretch, next.segment);
             self.store(batch, next).await?;
+            self.tell().await;
             self.recovered();
         }
         self.delete_stored()?;
@@ -144,7 +187,11 @@ impl Writer {
             let stored = self.store.append(self.journal.name(), &batch.records[range.clone()], upto).await;
             tracing::debug!(stored = stored.is_ok(), "storing records is over");
             match (stored, range.len()) {
-                (Ok(()), _) => self.advance(upto),
+                (Ok(()), _) => {
+                    let added = self.charged(&batch.records[range]);
+                    self.untold.extend(added);
+                    self.advance(upto);
+                }
                 (Err(StoreError::Refused(why)), 1) => {
                     let (journal, record) = (Arc::clone(&self.journal), batch.records[range.start].clone());
                     let refusing = tokio::task::spawn_blocking(move || journal.refuse(&record, &why));
@@ -162,11 +209,32 @@ impl Writer {
                 }
                 (Err(error), _) => {
                     self.unsure = true;
+                    self.in_doubt = Some((upto, self.charged(&batch.records[range])));
                     return Err(error.into());
                 }
             }
         }
         Ok(())
+    }
+
+    /// What records charge, for whoever is told of it.
+    fn charged(&self, records: &[RequestRecord]) -> Vec<Added> {
+        self.listener.as_ref().map(|listener| charged(records, listener.core())).unwrap_or_default()
+    }
+
+    /// Tells what was charged. What cannot be told now is told with the next step: until then it counts as outstanding.
+    async fn tell(&mut self) {
+        if self.untold.is_empty() {
+            return;
+        }
+        if let Some(touched) = &self.touched {
+            touched.add(self.untold.iter().map(|added| Arc::clone(&added.scope)));
+        }
+        if let Some(listener) = &self.listener
+            && let Err(error) = listener.tell(&mut self.untold).await
+        {
+            tracing::debug!(%error, "what was spent cannot be read now");
+        }
     }
 
     /// Whether nothing waits.
@@ -181,28 +249,29 @@ impl Writer {
 
     /// Reads on from `next`, which moves over the end of a finished segment to the following one.
     async fn read_from(&self, next: &mut JournalOffset) -> io::Result<Stretch> {
-        if let Some(stretch) = self.journal.fresh(*next, BATCH) {
-            return Ok(stretch);
+        loop {
+            if let Some(stretch) = self.journal.fresh(*next, BATCH) {
+                return Ok(stretch);
+            }
+            let segments = self.journal.segments()?;
+            // The segment of the offset may be gone: it was stored wholly before a crash could say so.
+            let Some(&first) = segments.iter().find(|&&number| number >= next.segment) else {
+                return Ok(Stretch { end: next.position, ..Stretch::default() });
+            };
+            if first > next.segment {
+                *next = JournalOffset { segment: first, position: 0 };
+            }
+            let path = self.journal.segment_path(next.segment);
+            let from = next.position;
+            let stretch = tokio::task::spawn_blocking(move || journal::read(&path, from, BATCH))
+                .await
+                .map_err(io::Error::other)??;
+            let finished = stretch.at_end && stretch.lines.is_empty() && stretch.damaged == 0;
+            match segments.iter().find(|&&number| number > next.segment) {
+                Some(&following) if finished => *next = JournalOffset { segment: following, position: 0 },
+                _ => return Ok(stretch),
+            }
         }
-        let segments = self.journal.segments()?;
-        // The segment of the offset may be gone: it was stored wholly before a crash could say so.
-        let Some(&first) = segments.iter().find(|&&number| number >= next.segment) else {
-            return Ok(Stretch { end: next.position, ..Stretch::default() });
-        };
-        if first > next.segment {
-            *next = JournalOffset { segment: first, position: 0 };
-        }
-        let path = self.journal.segment_path(next.segment);
-        let from = next.position;
-        let stretch = tokio::task::spawn_blocking(move || journal::read(&path, from, BATCH))
-            .await
-            .map_err(io::Error::other)??;
-        let finished = stretch.at_end && stretch.lines.is_empty() && stretch.damaged == 0;
-        if finished && let Some(&following) = segments.iter().find(|&&number| number > next.segment) {
-            *next = JournalOffset { segment: following, position: 0 };
-            return Ok(Stretch::default());
-        }
-        Ok(stretch)
     }
 
     /// Keeps account of open streams and gives back the records to store.
@@ -254,6 +323,32 @@ impl Writer {
             tracing::error!(error = %error, "the ledger's records cannot be stored; they wait in the journal");
         }
     }
+}
+
+/// What records charge to their keys and teams, day by day, and what of it this core has held.
+fn charged(records: &[RequestRecord], core: &str) -> Vec<Added> {
+    let mut sums: BTreeMap<(String, i64), u64> = BTreeMap::new();
+    for record in records {
+        let Some(nanos) = record.charged_nanos else { continue };
+        let day = budget::start(Period::Day, record.started_at).0;
+        let held = record.held.as_ref().filter(|held| held.by == core);
+        let scopes = [
+            ("key", &record.api_key_id, held.is_some_and(|held| held.key)),
+            ("team", &record.team_id, held.is_some_and(|held| held.team)),
+        ];
+        for (kind, id, held) in scopes {
+            if !id.is_empty() {
+                let sum = sums.entry((format!("{kind}:{id}"), day)).or_default();
+                *sum = sum.saturating_add(if held { nanos } else { 0 });
+            }
+        }
+    }
+    let added = |((scope, day), nanos): ((String, i64), u64)| Added {
+        scope: scope.into(),
+        day: UnixMicros(day),
+        nanos,
+    };
+    sums.into_iter().map(added).collect()
 }
 
 /// Records to store, and the byte after each.

@@ -15,7 +15,7 @@ use crate::{
     attempt::{Committed, CommittedAnswer, Job},
     call::Call,
     catalog::OnDisconnect,
-    error::Result,
+    error::{Error, Result},
     ledger::{Entry, Outcome},
     routing::Plan,
 };
@@ -24,25 +24,55 @@ use crate::{
 pub(super) struct Admitted {
     pub(super) job: Arc<Job>,
     plan: Plan,
-    entry: Entry,
+    entry: Box<Entry>,
     stay: Stay,
 }
 
+/// A call whose limits are taken.
+pub(super) struct Limited {
+    pub(super) job: Arc<Job>,
+    plan: Plan,
+    entry: Box<Entry>,
+    on_disconnect: OnDisconnect,
+}
+
 impl Orchestrator {
-    /// Prepares a call, and waits for a place if there are too many.
+    /// Prepares a call, takes its limits, and waits for a place if there are too many.
     pub(super) async fn admit(&self, call: Call) -> Result<Admitted, Box<Refusal>> {
-        let PreparedCall { job, plan, mut entry, on_disconnect } = self.prepare(call)?;
+        self.enter(self.prepare(call)?).await
+    }
+
+    /// Takes the limits of a call, and waits for a place if there are too many.
+    pub(super) async fn enter(&self, prepared: PreparedCall) -> Result<Admitted, Box<Refusal>> {
+        self.place(self.limit(prepared).await?).await
+    }
+
+    /// Takes the limits of a call.
+    pub(super) async fn limit(&self, prepared: PreparedCall) -> Result<Limited, Box<Refusal>> {
+        let PreparedCall { job, plan, mut entry, on_disconnect, under, wish: _ } = prepared;
+        match self.take_limits(&under, &job, &plan, &mut entry).await {
+            Ok(()) => Ok(Limited { job, plan, entry, on_disconnect }),
+            Err(error) => Err(Box::new(refused(error, &job, &mut entry))),
+        }
+    }
+
+    /// Waits for a place if there are too many.
+    pub(super) async fn place(&self, limited: Limited) -> Result<Admitted, Box<Refusal>> {
+        let Limited { job, plan, mut entry, on_disconnect } = limited;
         match self.shared.gate.enter(job.deadline).await {
             Ok(place) => {
                 let drains = (on_disconnect == OnDisconnect::Drain).then(|| self.shared.drains.clone());
-                Ok(Admitted { job: Arc::new(job), plan, entry, stay: Stay { place, drains } })
+                Ok(Admitted { job, plan, entry, stay: Stay { place, drains } })
             }
-            Err(error) => {
-                entry.close(Outcome::Failed(&error));
-                Err(Box::new(Refusal { error, request_id: job.request_id }))
-            }
+            Err(error) => Err(Box::new(refused(error, &job, &mut entry))),
         }
     }
+}
+
+/// Closes the account of a call that nobody is asked for.
+pub(super) fn refused(error: Error, job: &Job, entry: &mut Entry) -> Refusal {
+    entry.close(Outcome::Failed(&error));
+    Refusal { error, request_id: job.request_id.clone(), limits: job.limits.get().copied() }
 }
 
 /// [`Orchestrator::drive`] as a future that owns what it uses: it may outlive the head that was sent early, and the caller.
@@ -58,21 +88,38 @@ type Driving = Pin<Box<dyn Future<Output = Driven> + Send>>;
 
 /// What came of it.
 pub(super) struct Driven {
-    pub(super) result: Result<Committed>,
-    pub(super) entry: Entry,
+    pub(super) result: Result<Box<Committed>>,
+    pub(super) entry: Box<Entry>,
     pub(super) stay: Stay,
 }
 
 impl Asking {
-    pub(super) fn new(core: Orchestrator, admitted: Admitted) -> Self {
+    pub(super) fn new(core: &Arc<Orchestrator>, admitted: Admitted) -> Self {
         let Admitted { job, plan, entry, stay } = admitted;
         let drains = stay.drains.clone();
-        let driving: Driving = Box::pin(drive(core, Arc::clone(&job), plan, entry, stay));
+        let driving: Driving = Box::pin(drive(Arc::clone(core), Arc::clone(&job), plan, entry, stay));
         Self { driving: Some(driving), job, drains }
     }
 }
 
-async fn drive(core: Orchestrator, job: Arc<Job>, plan: Plan, mut entry: Entry, stay: Stay) -> Driven {
+/// Asks for an answer that is waited for to its end. Where nobody reads on for a caller who has left, the waiting needs no life of
+/// its own, and dropping it tells the provider and the ledger.
+pub(super) async fn whole(core: &Arc<Orchestrator>, admitted: Admitted) -> Driven {
+    if admitted.stay.drains.is_some() {
+        return Asking::new(core, admitted).await;
+    }
+    let Admitted { job, plan, mut entry, stay } = admitted;
+    let result = core.drive(&job, plan, &mut entry).await;
+    Driven { result, entry, stay }
+}
+
+async fn drive(
+    core: Arc<Orchestrator>,
+    job: Arc<Job>,
+    plan: Plan,
+    mut entry: Box<Entry>,
+    stay: Stay,
+) -> Driven {
     let result = core.drive(&job, plan, &mut entry).await;
     Driven { result, entry, stay }
 }
@@ -100,7 +147,8 @@ impl Drop for Asking {
 /// Waits for the answer, and reads it for what it says of itself. The account closes itself when it is dropped.
 async fn answered_to_nobody(driving: Driving) {
     let Driven { result, mut entry, stay } = driving.await;
-    let Ok(Committed { keeper, answer, .. }) = result else { return };
+    let Ok(committed) = result else { return };
+    let Committed { keeper, answer, .. } = *committed;
     match answer {
         CommittedAnswer::Whole(_, signals) => {
             entry.committed(false);

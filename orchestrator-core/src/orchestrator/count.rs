@@ -20,7 +20,7 @@ pub(super) async fn drive(
     job: &Job,
     plan: Plan,
     entry: &mut Entry,
-) -> Result<Committed> {
+) -> Result<Box<Committed>> {
     if !plan.candidates.is_empty() {
         match attempt::drive(&core.asker, job, plan, entry).await {
             Err(error) if !is_callers(&error, job) => {}
@@ -32,13 +32,13 @@ pub(super) async fn drive(
     };
     let reply = HubReply::Count { tokens: usage::estimate_prompt(request), source: UsageSource::Estimated };
     entry.answered_here();
-    Ok(Committed {
+    Ok(Box::new(Committed {
         keeper: None,
         status: StatusCode::OK,
         headers: HeaderMap::new(),
         dropped: Vec::new(),
         answer: CommittedAnswer::Whole(WholeAnswer::Hub(Box::new(reply)), Signals::default()),
-    })
+    }))
 }
 
 /// Whether the caller must mend its request. What a server says of a count of Responses that was our idea proves nothing: few that

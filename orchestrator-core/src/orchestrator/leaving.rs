@@ -35,18 +35,25 @@ impl Drains {
         self.running.wait().await;
     }
 
-    /// Goes on with `reading` in the background. It is dropped when it takes too long, when the process ends, and where there
-    /// is nothing to run it.
-    pub(super) fn go_on(self, reading: impl Future<Output = ()> + Send + 'static) {
+    /// Runs what must not end with the caller that it began for. It is dropped when the process ends, and where there is nothing to
+    /// run it.
+    pub(super) fn run(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         if Handle::try_current().is_err() {
             return;
         }
         let stop = self.stop.clone();
         let bounded = async move {
-            let reading = timeout(LONGEST, reading);
-            let _ = stop.run_until_cancelled(reading).await;
+            let _ = stop.run_until_cancelled(work).await;
         };
-        drop(task::spawn("drain", self.running.track_future(bounded)));
+        drop(task::spawn(name, self.running.track_future(bounded)));
+    }
+
+    /// Goes on with `reading` in the background. It is dropped when it takes too long, when the process ends, and where there
+    /// is nothing to run it.
+    pub(super) fn go_on(self, reading: impl Future<Output = ()> + Send + 'static) {
+        self.run("drain", async {
+            let _ = timeout(LONGEST, reading).await;
+        });
     }
 }
 
@@ -62,7 +69,7 @@ pub(super) struct Stay {
 /// A committed stream with its account.
 pub(super) struct Open {
     pub(super) upstream: UpstreamStream,
-    pub(super) entry: Entry,
+    pub(super) entry: Box<Entry>,
     pub(super) keeper: Option<Keeper>,
     pub(super) stay: Stay,
 }

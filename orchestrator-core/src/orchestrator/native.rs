@@ -1,8 +1,9 @@
 //! Delivery on the native plane: bytes of the caller's dialect, failures included.
 
 mod framing;
-mod headers;
-mod live;
+pub(super) mod headers;
+pub(super) mod limits;
+pub(super) mod live;
 
 use std::{
     fmt,
@@ -19,8 +20,10 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::{
     Orchestrator,
-    asking::{Admitted, Asking, Driven},
+    asking::{self, Admitted, Asking, Driven},
+    keyed::native::Told,
     leaving::{Open, Stay},
+    prepare::Refusal,
 };
 use crate::{
     attempt::{Committed, CommittedAnswer, Job, WholeAnswer},
@@ -50,6 +53,15 @@ pub enum NativeBody {
     Stream(NativeStream),
 }
 
+/// A part of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NativePart {
+    /// Its bytes.
+    pub data: Bytes,
+    /// The answer ends with it and is accounted for: whatever breaks now is no affair of the caller's.
+    pub last: bool,
+}
+
 /// A list of models, or one.
 pub(super) fn json(body: Bytes, request_id: &str) -> NativeReply {
     NativeReply { head: headers::plain(request_id), body: NativeBody::Whole(body) }
@@ -58,6 +70,13 @@ pub(super) fn json(body: Bytes, request_id: &str) -> NativeReply {
 /// An answer to a call that no provider was asked for.
 pub(super) fn refusal(error: &Error, request_id: &str, wire: &dyn Wire) -> NativeReply {
     failure(error, request_id, wire, None)
+}
+
+/// An answer to a call that was refused before anybody was asked, in the caller's dialect.
+pub(super) fn refused(refusal: &Refusal, dialect: Dialect) -> NativeReply {
+    let mut reply = failure(&refusal.error, &refusal.request_id, dialect.wire(), None);
+    limits::insert(&mut reply.head.headers, refusal.limits.as_ref(), Some(dialect));
+    reply
 }
 
 /// What a provider answered to a request that was not for a model, as it came.
@@ -99,17 +118,38 @@ pub(super) fn failed(error: &Error, request_id: &str, wire: &dyn Wire, entry: &m
     reply
 }
 
+/// The same for a call that was admitted.
+fn failed_job(error: &Error, job: &Job, wire: &dyn Wire, entry: &mut Entry) -> NativeReply {
+    let mut reply = failed(error, &job.request_id, wire, entry);
+    limits::insert(&mut reply.head.headers, job.limits.get(), job.dialect());
+    reply
+}
+
 fn failure(error: &Error, request_id: &str, wire: &dyn Wire, entry: Option<&Entry>) -> NativeReply {
     let body = wire.render_error(error, request_id);
-    NativeReply { head: headers::failed(error, request_id, entry), body: NativeBody::Whole(body) }
+    let head = headers::failed(error, request_id, entry.map(Entry::served));
+    NativeReply { head, body: NativeBody::Whole(body) }
 }
 
 /// Answers a request that does not stream.
-pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wire) -> NativeReply {
+pub(super) async fn whole(core: &Arc<Orchestrator>, admitted: Admitted, wire: &dyn Wire) -> NativeReply {
     let job = Arc::clone(&admitted.job);
-    let Driven { result, mut entry, stay: _stay } = Asking::new(core, admitted).await;
+    match asked(core, admitted, wire).await {
+        Ok((head, body)) => NativeReply { head, body: NativeBody::Whole(body) },
+        Err((error, mut entry)) => failed_job(&error, &job, wire, &mut entry),
+    }
+}
+
+/// A whole answer, accounted for; or why there is none, with its account.
+pub(super) async fn asked(
+    core: &Arc<Orchestrator>,
+    admitted: Admitted,
+    wire: &dyn Wire,
+) -> Result<(Head, Bytes), (Error, Box<Entry>)> {
+    let job = Arc::clone(&admitted.job);
+    let Driven { result, mut entry, stay: _stay } = asking::whole(core, admitted).await;
     let answered = result.and_then(|committed| {
-        let Committed { keeper, status, headers, dropped, answer } = committed;
+        let Committed { keeper, status, headers, dropped, answer } = *committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
             return Err(Error::internal("a stream came for a request that asked for none"));
         };
@@ -134,9 +174,9 @@ pub(super) async fn whole(core: Orchestrator, admitted: Admitted, wire: &dyn Wir
         Ok((head, body)) => {
             entry.sent(&body);
             entry.close(Outcome::Answered(head.status.as_u16()));
-            NativeReply { head, body: NativeBody::Whole(body) }
+            Ok((head, body))
         }
-        Err(error) => failed(&error, &job.request_id, wire, &mut entry),
+        Err(error) => Err((error, entry)),
     }
 }
 
@@ -157,19 +197,23 @@ fn completed(mut reply: HubReply, job: &Job, entry: &Entry) -> HubReply {
 
 /// Answers a request that streams. The head waits for the commit point, so that a failure before it has a status of its own;
 /// but not for longer than the early head allows, since proxies hang up on silence.
-pub(super) async fn stream(core: Orchestrator, admitted: Admitted, wire: &'static dyn Wire) -> NativeReply {
+pub(super) async fn stream(
+    core: &Arc<Orchestrator>,
+    admitted: Admitted,
+    wire: &'static dyn Wire,
+) -> NativeReply {
     let early_head = core.early_head();
     let idle_bytes = core.idle_bytes();
     let job = Arc::clone(&admitted.job);
     let mut asking = Asking::new(core, admitted);
     match timeout(early_head, &mut asking).await {
         Ok(Driven { result: Ok(committed), entry, stay }) => {
-            let Committed { status, headers, dropped, .. } = &committed;
+            let Committed { status, headers, dropped, .. } = &*committed;
             let head = headers::answered(*status, headers, dropped, &job, &entry);
             let state = State::live(committed, &job, wire, entry, stay);
             NativeReply { head, body: NativeBody::Stream(NativeStream::new(state, job, wire, idle_bytes)) }
         }
-        Ok(Driven { result: Err(error), mut entry, .. }) => failed(&error, &job.request_id, wire, &mut entry),
+        Ok(Driven { result: Err(error), mut entry, .. }) => failed_job(&error, &job, wire, &mut entry),
         Err(_) => {
             let head = headers::early(&job);
             let stream = NativeStream::new(State::Asking(asking), job, wire, idle_bytes);
@@ -178,7 +222,7 @@ pub(super) async fn stream(core: Orchestrator, admitted: Admitted, wire: &'stati
     }
 }
 
-/// A stream of bytes in the caller's dialect. It ends; it never fails: a failure is an event of the dialect. Dropping it tells
+/// A stream of [parts](NativePart) in the caller's dialect. It ends; it never fails: a failure is an event of the dialect. Dropping it tells
 /// the provider to stop, or reads on in the background, and tells the ledger that the caller left.
 pub struct NativeStream {
     state: State,
@@ -191,21 +235,40 @@ pub struct NativeStream {
     sent: tokio::time::Instant,
 }
 
-enum State {
+pub(super) enum State {
     /// The head was sent early; no provider has answered yet.
     Asking(Asking),
     /// A provider answers.
     Live(Box<Live>),
+    /// The answer is in a recording.
+    Told(Box<Told>),
     /// Nothing more comes.
     Ended,
 }
 
 impl State {
-    fn live(committed: Committed, job: &Job, wire: &'static dyn Wire, mut entry: Entry, stay: Stay) -> Self {
-        match committed.answer {
+    /// Whether the answer is over and accounted for.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Asking(_) => false,
+            Self::Live(live) => live.is_over(),
+            Self::Told(told) => told.is_over(),
+            Self::Ended => true,
+        }
+    }
+
+    pub(super) fn live(
+        committed: Box<Committed>,
+        job: &Job,
+        wire: &'static dyn Wire,
+        mut entry: Box<Entry>,
+        stay: Stay,
+    ) -> Self {
+        let Committed { keeper, answer, .. } = *committed;
+        match answer {
             CommittedAnswer::Stream(upstream) => {
                 entry.committed(true);
-                let open = Open { upstream, entry, keeper: committed.keeper, stay };
+                let open = Open { upstream, entry, keeper, stay };
                 Self::Live(Box::new(Live::new(open, job, wire)))
             }
             CommittedAnswer::Whole(..) => {
@@ -219,7 +282,7 @@ impl State {
 }
 
 impl NativeStream {
-    fn new(state: State, job: Arc<Job>, wire: &'static dyn Wire, quiet_for: Duration) -> Self {
+    pub(super) fn new(state: State, job: Arc<Job>, wire: &'static dyn Wire, quiet_for: Duration) -> Self {
         let sent = tokio::time::Instant::now();
         let framing = Framing::of(&job);
         Self { state, job, wire, framing, quiet: Box::pin(sleep(quiet_for)), quiet_for, sent }
@@ -250,6 +313,7 @@ impl NativeStream {
                     }
                     return Poll::Ready(next);
                 }
+                State::Told(told) => return told.poll_bytes(context),
                 State::Ended => return Poll::Ready(None),
             }
         }
@@ -274,21 +338,26 @@ impl NativeStream {
 }
 
 impl Stream for NativeStream {
-    type Item = Bytes;
+    type Item = NativePart;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         while let Poll::Ready(next) = this.poll_state(context) {
             this.sent = tokio::time::Instant::now();
-            let Some(events) = next else { return Poll::Ready(this.framing.end()) };
-            let framed = this.framing.frame(events);
-            if !framed.is_empty() {
-                return Poll::Ready(Some(framed));
+            let Some(events) = next else {
+                return Poll::Ready(this.framing.end().map(|data| NativePart { data, last: true }));
+            };
+            let (mut data, last) = (this.framing.frame(events), this.state.is_over());
+            if last && let Some(end) = this.framing.end() {
+                data = live::joined(data, &end);
+            }
+            if !data.is_empty() {
+                return Poll::Ready(Some(NativePart { data, last }));
             }
         }
         let idle = ready!(this.poll_quiet(context));
         this.sent = tokio::time::Instant::now();
-        Poll::Ready(Some(idle))
+        Poll::Ready(Some(NativePart { data: idle, last: false }))
     }
 }
 

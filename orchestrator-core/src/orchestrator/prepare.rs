@@ -6,15 +6,16 @@ mod choice;
 use std::sync::Arc;
 
 use self::choice::Choice;
-use super::{Orchestrator, around::Around, unknown_model};
+use super::{Orchestrator, around::Around, limits::Under, unknown_model};
 use crate::{
     admission,
     attempt::Job,
-    call::{Call, Facts, Input},
+    call::{Call, Facts, Idempotency, Input, LimitNews},
     catalog::{
         ApiKey, OnDisconnect,
         route::{Resolution, Route},
         snapshot::Catalog,
+        tenants::Tenant,
     },
     chat::{ChatRequest, PartKind, ResponseFormat, size::prompt_bytes},
     dialect::{Dialect, Operation},
@@ -22,20 +23,28 @@ use crate::{
     error::{Error, Result},
     ledger::{Entry, Outcome},
     origins::Keeper,
+    recording::claims::{Name, Wish, fingerprint},
     routing::{self, Plan},
 };
+
+/// The longest idempotency key.
+const LONGEST_KEY: usize = 255;
 
 /// A call that has been admitted and planned.
 #[derive(Debug)]
 pub struct PreparedCall {
     /// What is asked.
-    pub job: Job,
+    pub job: Arc<Job>,
     /// Who is asked, in order.
     pub plan: Plan,
     /// Its account.
-    pub entry: Entry,
+    pub entry: Box<Entry>,
     /// What its key says of callers who leave.
     pub on_disconnect: OnDisconnect,
+    /// The idempotency key that it came with, if it did.
+    pub wish: Option<Box<Wish>>,
+    /// Whose limits it is under.
+    pub under: Under,
 }
 
 /// A call that was refused before any provider was asked. Its account is closed.
@@ -45,6 +54,8 @@ pub struct Refusal {
     pub error: Error,
     /// For the answer's headers and body.
     pub request_id: String,
+    /// What the caller is told of its limits.
+    pub limits: Option<LimitNews>,
 }
 
 impl From<Box<Refusal>> for Error {
@@ -54,41 +65,50 @@ impl From<Box<Refusal>> for Error {
 }
 
 impl Orchestrator {
-    /// Admits and plans a call.
+    /// Knows the caller of a call, and plans it.
     pub(super) fn prepare(&self, call: Call) -> Result<PreparedCall, Box<Refusal>> {
         let shared = &self.shared;
         let operation = operation(&call.input);
         // Who asks comes before what: a stranger's body is not even looked into.
-        let view = shared.catalog.load();
+        let view = shared.catalog.peek();
         let caller = admission::authenticate(&call.keys, &view.keys, shared.clock.now());
         let facts = match &caller {
             Ok(caller) => facts(&call.input, shared.limits.max_json_depth)
                 .and_then(|facts| self.with_model(facts, caller)),
             Err(refused) => Err(refused.clone()),
         };
-        let mut entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
+        let member = caller.as_ref().ok().and_then(|caller| view.tenants.of_key(&caller.id));
+        let entry = shared.ledger.begin(&call, facts.as_ref().ok(), dialect_name(&call.input), operation);
+        let mut entry = Box::new(entry);
         if let Ok(caller) = &caller {
             entry.caller(caller);
+            if let Some(team) = member.and_then(|member| member.team_id.as_deref()) {
+                entry.team_id(team);
+            }
             entry.asked(caller, &call.input);
         }
         let planned = facts.and_then(|facts| {
             let caller = caller?;
-            let plan = self.plan(&view.catalog, &caller, &call, &facts, operation)?;
-            Ok((facts, plan, caller))
+            let wish =
+                call.about.idempotency.as_ref().map(|key| wish(key, caller, &call.input)).transpose()?;
+            let (plan, model) = self.plan(&view.catalog, caller, &call, &facts, operation)?;
+            Ok((facts, plan, model, caller, wish))
         });
         match planned {
-            Ok((facts, plan, caller)) => {
+            Ok((facts, plan, model, caller, wish)) => {
+                let under = Under { caller: member.and_then(|member| member.tenant.clone()), model };
                 let mut job = job(call, facts, operation);
                 if job.dialect() == Some(Dialect::OpenAiResponses) {
                     let origins = Arc::clone(&shared.origins);
                     job.keeper =
                         Some(Keeper::new(origins, shared.clock.clone(), &job.facts.model, &caller.id));
                 }
-                Ok(PreparedCall { job, plan, entry, on_disconnect: caller.on_disconnect })
+                let on_disconnect = caller.on_disconnect;
+                Ok(PreparedCall { job: Arc::new(job), plan, entry, on_disconnect, wish, under })
             }
             Err(error) => {
                 entry.close(Outcome::Failed(&error));
-                Err(Box::new(Refusal { error, request_id: call.request_id }))
+                Err(Box::new(Refusal { error, request_id: call.request_id, limits: None }))
             }
         }
     }
@@ -118,7 +138,7 @@ impl Orchestrator {
         call: &Call,
         facts: &Facts,
         operation: Operation,
-    ) -> Result<Plan> {
+    ) -> Result<(Plan, Option<Arc<Tenant>>)> {
         admission::authorize(caller, operation, &facts.model)?;
         let choice = Choice::of(&call.about, facts);
         if let Some(choice) = &choice {
@@ -126,14 +146,17 @@ impl Orchestrator {
         }
         let routes = match (route(catalog, caller, &facts.model), &choice) {
             (Ok(first), _) => {
-                let mut routes = vec![Arc::clone(&first)];
                 // A fall-back that is not there any more is left out: the first route may still answer.
-                routes.extend(first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()));
+                let fallbacks: Vec<_> =
+                    first.fallbacks.iter().filter_map(|name| route(catalog, caller, name).ok()).collect();
+                let mut routes = vec![first];
+                routes.extend(fallbacks);
                 routes
             }
             (Err(_), Some(choice)) => choice.direct(catalog, caller, operation, &facts.model)?,
             (Err(unknown), None) => return Err(unknown),
         };
+        let limits = routes.first().and_then(|route| route.limits.clone());
         let around = Around::new(&self.shared, &call.input, facts);
         let mut plan = routing::plan(&routes, facts, operation, &around)?;
         if let Some(choice) = &choice {
@@ -142,14 +165,35 @@ impl Orchestrator {
         let told = call.about.retry_count.map(|retries| retries.saturating_add(1));
         let told = told.or(facts.wishes.as_ref().and_then(|wishes| wishes.max_attempts));
         plan.max_attempts = told.unwrap_or(plan.max_attempts);
-        let Some(id) = &facts.previous_response else { return Ok(plan) };
+        let Some(id) = &facts.previous_response else { return Ok((plan, limits)) };
         match self.shared.origins.find(id, self.shared.clock.now()) {
-            Some(origin) if origin.api_key_id == caller.id => plan.only(&origin),
+            Some(origin) if origin.api_key_id == caller.id => Ok((plan.only(&origin)?, limits)),
             Some(_) => Err(unknown_response(id)),
             // Made before this process began, or by another: the provider knows, and only one that speaks Responses is asked.
-            None => Ok(plan),
+            None => Ok((plan, limits)),
         }
     }
+}
+
+/// The claim of a request under an idempotency key.
+///
+/// Errors: 400 for what is no key.
+fn wish(idempotency: &Idempotency, caller: &ApiKey, input: &Input) -> Result<Box<Wish>> {
+    let Idempotency { key, asked } = idempotency;
+    if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("the idempotency key must be 1 to {LONGEST_KEY} visible ASCII characters");
+        return Err(Error::invalid("idempotency_key".to_owned(), message));
+    }
+    let fingerprint = match input {
+        Input::Native { dialect, body, path } => {
+            let flags = [u8::from(path.stream), u8::from(path.json_array)];
+            let model = path.model.as_deref().unwrap_or_default();
+            fingerprint(&[dialect.name().as_bytes(), model.as_bytes(), &flags, body])
+        }
+        _ => asked.ok_or_else(|| Error::internal("a typed request came without its digest"))?,
+    };
+    let name = Name { api_key_id: caller.id.as_str().into(), key: key.as_str().into() };
+    Ok(Box::new(Wish { name, fingerprint }))
 }
 
 /// A response that is not the caller's, in OpenAI's words.
@@ -234,6 +278,8 @@ fn chat_facts(request: &ChatRequest) -> Result<Facts> {
         sealed: false,
         previous_response: None,
         wishes: None,
+        max_output: request.max_output_tokens.map(u64::from),
+        answers: request.candidate_count.map(u64::from),
         body_bytes: prompt_bytes(request),
         outline: None,
     })

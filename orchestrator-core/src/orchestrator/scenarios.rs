@@ -12,6 +12,8 @@ mod breaking;
 mod cooling;
 mod endings;
 mod faults;
+mod keyed;
+mod limits;
 mod patience;
 mod storm;
 mod turns;

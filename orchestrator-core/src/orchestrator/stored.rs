@@ -93,7 +93,7 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
                 Body::Whole(body) => native::passed(status, &headers, body, &job, &mut entry),
                 Body::Stream(upstream) => {
                     let stay = Stay { place, drains: None };
-                    let open = Open { upstream: *upstream, entry, keeper: None, stay };
+                    let open = Open { upstream: *upstream, entry: Box::new(entry), keeper: None, stay };
                     native::passed_stream((status, &headers), open, job, core.idle_bytes())
                 }
             }
@@ -117,12 +117,12 @@ fn locate(
     let shared = &core.shared;
     let view = shared.catalog.load();
     let caller = admission::authenticate(&call.keys, &view.keys, shared.clock.now())?;
-    entry.caller(&caller);
-    admission::may_do(&caller, Operation::Responses)?;
+    entry.caller(caller);
+    admission::may_do(caller, Operation::Responses)?;
     let origin = shared.origins.find(wish.id, shared.clock.now());
     let origin = origin.filter(|origin| origin.api_key_id == caller.id).ok_or_else(|| unknown(wish.id))?;
-    admission::authorize(&caller, Operation::Responses, &origin.model)?;
-    let route = prepare::route(&view.catalog, &caller, &origin.model).map_err(|_| unknown(wish.id))?;
+    admission::authorize(caller, Operation::Responses, &origin.model)?;
+    let route = prepare::route(&view.catalog, caller, &origin.model).map_err(|_| unknown(wish.id))?;
     let target = route.targets.iter().find(|target| *target.provider_id == *origin.provider_id);
     let target = target.ok_or_else(|| unknown(wish.id))?;
     Ok((target.clone(), key_of(target, &origin)?))

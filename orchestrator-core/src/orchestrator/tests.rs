@@ -18,7 +18,10 @@ use crate::{
     dialect::Dialect,
     ledger::journal::{self, Journal, Line},
     origins::LocalOrigins,
+    policy::estimate::Estimates,
+    recording::claims::Claims,
     refresher::Reloader,
+    shared_state::{NothingSpent, SharedState},
     store::{CatalogReader, StoreError},
 };
 
@@ -45,6 +48,7 @@ impl CatalogReader for Sealed {
             models: vec![samples::model("m1", "echo")],
             model_providers: vec![samples::model_provider("a1", "m1", "p1")],
             api_keys: vec![samples::api_key("c1", "caller", "secret")],
+            teams: Vec::new(),
             prices: Vec::new(),
             admin_keys: Vec::new(),
         })
@@ -86,8 +90,11 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
     let core = Orchestrator::for_thread(Arc::new(Shared {
         catalog,
         ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
+        shared_state: SharedState::local("core".into(), Arc::new(NothingSpent)),
+        estimates: Estimates::default(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
+        claims: Claims::new(&config::Idempotency::default(), None),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),
         clock,
@@ -101,12 +108,12 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
     let reply = core.invoke(call(true)).await;
     let NativeBody::Stream(mut stream) = reply.body else { panic!("no stream: {:?}", reply.head) };
     let mut text = Vec::new();
-    while let Some(bytes) = std::future::poll_fn(|context| {
+    while let Some(part) = std::future::poll_fn(|context| {
         futures_core::Stream::poll_next(std::pin::Pin::new(&mut stream), context)
     })
     .await
     {
-        text.extend_from_slice(&bytes);
+        text.extend_from_slice(&part.data);
     }
     assert!(text.ends_with(b"data: [DONE]\n\n"));
 

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     vec,
 };
@@ -11,7 +12,7 @@ use futures_core::Stream;
 
 use super::{
     Orchestrator,
-    asking::{Admitted, Asking, Driven},
+    asking::{self, Admitted, Asking, Driven},
     leaving::Open,
 };
 use crate::{
@@ -37,7 +38,7 @@ pub struct Answered<T> {
     pub served: Served,
 }
 
-pub(super) async fn chat(core: Orchestrator, admitted: Admitted) -> Result<Answered<ChatReply>> {
+pub(super) async fn chat(core: &Arc<Orchestrator>, admitted: Admitted) -> Result<Answered<ChatReply>> {
     let (reply, entry, dropped) = whole(core, admitted).await?;
     match reply {
         HubReply::Chat(reply) => Ok(answered(reply, &entry, dropped)),
@@ -45,7 +46,7 @@ pub(super) async fn chat(core: Orchestrator, admitted: Admitted) -> Result<Answe
     }
 }
 
-pub(super) async fn embed(core: Orchestrator, admitted: Admitted) -> Result<Answered<EmbedReply>> {
+pub(super) async fn embed(core: &Arc<Orchestrator>, admitted: Admitted) -> Result<Answered<EmbedReply>> {
     let (reply, entry, dropped) = whole(core, admitted).await?;
     match reply {
         HubReply::Embed(reply) => Ok(answered(reply, &entry, dropped)),
@@ -53,7 +54,7 @@ pub(super) async fn embed(core: Orchestrator, admitted: Admitted) -> Result<Answ
     }
 }
 
-pub(super) async fn count(core: Orchestrator, admitted: Admitted) -> Result<Answered<u64>> {
+pub(super) async fn count(core: &Arc<Orchestrator>, admitted: Admitted) -> Result<Answered<u64>> {
     let (reply, entry, dropped) = whole(core, admitted).await?;
     match reply {
         // Tokens were counted, and none used.
@@ -64,9 +65,9 @@ pub(super) async fn count(core: Orchestrator, admitted: Admitted) -> Result<Answ
     }
 }
 
-async fn whole(core: Orchestrator, admitted: Admitted) -> Result<(HubReply, Entry, Vec<String>)> {
-    let Driven { result, mut entry, stay: _stay } = Asking::new(core, admitted).await;
-    match result {
+async fn whole(core: &Arc<Orchestrator>, admitted: Admitted) -> Result<(HubReply, Box<Entry>, Vec<String>)> {
+    let Driven { result, mut entry, stay: _stay } = asking::whole(core, admitted).await;
+    match result.map(|committed| *committed) {
         Ok(Committed {
             answer: CommittedAnswer::Whole(WholeAnswer::Hub(reply), signals), dropped, ..
         }) => {
@@ -88,9 +89,9 @@ fn answered<T>(reply: T, entry: &Entry, dropped: Vec<String>) -> Answered<T> {
     Answered { reply, usage, usage_source, served: Served { dropped, ..entry.served() } }
 }
 
-pub(super) async fn stream_chat(core: Orchestrator, admitted: Admitted) -> Result<ChatStream> {
+pub(super) async fn stream_chat(core: &Arc<Orchestrator>, admitted: Admitted) -> Result<ChatStream> {
     let Driven { result, mut entry, stay } = Asking::new(core, admitted).await;
-    match result {
+    match result.map(|committed| *committed) {
         Ok(Committed { answer: CommittedAnswer::Stream(upstream), dropped, keeper, .. }) => {
             entry.committed(true);
             let served = Served { dropped, ..entry.served() };

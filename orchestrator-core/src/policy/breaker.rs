@@ -172,6 +172,14 @@ impl Breaker {
         }
     }
 
+    /// Another core's has opened, and stays so for so long. One that is not closed goes its own way.
+    pub fn open_elsewhere(&mut self, now: Instant, lasts: Duration) {
+        if let State::Closed = self.state {
+            self.openings = self.openings.saturating_add(1);
+            self.state = State::Open { since: now, until: now + lasts.min(LONGEST) };
+        }
+    }
+
     /// Gives a probe back that found nothing out: its caller left, or was at fault itself.
     pub fn release(&mut self, returned: Probe) {
         if let State::HalfOpen { probe, .. } = &mut self.state {

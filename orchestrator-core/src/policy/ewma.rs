@@ -6,6 +6,10 @@ use tokio::time::Instant;
 
 /// After this long, what was seen counts for a third or so (1/e).
 const DECAY: Duration = Duration::from_secs(10);
+/// So much of the mean is kept at most,
+const MOST_KEPT: f64 = 0.9;
+/// which is what a time so short comes to: busy providers need no exponential.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,9 +22,13 @@ impl Ewma {
         let mean = match self.0 {
             None => seconds,
             Some((last, mean)) => {
-                let age = now.saturating_duration_since(last).as_secs_f64();
+                let age = now.saturating_duration_since(last);
                 // At least a tenth is new, or a burst within one moment would leave no trace.
-                let kept = (-age / DECAY.as_secs_f64()).exp().min(0.9);
+                let kept = if age < SHORT {
+                    MOST_KEPT
+                } else {
+                    (-age.as_secs_f64() / DECAY.as_secs_f64()).exp().min(MOST_KEPT)
+                };
                 mean * kept + seconds * (1.0 - kept)
             }
         };

@@ -93,6 +93,33 @@ impl Price {
     }
 }
 
+impl Price {
+    /// What so many tokens can cost at most, in nano-dollars, rounded up: nobody knows yet how much of the prompt a cache holds.
+    /// `None` where a rate is missing that they need.
+    pub fn most(&self, prompt: u64, completion: u64) -> Option<u64> {
+        let rates = match &self.long {
+            Some(long) if prompt > long.above => &long.rates,
+            _ => &self.rates,
+        };
+        let read = [rates.input, rates.cached_read, rates.cache_write].into_iter().flatten().max();
+        let dearest = Rates { input: rates.input.and(read), output: rates.output, ..Rates::default() };
+        dearest.plainly(prompt, completion)
+    }
+}
+
+impl Rates {
+    /// What so many tokens cost, none of them cached, in nano-dollars, rounded up. `None` where a rate is missing that they need.
+    pub fn plainly(&self, prompt: u64, completion: u64) -> Option<u64> {
+        let mut millionths: u128 = 0;
+        for (tokens, rate) in [(prompt, self.input), (completion, self.output)] {
+            if tokens > 0 {
+                millionths = millionths.checked_add(u128::from(tokens) * u128::from(rate?))?;
+            }
+        }
+        u64::try_from(millionths.div_ceil(1_000_000)).ok()
+    }
+}
+
 /// Whether a price holds for the service tier that an answer names: only the standard one's are known.
 pub fn is_standard(tier: Option<&str>) -> bool {
     // `auto` is a wish, which some servers repeat where they have only one tier.
@@ -155,6 +182,16 @@ mod tests {
         let of = |prompt| price.cost(&Usage { prompt, completion: 1, ..Usage::default() });
         assert_eq!(of(200_000), Some(200_000 + 10));
         assert_eq!(of(200_001), Some(400_002 + 20));
+    }
+
+    #[test]
+    fn the_most_that_tokens_can_cost_takes_the_dearest_way_to_read_them() {
+        let dear = price(rates(1_000_000, 100_000, 1_250_000, 5_000_000));
+        assert_eq!(dear.most(4, 2), Some(15));
+        assert_eq!(dear.most(1, 0), Some(2), "rounded up");
+        assert_eq!(price(Rates { input: None, ..dear.rates }).most(1, 1), None);
+        assert_eq!(price(Rates { output: None, ..dear.rates }).most(4, 0), Some(5));
+        assert_eq!(price(Rates { output: Some(u64::MAX), ..dear.rates }).most(0, u64::MAX), None);
     }
 
     #[test]

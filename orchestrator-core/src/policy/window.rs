@@ -43,8 +43,8 @@ impl Window {
 
     /// Empties the buckets that time has passed over.
     fn forget(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.origin).as_millis() / BUCKET.as_millis();
-        let current = u64::try_from(passed).unwrap_or(u64::MAX).max(self.newest);
+        let passed = now.saturating_duration_since(self.origin).as_secs() / BUCKET.as_secs();
+        let current = passed.max(self.newest);
         for step in 1..=(current - self.newest).min(BUCKETS as u64) {
             self.buckets[place(self.newest + step)] = (0, 0);
         }

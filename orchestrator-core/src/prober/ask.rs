@@ -134,7 +134,7 @@ impl fmt::Debug for LiveAsk {
 }
 
 /// How a probe went.
-fn note(entry: &mut Entry, tried: &Result<Committed>) {
+fn note(entry: &mut Entry, tried: &Result<Box<Committed>>) {
     match tried {
         Ok(committed) => {
             entry.answering(committed.status.as_u16(), false);

@@ -8,15 +8,19 @@
 mod answer;
 mod connect;
 
-use std::{collections::HashMap, fmt::Debug, sync::Mutex, time::Duration};
+use std::{
+    fmt::Debug,
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{Client, ResponseFuture, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 
@@ -32,19 +36,21 @@ pub const USER_AGENT: HeaderValue =
 
 /// The way to providers. [`HttpClient`] is the real one; whoever has to hold the clock brings another, since sockets do not stand still
 /// with it.
-#[async_trait]
 pub trait Transport: Debug + Send + Sync {
     /// Sends a request and waits for the answer's head.
-    async fn send(&self, ask: Ask) -> Result<Answer, AskFailure>;
+    fn send(&self, ask: Ask) -> Sending<'_>;
 }
+
+/// A request under way.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Answer, AskFailure>> + Send + 'a>>;
 
 /// Connections to providers, as one request thread holds them.
 #[derive(Debug)]
 pub struct HttpClient {
     deny_private: bool,
     /// One pool per connect time-out, since that is a property of the connector. There are as many as the catalog has
-    /// different values.
-    pools: Mutex<HashMap<Duration, Pool>>,
+    /// different values: few.
+    pools: Mutex<Vec<(Duration, Pool)>>,
 }
 
 type Pool = Client<Punctual<HttpsConnector<HttpConnector<GuardedResolver>>>, Full<Bytes>>;
@@ -81,9 +87,21 @@ impl HttpClient {
         Self { deny_private, pools: Mutex::default() }
     }
 
-    fn pool(&self, connect_timeout: Duration) -> Pool {
-        let mut pools = self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        pools.entry(connect_timeout).or_insert_with(|| self.new_pool(connect_timeout)).clone()
+    /// Hands a request over; what comes back is small, unlike the request.
+    fn begin(&self, ask: Ask) -> Result<ResponseFuture, AskFailure> {
+        connect::check_literal(&ask.uri, self.deny_private)?;
+        let mut request = Request::new(Full::new(ask.body));
+        *request.method_mut() = ask.method;
+        *request.uri_mut() = ask.uri;
+        *request.headers_mut() = ask.headers;
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, pool)) = pools.iter().find(|(timeout, _)| *timeout == ask.connect_timeout) {
+            return Ok(pool.request(request));
+        }
+        let pool = self.new_pool(ask.connect_timeout);
+        let begun = pool.request(request);
+        pools.push((ask.connect_timeout, pool));
+        Ok(begun)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
@@ -106,20 +124,16 @@ impl HttpClient {
     }
 }
 
-#[async_trait]
 impl Transport for HttpClient {
-    async fn send(&self, ask: Ask) -> Result<Answer, AskFailure> {
-        connect::check_literal(&ask.uri, self.deny_private)?;
-        let pool = self.pool(ask.connect_timeout);
-        let mut request = Request::new(Full::new(ask.body));
-        *request.method_mut() = ask.method;
-        *request.uri_mut() = ask.uri;
-        *request.headers_mut() = ask.headers;
-        match pool.request(request).await {
-            Ok(response) => Ok(Answer::from_response(response)),
-            Err(error) if error.is_connect() => Err(AskFailure::Connect(innermost(&error))),
-            Err(error) => Err(AskFailure::Broken(innermost(&error))),
-        }
+    fn send(&self, ask: Ask) -> Sending<'_> {
+        let begun = self.begin(ask);
+        Box::pin(async move {
+            match begun?.await {
+                Ok(response) => Ok(Answer::from_response(response)),
+                Err(error) if error.is_connect() => Err(AskFailure::Connect(innermost(&error))),
+                Err(error) => Err(AskFailure::Broken(innermost(&error))),
+            }
+        })
     }
 }
 

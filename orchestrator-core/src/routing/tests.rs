@@ -29,7 +29,7 @@ impl World {
     }
 
     fn looks(mut self, name: &str, change: impl FnOnce(&mut Outlook)) -> Self {
-        change(self.outlooks.entry(name.into()).or_insert_with(|| Outlook::unseen(0)));
+        change(self.outlooks.entry(name.into()).or_insert_with(Outlook::unseen));
         self
     }
 
@@ -49,7 +49,7 @@ impl World {
 impl Surroundings for World {
     fn outlook(&self, target: &Target) -> Outlook {
         let known = self.outlooks.get(&*target.provider_name).cloned();
-        known.unwrap_or_else(|| Outlook::unseen(target.keys.len()))
+        known.unwrap_or_else(Outlook::unseen)
     }
 
     fn turn(&self, _model: &str) -> u64 {
@@ -104,7 +104,7 @@ fn route(targets: Vec<Target>) -> Arc<Route> {
 }
 
 fn route_by(strategy: Strategy, targets: Vec<Target>) -> Arc<Route> {
-    Arc::new(Route { model: "m".into(), targets, strategy, max_attempts: 3, fallbacks: vec![] })
+    Arc::new(Route { model: "m".into(), targets, strategy, max_attempts: 3, fallbacks: vec![], limits: None })
 }
 
 fn order(routes: &[Arc<Route>], facts: &Facts, seed: u64) -> Result<Vec<String>> {

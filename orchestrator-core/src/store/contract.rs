@@ -5,9 +5,11 @@ mod crowd;
 mod fragments;
 mod health;
 mod ledger;
+mod money;
 mod outage;
 mod prices;
 mod reads;
+mod teams;
 mod text;
 
 use orchestrator_base::{clock::UnixMicros, config::DatabaseTarget};
@@ -21,8 +23,10 @@ use crate::{
     audit::Stamp,
     call::UsageSource,
     catalog::{
-        ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, Provider, ProviderKey, ProviderOptions,
-        Timeouts, samples,
+        ApiKey, ManagedBy, Model, ModelProvider, OnDisconnect, PreviousSecret, Provider, ProviderKey,
+        ProviderOptions, Timeouts,
+        limits::{Budget, Limits, Period},
+        samples,
     },
     ledger::{RequestRecord, record::UsageRecord},
 };
@@ -38,6 +42,14 @@ async fn sqlite_keeps_sums_that_can_be_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let db = Database::open(&folder.path().join("x.db")).await.unwrap();
     ledger::sums_that_are_made_anew_are_those_that_were_kept(&db).await;
+}
+
+#[tokio::test]
+async fn sqlite_keeps_what_was_spent_when_sums_are_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(&folder.path().join("x.db")).await.unwrap();
+    money::what_is_charged_adds_up_by_day_month_and_in_all(&db).await;
+    money::a_rebuild_of_statistics_leaves_what_was_spent_alone(&db).await;
 }
 
 #[tokio::test]
@@ -76,6 +88,8 @@ async fn contract(db: &Database) {
     ledger::a_record_that_is_there_already_is_not_counted_again(db).await;
     ledger::what_is_within_bounds_is_stored_whatever_it_holds(db).await;
     ledger::what_can_never_be_stored_is_refused_and_nothing_of_its_batch_stays(db).await;
+    money::what_is_charged_adds_up_by_day_month_and_in_all(db).await;
+    money::an_alert_is_raised_once_and_known_from_then_on(db).await;
     prices::the_latest_row_is_in_force_and_none_is_lost(db).await;
     prices::a_cost_and_its_absence_survive(db).await;
     health::settings_and_the_lease(db).await;
@@ -96,6 +110,8 @@ async fn contract(db: &Database) {
     crowd::two_cores_change_the_catalog_at_once(db).await;
     crowd::two_cores_store_their_records_at_once(db).await;
     fragments::the_views_of_llmio(db).await;
+    teams::a_teams_name_is_one_with_that_in_its_keys(db).await;
+    teams::the_latest_use_of_a_key_is_known_and_no_change_of_the_catalog(db).await;
     audit::operators_keys_survive(db).await;
     audit::every_change_is_on_record_and_a_refused_one_is_not(db).await;
     audit::the_log_is_read_by_what_is_asked_for_and_in_pages(db).await;
@@ -151,6 +167,13 @@ fn api_key() -> ApiKey {
         operations: vec!["chat".into()],
         on_disconnect: OnDisconnect::Drain,
         log_bodies: true,
+        limits: Limits {
+            requests_per_minute: Some(60),
+            tokens_per_minute: Some(1 << 40),
+            max_concurrency: Some(3),
+            budget: Some(Budget { nanos: 5_000_000_001, period: Period::Month }),
+        },
+        previous: Some(PreviousSecret { digest: [7; 32], until: UnixMicros(11) }),
         expires_at: Some(UnixMicros(9)),
         managed_by: ManagedBy::File,
         ..samples::api_key("c1", "caller", "secret")

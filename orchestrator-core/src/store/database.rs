@@ -56,6 +56,11 @@ impl Database {
         migrate::status(&self.db, &self.target).await
     }
 
+    /// The same of a database that nobody has made yet: all is pending.
+    pub fn migrations_of_none() -> Vec<MigrationStatus> {
+        migrate::none_applied()
+    }
+
     /// Connects to a file and migrates it.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let database = Self::connect(&DatabaseTarget::Sqlite { path: path.to_owned() }).await?;

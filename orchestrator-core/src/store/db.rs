@@ -151,6 +151,13 @@ impl Db {
         format!("{} AS {name}", self.bigint(&format!("SUM({expression})")))
     }
 
+    /// Whether the rows of one value are asked for as a stretch of its index (`a >= x AND a <= x ORDER BY a, id`) rather than by
+    /// equality: PostgreSQL takes values for evenly spread over the ids, and looks for a value that was not used of late through
+    /// everything newer.
+    pub(super) fn walks_in_stretches(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// Has the database look at its tables, so that it knows which index picks most.
     #[cfg(feature = "measure")]
     pub(super) fn analyze(&self, table: &str) -> String {

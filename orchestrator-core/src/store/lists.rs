@@ -7,7 +7,9 @@ use super::{
     entity::{Entity, find, list},
     prices,
 };
-use crate::catalog::{ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, admin_keys::AdminKey};
+use crate::catalog::{
+    ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Team, admin_keys::AdminKey,
+};
 
 #[async_trait]
 impl CatalogLists for Database {
@@ -57,6 +59,14 @@ impl CatalogLists for Database {
     }
 
     async fn api_keys(&self, slice: &Slice) -> Result<Vec<ApiKey>, StoreError> {
+        self.slice(&[], slice).await
+    }
+
+    async fn team(&self, id_or_name: &str) -> Result<Option<Team>, StoreError> {
+        self.by_id_or_name(id_or_name).await
+    }
+
+    async fn teams(&self, slice: &Slice) -> Result<Vec<Team>, StoreError> {
         self.slice(&[], slice).await
     }
 

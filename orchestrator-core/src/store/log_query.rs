@@ -5,7 +5,7 @@
 //! carried from the one to the other is an id and whether it is picked: MariaDB writes it down, and whole rows took it half a second.
 
 use super::{
-    db::Value,
+    db::{Db, Value},
     reads::{LogFilter, first_id_at},
 };
 
@@ -20,6 +20,18 @@ impl Conditions {
     pub(super) fn add(&mut self, condition: &str, value: Value) {
         self.parts.push(condition.to_owned());
         self.values.push(value);
+    }
+
+    fn extend(&mut self, others: &Self) {
+        self.parts.extend(others.parts.iter().cloned());
+        self.values.extend(others.values.iter().cloned());
+    }
+
+    /// Says what a partial index's own condition says, so that it may be used: requests that did not fail are in none by `error_kind`.
+    fn only_indexed(&mut self, column: &str) {
+        if column == "error_kind" {
+            self.parts.push("error_kind <> ''".to_owned());
+        }
     }
 
     fn add_some(&mut self, condition: &str, value: Option<impl Into<Value>>) {
@@ -52,14 +64,17 @@ pub(super) struct Plan {
     pub(super) ids: Conditions,
     /// All else.
     pub(super) rest: Conditions,
+    /// A walk's end is said as a stretch of its index.
+    in_stretches: bool,
 }
 
 /// The columns that have an index, the most telling first.
-const LEADS: [&str; 7] = ["request_id", "session_id", "api_key_id", "model", "provider", "status", "outcome"];
+const LEADS: [&str; 8] =
+    ["request_id", "session_id", "error_kind", "api_key_id", "model", "provider", "status", "outcome"];
 
 impl Plan {
     /// `statuses`: those in use that the filter's range has. They lead where nothing more telling does.
-    pub(super) fn new(filter: &LogFilter, before: Option<&str>, statuses: &[u16]) -> Self {
+    pub(super) fn new(db: &Db, filter: &LogFilter, before: Option<&str>, statuses: &[u16]) -> Self {
         let mut exact: Vec<(&'static str, Value)> = Vec::new();
         let texts = [
             ("request_id", &filter.request_id),
@@ -92,7 +107,7 @@ impl Plan {
         ids.add_some("id >= ?", filter.from.map(|from| Value::from(&first_id_at(from))));
         ids.add_some("id < ?", filter.to.map(|to| Value::from(&first_id_at(to))));
         ids.add_some("id < ?", before);
-        Self { lead, ids, rest }
+        Self { lead, ids, rest, in_stretches: db.walks_in_stretches() }
     }
 
     /// Takes the leading condition out of `exact`.
@@ -111,9 +126,7 @@ impl Plan {
                 return Some((column, vec![value]));
             }
         }
-        // A truncated answer has the kind of what cut it off; every other failure's outcome is its kind.
-        let kind = filter.error_kind.as_ref()?;
-        Some(("outcome", vec![Value::from(kind), Value::from("truncated")]))
+        None
     }
 
     /// The rows that may be looked at: `columns` of at most `examine`, newest first; `own` are the values that these hold. Without
@@ -124,26 +137,34 @@ impl Plan {
         own: &[Value],
         examine: u32,
     ) -> Option<(String, Vec<Value>)> {
-        let walk = |conditions: &Conditions| {
+        let walk = |conditions: &Conditions, order: &str| {
             let clause = conditions.clause();
-            format!("SELECT {columns} FROM request_logs{clause} ORDER BY id DESC LIMIT ?")
+            format!("SELECT {columns} FROM request_logs{clause} ORDER BY {order} LIMIT ?")
         };
         let Some((column, leads)) = &self.lead else {
             let mut values = own.to_vec();
             values.extend(self.ids.values.iter().cloned());
             values.push(examine.into());
-            return Some((walk(&self.ids), values));
+            return Some((walk(&self.ids, "id DESC"), values));
         };
+        if let ([lead], true) = (leads.as_slice(), self.in_stretches) {
+            let mut values = own.to_vec();
+            let conditions = self.stretch(column, lead);
+            let walk = walk(&conditions, &format!("{column} DESC, id DESC"));
+            values.extend(conditions.values);
+            values.push(examine.into());
+            return Some((walk, values));
+        }
         let (mut walks, mut values) = (Vec::new(), Vec::new());
         for (number, lead) in leads.iter().enumerate() {
             let mut conditions = Conditions::default();
             conditions.add(&format!("{column} = ?"), lead.clone());
-            conditions.parts.extend(self.ids.parts.iter().cloned());
+            conditions.extend(&self.ids);
+            conditions.only_indexed(column);
             values.extend(own.iter().cloned());
-            values.push(lead.clone());
-            values.extend(self.ids.values.iter().cloned());
+            values.extend(conditions.values.iter().cloned());
             values.push(examine.into());
-            let walk = walk(&conditions);
+            let walk = walk(&conditions, "id DESC");
             walks.push(if leads.len() == 1 {
                 walk
             } else {
@@ -155,5 +176,21 @@ impl Plan {
             return Some((format!("{} ORDER BY id DESC LIMIT ?", walks.join(" UNION ALL ")), values));
         }
         walks.pop().map(|walk| (walk, values))
+    }
+
+    /// One value's rows as a stretch of the index: not "is equal to", of which PostgreSQL concludes that the order by id is all that is
+    /// wanted, and then it walks the primary key past everybody else's rows.
+    fn stretch(&self, column: &str, lead: &Value) -> Conditions {
+        let mut conditions = Conditions::default();
+        conditions.add(&format!("{column} >= ?"), lead.clone());
+        conditions.add(&format!("{column} <= ?"), lead.clone());
+        for (part, value) in self.ids.parts.iter().zip(&self.ids.values) {
+            // `id < ?` becomes `(model, id) < (?, ?)`.
+            let comparison = part.trim_start_matches("id ").trim_end_matches(" ?");
+            conditions.parts.push(format!("({column}, id) {comparison} (?, ?)"));
+            conditions.values.extend([lead.clone(), value.clone()]);
+        }
+        conditions.only_indexed(column);
+        conditions
     }
 }

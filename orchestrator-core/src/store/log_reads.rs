@@ -22,7 +22,7 @@ const MOST_STATUSES: usize = 40;
 const COLUMNS: &str = "id, request_id, trace_id, session_id, api_key_id, api_key_name, team, started_at, dialect, operation, \
     stream, model, answered_model, provider_id, provider, provider_key, upstream_model, attempts, status, outcome, error_kind, \
     error, finish_reason, latency_us, ttft_us, overhead_us, prompt_tokens, completion_tokens, cached_read_tokens, \
-    cache_write_tokens, reasoning_tokens, usage_source, cost_nanos, price_version, client_address, user_agent, end_user, tags, \
+    cache_write_tokens, reasoning_tokens, usage_source, cost_nanos, price_version, charged_nanos, client_address, user_agent, end_user, tags, \
     origin";
 
 const ATTEMPT: &str = "log_id, started_at, provider_id, provider, provider_key, upstream_model, status, outcome, error, \
@@ -36,7 +36,7 @@ impl LogReader for Database {
             Some(range) => statuses_in_use(&mut tx, range).await?,
             None => Vec::new(),
         };
-        let plan = Plan::new(&scan.filter, scan.before.as_deref(), &statuses);
+        let plan = Plan::new(&self.db, &scan.filter, scan.before.as_deref(), &statuses);
         let limit = scan.limit.max(1);
         let examine = examine(&plan, scan);
         let Some(page) = page_query(&plan, limit + 1, examine) else { return Ok(LogPage::default()) };
@@ -171,6 +171,7 @@ fn record(row: &Row) -> Result<RequestRecord, StoreError> {
         api_key_id: row.text("api_key_id")?,
         api_key_name: row.text("api_key_name")?,
         team: row.text("team")?,
+        team_id: String::new(),
         started_at: row.moment("started_at")?,
         dialect: row.text("dialect")?,
         operation: row.text("operation")?,
@@ -194,6 +195,8 @@ fn record(row: &Row) -> Result<RequestRecord, StoreError> {
         usage: usage(row)?,
         cost_nanos: maybe_count(row, "cost_nanos")?,
         price_version: row.text("price_version")?,
+        charged_nanos: maybe_count(row, "charged_nanos")?,
+        held: None,
         client_address: row.text("client_address")?,
         user_agent: row.text("user_agent")?,
         end_user: row.text("end_user")?,

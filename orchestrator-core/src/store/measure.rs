@@ -152,7 +152,7 @@ impl Database {
 
     /// How a stretch of the logs is read. `statuses` are those of the filter's class.
     pub async fn plan_of_logs(&self, scan: &LogScan, statuses: &[u16]) -> Result<Vec<String>, StoreError> {
-        let plan = Plan::new(&scan.filter, scan.before.as_deref(), statuses);
+        let plan = Plan::new(&self.db, &scan.filter, scan.before.as_deref(), statuses);
         let page = page_query(&plan, scan.limit + 1, examine(&plan, scan));
         let Some((sql, values)) = page else { return Ok(Vec::new()) };
         self.plan(&sql, values).await

@@ -93,6 +93,12 @@ pub(super) async fn status(db: &Db, target: &DatabaseTarget) -> Result<Vec<Migra
     }
 }
 
+/// Every migration, pending.
+pub(super) fn none_applied() -> Vec<MigrationStatus> {
+    let pending = |step| MigrationStatus { migration: described(step), state: MigrationState::Pending };
+    SQLITE.iter().map(pending).collect()
+}
+
 /// A database is connected to as its target says, so this cannot be; it is no reason to end the process either.
 fn unlike(target: &str) -> StoreError {
     StoreError::Conflict(format!("{target} is not what is connected"))

@@ -4,6 +4,7 @@ use super::{
     StoreError,
     db::{Row, Value},
     entity::{Entity, Table, owner},
+    limits,
 };
 use crate::catalog::Model;
 
@@ -21,6 +22,8 @@ impl Entity for Model {
             "timeout",
             "timeouts",
             "enabled",
+            "requests_per_minute",
+            "tokens_per_minute",
             "managed_by",
             "created_at",
             "updated_at",
@@ -32,6 +35,7 @@ impl Entity for Model {
     }
 
     fn values(&self) -> Result<Vec<Value>, StoreError> {
+        let [requests, tokens] = limits::rates(&self.limits)?;
         Ok(vec![
             (&self.id).into(),
             (&self.name).into(),
@@ -42,6 +46,8 @@ impl Entity for Model {
             self.timeout.into(),
             Value::json(&self.timeouts)?,
             self.enabled.into(),
+            requests,
+            tokens,
             self.managed_by.name().into(),
             self.created_at.into(),
             self.updated_at.into(),
@@ -59,6 +65,7 @@ impl Entity for Model {
             timeout: row.maybe_small("timeout")?,
             timeouts: row.json("timeouts")?,
             enabled: row.bit("enabled")?,
+            limits: limits::read_rates(row)?,
             managed_by: owner(row)?,
             created_at: row.moment("created_at")?,
             updated_at: row.moment("updated_at")?,

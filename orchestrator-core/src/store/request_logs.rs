@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use super::{
-    Database, JournalOffset, LogStore, StoreError,
+    Database, JournalOffset, LogStore, StoreError, budget_spend,
     db::{Db, Tries, Tx, Value, stored},
     entity::placeholders,
-    rollups,
+    key_usage, rollups,
 };
 use crate::{
     call::UsageSource,
@@ -56,7 +56,7 @@ const BODIES: LogTable = LogTable {
     rows_a_statement: 16,
 };
 
-const COLUMNS: [&str; 39] = [
+const COLUMNS: [&str; 40] = [
     "id",
     "request_id",
     "session_id",
@@ -96,6 +96,7 @@ const COLUMNS: [&str; 39] = [
     "error_kind",
     "cost_nanos",
     "price_version",
+    "charged_nanos",
 ];
 
 #[async_trait]
@@ -163,6 +164,8 @@ async fn store(
     let bodies = new.iter().filter_map(|record| Some(body_row(&record.id, record.bodies.as_ref()?)));
     insert(tx, &BODIES, bodies.collect()).await?;
     rollups::add(db, tx, &Rollups::of(new.iter().copied())).await?;
+    budget_spend::add(db, tx, new.iter().copied()).await?;
+    key_usage::note(tx, new.iter().copied()).await?;
     store_offset(tx, journal, upto, known.is_some()).await
 }
 
@@ -274,6 +277,7 @@ fn row(record: &RequestRecord) -> Result<Vec<Value>, StoreError> {
         (&record.error_kind).into(),
         record.cost_nanos.map_or(Value::Int(None), Value::count),
         (&record.price_version).into(),
+        record.charged_nanos.map_or(Value::Int(None), Value::count),
     ])
 }
 

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 
 use super::{
-    CatalogChange, CatalogReader, CatalogWriter, Database, StoreError,
+    CatalogChange, CatalogReader, CatalogWriter, Database, StoreError, api_keys,
     audit_log::append,
     db::{Tries, Tx, damaged, unavailable},
     entity::{Entity, all, delete, find, insert, update},
-    health_checks, prices, transfer,
+    health_checks, prices, teams, transfer,
 };
 use crate::{
     audit::{
@@ -15,7 +15,8 @@ use crate::{
         shown::{self, Shown},
     },
     catalog::{
-        ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, admin_keys::AdminKey,
+        ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Team,
+        admin_keys::AdminKey,
     },
 };
 
@@ -35,6 +36,7 @@ impl CatalogReader for Database {
             models: all(&mut tx).await?,
             model_providers: all(&mut tx).await?,
             api_keys: all(&mut tx).await?,
+            teams: all(&mut tx).await?,
             prices: prices::in_force(&mut tx).await?,
             sealed_with: transfer::fingerprint(&mut tx).await?,
             admin_keys: all(&mut tx).await?,
@@ -98,7 +100,17 @@ async fn make(tx: &mut Tx, change: &CatalogChange, events: &mut Vec<Event>) -> R
         CatalogChange::DeleteModelProvider(id) => remove::<ModelProvider>(tx, id).await?,
         CatalogChange::InsertApiKey(key) => add(tx, &**key).await?,
         CatalogChange::UpdateApiKey(key) => alter(tx, action::UPDATE, &**key).await?,
+        CatalogChange::RotateApiKey(key) => alter(tx, action::ROTATE, &**key).await?,
         CatalogChange::DeleteApiKey(id) => remove::<ApiKey>(tx, id).await?,
+        CatalogChange::InsertTeam(team) => add(tx, &**team).await?,
+        CatalogChange::UpdateTeam(team) => {
+            teams::rename_in_keys(tx, team).await?;
+            alter(tx, action::UPDATE, &**team).await?
+        }
+        CatalogChange::DeleteTeam(id) => {
+            teams::has_no_keys(tx, id).await?;
+            remove::<Team>(tx, id).await?
+        }
         CatalogChange::InsertAdminKey(key) => add(tx, &**key).await?,
         CatalogChange::UpdateAdminKey(key) => alter(tx, action::UPDATE, &**key).await?,
         CatalogChange::RotateAdminKey(key) => alter(tx, action::ROTATE, &**key).await?,
@@ -109,6 +121,8 @@ async fn make(tx: &mut Tx, change: &CatalogChange, events: &mut Vec<Event>) -> R
             transfer::set_health_settings(tx, settings, *now).await?;
             shown::changed(action::UPDATE, before.as_ref(), settings)
         }
+        CatalogChange::ApiKeyIsAsOf(id, at) => return api_keys::is_as_of(tx, id, *at).await,
+        CatalogChange::TeamIsThere(name) => return teams::is_there(tx, name).await,
         CatalogChange::OnlyAt(revision) => return transfer::only_at(tx, *revision).await,
         CatalogChange::SealedWith(fingerprint) => return transfer::sealed_with(tx, fingerprint).await,
     };
@@ -127,7 +141,7 @@ async fn alter<E: Entity + Shown>(
     action: &'static str,
     entity: &E,
 ) -> Result<Event, StoreError> {
-    let before: Option<E> = find(tx, "id", entity.id()).await?;
+    let before: Option<E> = find(tx, "id", entity.shown().id).await?;
     update(tx, entity).await?;
     Ok(shown::changed(action, before.as_ref(), entity))
 }

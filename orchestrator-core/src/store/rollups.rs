@@ -18,13 +18,13 @@ use crate::ledger::rollup::{
 const ROWS_A_STATEMENT: usize = 32;
 
 /// A table of sums.
-struct SumTable {
+pub(super) struct SumTable {
     /// Its name.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// Its primary key, which comes first.
-    keys: &'static [&'static str],
+    pub(super) keys: &'static [&'static str],
     /// What else it holds, and how it is brought together with what is there.
-    columns: &'static [Set<'static>],
+    pub(super) columns: &'static [Set<'static>],
 }
 
 use Set::{Add, Max, To};
@@ -165,8 +165,8 @@ pub(super) async fn replace_day(db: &Db, tx: &mut Tx, day: i64, sums: &Rollups) 
     add_providers(db, tx, sums).await
 }
 
-/// `more`: further columns to add to.
-async fn merge(
+/// Adds rows to a table of sums. `more`: further columns to add to.
+pub(super) async fn merge(
     db: &Db,
     tx: &mut Tx,
     table: &SumTable,

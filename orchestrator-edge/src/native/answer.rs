@@ -50,24 +50,24 @@ pub(super) async fn answer(
     };
     let mut headers = headers_of(&head);
 
-    let in_parts = |ready, rest| {
-        Body::new(PartsBody { ready, rest: Some(rest), framing, voice, request_id, begun: false })
+    let in_parts = |ready, over, rest| {
+        Body::new(PartsBody { ready, over, rest: Some(rest), framing, voice, request_id, begun: false })
     };
     let body = if framing == Framing::Unknown {
         match rest.message().await {
             Ok(None) => whole(status, &mut headers, first.data),
-            // By contract a whole answer is one part, and that part is here.
+            // By contract a whole answer is one part, and that part is here; a core of an earlier version does not say that it is the last.
             Err(lost) => {
                 tracing::warn!(grpc.code = ?lost.code(), "the core was lost after a whole answer");
                 whole(status, &mut headers, first.data)
             }
-            Ok(Some(second)) => in_parts([Some(first.data), Some(second.data)], rest),
+            Ok(Some(second)) => in_parts([Some(first.data), Some(second.data)], second.last, rest),
         }
     } else {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
         // Asks nginx, and proxies that follow it, not to hold events back.
         headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
-        in_parts([Some(first.data), None], rest)
+        in_parts([Some(first.data), None], first.last, rest)
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -104,6 +104,8 @@ fn headers_of(head: &Head) -> HeaderMap {
 struct PartsBody {
     /// Parts that were read before the body was.
     ready: [Option<Bytes>; 2],
+    /// The answer's last part is here: a core that is lost now takes nothing from its caller.
+    over: bool,
     /// The parts still to come; `None` once the end was reached.
     rest: Option<Streaming<InvokeResponse>>,
     framing: Framing,
@@ -163,8 +165,16 @@ impl http_body::Body for PartsBody {
         loop {
             let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
             match ready!(Pin::new(rest).poll_next(cx)) {
-                Some(Ok(part)) if part.data.is_empty() => {}
-                Some(Ok(part)) => return Poll::Ready(Some(Ok(self.data(part.data)))),
+                Some(Ok(part)) => {
+                    self.over |= part.last;
+                    if !part.data.is_empty() {
+                        return Poll::Ready(Some(Ok(self.data(part.data))));
+                    }
+                }
+                Some(Err(status)) if self.over => {
+                    tracing::warn!(grpc.code = ?status.code(), "the core was lost after a stream's last part");
+                    self.rest = None;
+                }
                 Some(Err(status)) => {
                     self.rest = None;
                     return Poll::Ready(Some(self.end_with(status)));

@@ -16,7 +16,7 @@ pub(crate) const KEY_HEADERS: [HeaderName; 3] =
 /// Headers that providers are shown, besides `x-goog-*`.
 const SHOWN_TO_PROVIDERS: [&str; 3] = ["anthropic-beta", "anthropic-version", "openai-beta"];
 
-/// The longest value that is taken for a name: of a session, of an idempotent request.
+/// The longest value that is taken for a name: of a session.
 const MAX_NAME_BYTES: usize = 256;
 
 /// Everything but the body.
@@ -42,7 +42,7 @@ pub(super) fn describe(
         content_type: text(headers, "content-type")?.unwrap_or_default().to_owned(),
         body: bytes::Bytes::new(),
         timeout_ms: timeout_ms(headers)?,
-        idempotency_key: name(headers, "idempotency-key")?.unwrap_or_default(),
+        idempotency_key: idempotency_key(headers)?.unwrap_or_default(),
         session_id: session_id.unwrap_or_default(),
         tags: tags(headers)?,
         strict: strict(headers)?,
@@ -133,6 +133,17 @@ fn name(headers: &HeaderMap, header: &'static str) -> Result<Option<String>, Edg
         return Err(EdgeError::bad_header(header, "at most 256 bytes"));
     }
     Ok(value.filter(|value| !value.is_empty()).map(str::to_owned))
+}
+
+/// The name of a request that is to be made once.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, EdgeError> {
+    const NAME: &str = "idempotency-key";
+    let Some(value) = headers.get(NAME) else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    match key.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
+        Some(key) => Ok(Some(key.to_owned())),
+        None => Err(EdgeError::bad_header(NAME, "1 to 255 visible ASCII characters")),
+    }
 }
 
 fn timeout_ms(headers: &HeaderMap) -> Result<Option<u64>, EdgeError> {

@@ -78,12 +78,17 @@ pub(crate) fn stream_of(parts: Vec<Result<InvokeResponse, Status>>) -> Parts {
 pub(crate) fn head(status: u32, content_type: &str, data: &'static str) -> InvokeResponse {
     let headers = [("x-orchestrator-provider".to_owned(), "echo".to_owned())].into();
     let head = Head { status, headers, content_type: content_type.to_owned(), reason: 0 };
-    InvokeResponse { head: Some(head), data: Bytes::from_static(data.as_bytes()) }
+    InvokeResponse { head: Some(head), data: Bytes::from_static(data.as_bytes()), last: false }
 }
 
 /// A further part.
 pub(crate) fn part(data: impl Into<Bytes>) -> InvokeResponse {
-    InvokeResponse { head: None, data: data.into() }
+    InvokeResponse { head: None, data: data.into(), last: false }
+}
+
+/// The same, and the answer ends with it.
+pub(crate) fn last(part: InvokeResponse) -> InvokeResponse {
+    InvokeResponse { last: true, ..part }
 }
 
 /// A core in this process that knows unary methods by path and whose messages are bytes.

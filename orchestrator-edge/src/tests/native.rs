@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 
 use super::{
     app, app_with, ask,
-    fake_core::{FakeCore, head, part},
+    fake_core::{FakeCore, head, last, part},
     get, request,
 };
 
@@ -126,6 +126,8 @@ async fn a_malformed_header_is_a_400_that_names_it() {
         ("x-orchestrator-strict", "maybe"),
         ("x-orchestrator-providers", "a,,b"),
         ("idempotency-key", "naïve"),
+        ("idempotency-key", ""),
+        ("idempotency-key", "two words"),
     ] {
         let answer = ask(&app, request("POST", CHAT, &[(name, value)], "{}")).await;
         let error: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
@@ -217,6 +219,35 @@ async fn a_core_lost_in_a_stream_ends_it_with_an_error_event_and_no_done() {
     data: {"error":{"code":"core_unavailable","message":"The gateway's core cannot be reached; try again in a moment.","param":null,"type":"server_error"}}
     "#);
     assert!(answer.text().ends_with("\n\n"), "the event is whole");
+}
+
+#[tokio::test]
+async fn a_core_lost_behind_a_streams_last_part_adds_nothing_to_it() {
+    let chat = ["data: a\n\n", "data: [DONE]\n\n"];
+    let array = ["[{}", ",\r\n{}]"];
+    let audio = ["one", "two"];
+    let gemini = "/v1beta/models/m:streamGenerateContent";
+    for (path, content_type, [first, second]) in [
+        (CHAT, EVENTS, chat),
+        ("/v1/messages", EVENTS, chat),
+        (gemini, "application/json", array),
+        (CHAT, "audio/mpeg", audio),
+    ] {
+        let gone = || Err(Status::unavailable("10.0.0.7 is gone"));
+        let answers = [
+            vec![Ok(head(200, content_type, first)), Ok(last(part(second))), gone()],
+            // A last part may be empty, and may be the first.
+            vec![Ok(head(200, content_type, first)), Ok(part(second)), Ok(last(part(""))), gone()],
+        ];
+        for parts in answers {
+            let core = FakeCore::saying(parts);
+            let answer = ask(&app(core.channel()), request("POST", path, &[], "{}")).await;
+            assert_eq!(answer.text(), [first, second].concat(), "{path}");
+        }
+        let core = FakeCore::saying(vec![Ok(last(head(200, content_type, second))), gone()]);
+        let answer = ask(&app(core.channel()), request("POST", path, &[], "{}")).await;
+        assert_eq!(answer.text(), second, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -97,6 +97,17 @@ async fn a_core_whose_records_are_not_stored_is_ready_and_degraded() {
 }
 
 #[tokio::test]
+async fn a_core_without_its_redis_is_ready_and_says_what_is_degraded() {
+    let core = raw_core(|_, _, message| {
+        Ok(Bytes::from_static(if message.ends_with(b"shared_state") { &[0x08, 2] } else { &[0x08, 1] }))
+    });
+    let answer = ask(&app(core), get("/health/ready")).await;
+    let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((answer.status.as_u16(), &said["status"]), (200, &"ready".into()));
+    assert!(said["degraded"].as_str().unwrap().contains("budgets"), "{said}");
+}
+
+#[tokio::test]
 async fn cors_is_off_until_origins_are_named() {
     let from = |origin| {
         request("OPTIONS", "/v1/models", &[("origin", origin), ("access-control-request-method", "GET")], "")

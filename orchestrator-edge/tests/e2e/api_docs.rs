@@ -52,6 +52,7 @@ fn variable(path: &str) -> &'static str {
         "/admin/models" => "$MODEL_ID",
         "/admin/model-providers" => "$ASSOCIATION_ID",
         "/admin/keys" => "$KEY_ID",
+        "/admin/teams" => "$TEAM_ID",
         "/admin/admin-keys" => "$ADMIN_KEY_ID",
         _ => "$PROVIDER_KEY_ID",
     }

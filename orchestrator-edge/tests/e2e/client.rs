@@ -47,6 +47,11 @@ impl Client {
         Self { authority: self.authority.clone(), key: key.map(str::to_owned) }
     }
 
+    /// The key that it presents.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// Writes these bytes on a connection of its own, and gives what comes back until the gateway closes it, which it must.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
         let mut socket = TcpStream::connect(&self.authority).await.unwrap();

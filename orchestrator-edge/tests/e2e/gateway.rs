@@ -133,6 +133,12 @@ impl Gateway {
         assert_eq!(self.admin.post("/admin/breakers/reset", &json!({})).await.status, 204);
     }
 
+    /// Sets what a model's tokens cost.
+    pub(crate) async fn create_price(&self, price: &Value) {
+        let answer = self.admin.post("/admin/prices", price).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+
     /// POSTs to Admin and gives the new resource's id.
     pub(crate) async fn create(&self, path: &str, body: &Value) -> String {
         let answer = self.admin.post(path, body).await;

@@ -39,6 +39,12 @@ const LEAST: &[(&str, Role)] = &[
     ("CreateApiKey",            Operator),
     ("UpdateApiKey",            Operator),
     ("DeleteApiKey",            Operator),
+    ("RotateApiKey",            Operator),
+    ("ListTeams",               Viewer),
+    ("GetTeam",                 Viewer),
+    ("CreateTeam",              Operator),
+    ("UpdateTeam",              Operator),
+    ("DeleteTeam",              Operator),
     ("ListProviderHealth",      Viewer),
     ("GetProviderHealth",       Viewer),
     ("CheckProvider",           Operator),
@@ -54,6 +60,8 @@ const LEAST: &[(&str, Role)] = &[
     ("DeleteAdminKey",          Admin),
     ("RotateAdminKey",          Admin),
     ("ListAuditLog",            Admin),
+    ("ListAlerts",              Viewer),
+    ("AcknowledgeAlert",        Operator),
     ("GetSession",              Viewer),
     ("GetStatus",               Viewer),
     ("ListPrices",              Viewer),
@@ -77,6 +85,8 @@ const LEAST: &[(&str, Role)] = &[
     ("ExportConfig",            Viewer),
     ("ImportConfig",            Operator),
     ("ApplyConfig",             Operator),
+    // Whoever wrote the file has its secrets.
+    ("Reload",                  Operator),
 ];
 
 /// Whether the role opens the method that is called with a `T`.

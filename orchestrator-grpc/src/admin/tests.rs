@@ -28,9 +28,13 @@ const KEY: &str = "the-admin-key";
 const SECRET: &str = "sk-canary-0123456789-0123456789";
 
 async fn service(folder: &tempfile::TempDir) -> AdminService {
+    service_on(folder, Arc::default()).await
+}
+
+/// The service that keeps this catalog.
+async fn service_on(folder: &tempfile::TempDir, shared: Arc<SharedCatalog>) -> AdminService {
     let database = Arc::new(Database::open(&folder.path().join("x.db")).await.unwrap());
     let vault = Arc::new(Vault::new(&"master".into()));
-    let shared = Arc::new(SharedCatalog::default());
     let timeouts = Timeouts::default();
     let reloader = Arc::new(Reloader::new(database.clone(), vault.clone(), Arc::clone(&shared), timeouts));
     let (clock, random) = (Clock::manual(UnixMicros(1_000_000)), Random::seeded(1));

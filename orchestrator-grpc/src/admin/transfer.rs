@@ -1,6 +1,14 @@
 //! Moving the configuration: decode, call, encode.
 
-use orchestrator_core::{admin::Admin, error::Result};
+use orchestrator_base::config::Declared;
+use orchestrator_core::{
+    admin::{
+        Admin,
+        declared::{self, ApplyOptions},
+        transfer::Report,
+    },
+    error::{Error, Result},
+};
 use orchestrator_proto::v1;
 use serde_json::Value;
 
@@ -37,6 +45,27 @@ pub(super) async fn import(admin: &Admin, request: v1::ImportConfigRequest) -> R
 }
 
 pub(super) async fn apply(admin: &Admin, request: v1::ApplyConfigRequest) -> Result<v1::ConfigReport> {
-    let (declared, options) = convert::declared(request);
-    admin.apply_declared(&declared, options).await.map(convert::report)
+    let (document, options) = convert::declared(request);
+    declared::refuse_references(&document)?;
+    admin.apply_declared(&document, options).await.map(convert::report)
+}
+
+/// Reads again what the configuration's files declare, and makes the catalog so. What they no longer have stays.
+///
+/// Errors: every problem with the files, a line each, and then nothing is changed; as [`Admin::apply_declared`].
+pub(crate) async fn reload(admin: &Admin, declared: &Declared) -> Result<Report> {
+    let declared = declared.clone();
+    let read = tokio::task::spawn_blocking(move || declared.again()).await;
+    let read = read.map_err(|_| Error::internal("the configuration's files could not be read"))?;
+    let declared = read.map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Error::invalid(
+            "file".to_owned(),
+            format!("the configuration's file has problems:\n{}", lines.join("\n")),
+        )
+    })?;
+    match declared.json() {
+        Some(json) => admin.apply_declared(&json.into(), ApplyOptions::default()).await,
+        None => Ok(Report::default()),
+    }
 }

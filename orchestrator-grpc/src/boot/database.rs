@@ -1,21 +1,32 @@
-//! The first step of a start: reaching the database and bringing its tables up to date. `migrate` is this step alone.
+//! The first step of a start, and of every command: reaching the database and bringing its tables up to date.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
-use orchestrator_base::config::Config;
-use orchestrator_core::store::{Database, MigrationState};
+use orchestrator_base::config::{Config, DatabaseTarget};
+use orchestrator_core::store::{Database, StoreError};
 
 use super::StartError;
 
-/// The database, with its tables up to date.
-pub(super) async fn open(config: &Config) -> Result<Database, StartError> {
-    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
+/// Where the database is.
+pub(crate) fn target(config: &Config) -> Result<DatabaseTarget, StartError> {
+    config.database_target().map_err(|error| StartError {
+        step: "reading DATABASE_URL",
+        reason: error.to_string(),
+        configuration: true,
+    })
+}
+
+/// The database, with its tables up to date. `waits`: told of each try that failed, and of how many there are.
+pub(crate) async fn open(
+    config: &Config,
+    waits: impl Fn(u32, u32, &StoreError),
+) -> Result<Database, StartError> {
+    let target = target(config)?;
     let wait = Duration::from_secs(config.database.wait_interval);
     let tries = config.database.wait_retries.max(1);
     tracing::info!(database = %target.kind(), tries, interval_s = wait.as_secs(), "Waiting for database");
-    let database = Database::connect_with_retries(&target, tries, wait, |attempt, error| {
-        tracing::warn!(attempt, error = %error, "the database does not answer yet");
-    });
+    let database =
+        Database::connect_with_retries(&target, tries, wait, |attempt, error| waits(attempt, tries, error));
     let database = database.await.map_err(StartError::at("connecting to the database"))?;
     tracing::info!("Database is ready");
     tracing::info!("Running database migrations");
@@ -25,31 +36,10 @@ pub(super) async fn open(config: &Config) -> Result<Database, StartError> {
     Ok(database)
 }
 
-/// `migrate`: brings the tables up to date.
-pub async fn migrate(config: &Config) -> Result<(), StartError> {
-    let database = open(config).await?;
-    database.close().await;
-    tracing::info!("The database is up to date");
-    Ok(())
-}
-
-/// `migrate --status`: a line for each migration, `applied` or what else it is.
-pub async fn migration_status(config: &Config) -> Result<String, StartError> {
-    let target = config.database_target().map_err(StartError::at("reading DATABASE_URL"))?;
-    let database = Database::connect(&target).await.map_err(StartError::at("connecting to the database"))?;
-    let steps = database.migrations().await.map_err(StartError::at("reading the migrations"))?;
-    let mut text = String::new();
-    for step in steps {
-        let state = match step.state {
-            MigrationState::Applied => "applied",
-            MigrationState::Pending => "pending",
-            MigrationState::BrokenOff => "broken off",
-            MigrationState::Unknown => "unknown: a newer program's",
-        };
-        let line = format!("{:04}  {:<24}  {state}", step.migration.version, step.migration.description);
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{line}");
-    }
-    database.close().await;
-    Ok(text)
+/// The same, where what happens is said in the log.
+pub(crate) async fn open_and_log(config: &Config) -> Result<Database, StartError> {
+    open(config, |attempt, _, error| {
+        tracing::warn!(attempt, error = %error, "the database does not answer yet");
+    })
+    .await
 }

@@ -1,6 +1,7 @@
-//! What the conversions of Admin's nouns have in common: update masks, moments, and fields that nothing enforces yet.
+//! What the conversions of Admin's nouns have in common: update masks, moments and time-outs.
 
 pub(crate) mod admin_keys;
+pub(crate) mod alerts;
 pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod health;
@@ -11,8 +12,10 @@ pub(crate) mod prices;
 pub(crate) mod provider_keys;
 pub(crate) mod providers;
 pub(crate) mod stats;
+pub(crate) mod teams;
 pub(crate) mod transfer;
 
+mod limits;
 #[cfg(test)]
 mod tests;
 
@@ -61,15 +64,6 @@ fn bad_mask(message: &str) -> Error {
 /// The resource of a request that must have one.
 pub(crate) fn required<T>(field: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| Error::invalid(field.to_owned(), format!("{field} is required")))
-}
-
-/// Refuses a value that would be kept and then do nothing.
-pub(crate) fn unset(field: &str, is_unset: bool) -> Result<()> {
-    if is_unset {
-        return Ok(());
-    }
-    let message = format!("{field} is not enforced by this version, so it cannot be set");
-    Err(Error::invalid(field.to_owned(), message))
 }
 
 /// The page that a list's request asks for.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::HeaderMap;
 use orchestrator_core::{
-    call::{About, Call, Input},
+    call::{About, Call, Idempotency, Input},
     error::{Error, Result},
 };
 use orchestrator_proto::v1;
@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use tonic::{Extensions, Request, metadata::MetadataMap, transport::server::TcpConnectInfo};
 
-use super::{chat_request, embed, field::Wrong};
+use super::{chat_request, embed, field::Wrong, recorded};
 use crate::layers::{
     deadline::Deadline,
     key::Keys,
@@ -60,16 +60,19 @@ impl Envelope {
 pub fn chat(request: Request<v1::ChatRequest>, stream: bool, max_depth: usize) -> Result<Call> {
     let (metadata, extensions, mut message) = request.into_parts();
     let options = message.options.take();
+    let method = if stream { "StreamChat" } else { "Chat" };
+    let idempotency = recorded::idempotency(options.as_ref(), method, &message);
     let input = chat_request::decode_request(message, stream, max_depth)?;
-    typed(&metadata, &extensions, options, Input::Chat(Box::new(input)))
+    typed(&metadata, &extensions, (options, idempotency), Input::Chat(Box::new(input)))
 }
 
 /// Embeddings. JSON in it may nest `max_depth` deep.
 pub fn embed(request: Request<v1::EmbedRequest>, max_depth: usize) -> Result<Call> {
     let (metadata, extensions, mut message) = request.into_parts();
     let options = message.options.take();
+    let idempotency = recorded::idempotency(options.as_ref(), "Embed", &message);
     let input = embed::decode_request(message, max_depth)?;
-    typed(&metadata, &extensions, options, Input::Embed(Box::new(input)))
+    typed(&metadata, &extensions, (options, idempotency), Input::Embed(Box::new(input)))
 }
 
 /// A prompt to count the tokens of. JSON in it may nest `max_depth` deep.
@@ -79,9 +82,10 @@ pub fn count_tokens(request: Request<v1::CountTokensRequest>, max_depth: usize) 
         return Err(Wrong::new("request", "must be given").into());
     };
     let options = prompt.options.take();
+    let idempotency = recorded::idempotency(options.as_ref(), "CountTokens", &prompt);
     let input =
         chat_request::decode_request(prompt, false, max_depth).map_err(|wrong| wrong.inside("request"))?;
-    typed(&metadata, &extensions, options, Input::Count(Box::new(input)))
+    typed(&metadata, &extensions, (options, idempotency), Input::Count(Box::new(input)))
 }
 
 /// The keys of a request that asks for nothing else.
@@ -92,13 +96,14 @@ pub fn keys<T>(request: &Request<T>) -> Result<Vec<SecretString>> {
 fn typed(
     metadata: &MetadataMap,
     extensions: &Extensions,
-    options: Option<v1::CallOptions>,
+    (options, idempotency): (Option<v1::CallOptions>, Option<Box<Idempotency>>),
     input: Input,
 ) -> Result<Call> {
     let envelope = Envelope::open(extensions)?;
     let asked = timeout(metadata)?;
     let mut about = about(metadata, extensions, options.unwrap_or_default())?;
     about.trace_id = envelope.trace_id;
+    about.idempotency = idempotency;
     Ok(Call {
         request_id: envelope.request_id,
         keys: envelope.keys,
@@ -119,8 +124,7 @@ pub(super) fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<
     }
 }
 
-/// The options in the message win over the metadata. `idempotency_key` is not among what a call says: no part of the core
-/// joins or replays answers yet.
+/// The options in the message win over the metadata.
 fn about(metadata: &MetadataMap, extensions: &Extensions, options: v1::CallOptions) -> Result<About> {
     let session_id = match options.session_id {
         said if !said.is_empty() => said,
@@ -140,6 +144,7 @@ fn about(metadata: &MetadataMap, extensions: &Extensions, options: v1::CallOptio
         retry_count: retry_count(options.retry_count)?,
         client_address: peer.map(|address| address.ip().to_string()).unwrap_or_default(),
         user_agent: text(metadata, "user-agent")?.unwrap_or_default().to_owned(),
+        idempotency: None,
     })
 }
 

@@ -135,6 +135,7 @@ mod tests {
             attempts: 2,
             dropped: vec!["top_k".into()],
             overhead_us: 90,
+            repeat: None,
         };
         let answered = Answered { reply, usage, usage_source: UsageSource::Provider, served };
         insta::assert_debug_snapshot!(encode_reply(answered));

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use orchestrator_base::config::Limits;
 use orchestrator_core::{
-    call::{About, Call, Head, Input, PathFacts, StoredVerb},
+    call::{About, Call, Head, Idempotency, Input, PathFacts, StoredVerb},
     dialect::Dialect,
     error::{Error, ErrorKind, Result},
 };
@@ -47,8 +47,7 @@ const OWN_HEADERS: [&str; 18] = [
 /// A request in a public dialect.
 ///
 /// `method` and `content_type` are not looked at, and of `query` only `alt` and what is asked of stored responses: every dialect so
-/// far is a POST of JSON, and a body that is none is refused by the dialect itself, in its own words. `idempotency_key` is not either: no part of the core joins or replays
-/// answers yet.
+/// far is a POST of JSON, and a body that is none is refused by the dialect itself, in its own words.
 pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call> {
     let (_, extensions, message) = request.into_parts();
     let envelope = Envelope::open(&extensions)?;
@@ -58,6 +57,8 @@ pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call
         return Err(Error::new(ErrorKind::TooLarge, problem).with_param("body"));
     }
     let timeout = timeout(message.timeout_ms)?;
+    let key = Some(&message.idempotency_key).filter(|key| !key.is_empty());
+    let idempotency = key.map(|key| Box::new(Idempotency { key: key.clone(), asked: None }));
     let input = decode_input(&message)?;
     let headers = decode_headers(message.headers)?;
     Ok(Call {
@@ -76,6 +77,7 @@ pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call
             retry_count: None,
             client_address: message.client_address,
             user_agent: message.user_agent,
+            idempotency,
         },
         headers,
     })

@@ -24,7 +24,7 @@ pub fn encode_routing(served: &Served) -> v1::Routing {
 
 /// The `x-orchestrator-*` of an answer on the typed plane.
 pub fn encode_metadata(served: &Served) -> MetadataMap {
-    let mut metadata = MetadataMap::with_capacity(5);
+    let mut metadata = MetadataMap::with_capacity(8);
     let mut put = |name: &'static str, value: &dyn Display| {
         metadata.insert(name, ascii(&value.to_string()));
     };
@@ -36,6 +36,10 @@ pub fn encode_metadata(served: &Served) -> MetadataMap {
     put("x-orchestrator-overhead-us", &served.overhead_us);
     if !served.dropped.is_empty() {
         put("x-orchestrator-dropped", &listed(&served.dropped));
+    }
+    if let Some(repeat) = &served.repeat {
+        put("x-orchestrator-idempotency", &repeat.how);
+        put("x-orchestrator-original-request-id", &repeat.original);
     }
     metadata
 }
@@ -75,6 +79,7 @@ mod tests {
             attempts: 2,
             dropped: vec!["top_k".into(), "messages[0].parts[1].audio".into()],
             overhead_us: 84,
+            repeat: None,
         };
         let metadata = encode_metadata(&served);
         let said = |name| metadata.get(name).unwrap().to_str().unwrap();

@@ -11,14 +11,14 @@ use futures_core::Stream;
 use orchestrator_core::{
     call::Served,
     error::Result as CoreResult,
-    orchestrator::{NativeBody, NativeStream, TypedEvent},
+    orchestrator::{ChatStream, NativeBody, NativePart, NativeStream, Retelling, TypedEvent},
 };
 use orchestrator_proto::v1;
 use pin_project_lite::pin_project;
 use tonic::Status;
 
 use crate::{
-    convert::chat_event::EventEncoder,
+    convert::{chat_event::EventEncoder, recorded},
     layers::{panic::next_guarded, trace::RequestId},
     status::to_status,
 };
@@ -73,6 +73,47 @@ impl<S: Stream<Item = CoreResult<TypedEvent>>> Stream for ChatEvents<S> {
 }
 
 pin_project! {
+    /// A typed answer's events, of either kind.
+    #[project = TypedEventsProjection]
+    #[derive(Debug)]
+    pub enum TypedEvents {
+        /// As they are made.
+        Live {
+            #[pin]
+            events: ChatEvents<ChatStream>,
+        },
+        /// As they were written down.
+        Told {
+            #[pin]
+            told: Retelling,
+            request_id: Option<RequestId>,
+        },
+    }
+}
+
+impl TypedEvents {
+    pub(super) fn told(told: Retelling, request_id: Option<RequestId>) -> Self {
+        Self::Told { told, request_id }
+    }
+}
+
+impl Stream for TypedEvents {
+    type Item = Result<v1::ChatEvent, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.project() {
+            TypedEventsProjection::Live { events } => events.poll_next(cx),
+            TypedEventsProjection::Told { told, request_id } => {
+                let id = request_id.as_ref().map(RequestId::as_str).unwrap_or_default();
+                let message = ready!(told.poll_next(cx));
+                let event = message.map(|message| message.and_then(recorded::decode));
+                Poll::Ready(event.map(|event| event.map_err(|error| to_status(&error, id))))
+            }
+        }
+    }
+}
+
+pin_project! {
     /// A native answer's messages. The first has the head; a whole answer is that one message.
     #[derive(Debug)]
     pub struct InvokeMessages<S> {
@@ -94,34 +135,35 @@ impl InvokeMessages<NativeStream> {
     }
 }
 
-impl<S: Stream<Item = Bytes>> Stream for InvokeMessages<S> {
+impl<S: Stream<Item = NativePart>> Stream for InvokeMessages<S> {
     type Item = Result<v1::InvokeResponse, Status>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
         let id = this.request_id.as_ref().map(RequestId::as_str).unwrap_or_default();
         if let Some(data) = this.whole.take() {
-            return Poll::Ready(Some(Ok(v1::InvokeResponse { head: this.head.take(), data })));
+            let head = this.head.take();
+            return Poll::Ready(Some(Ok(v1::InvokeResponse { head, data, last: true })));
         }
         let Some(stream) = this.stream.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         // The head travels with the first bytes if they are there already, and alone if they are not.
-        let data = match (next_guarded(stream, cx, id), this.head.is_some()) {
-            (Poll::Ready(Some(Ok(data))), _) => data,
+        let NativePart { data, last } = match (next_guarded(stream, cx, id), this.head.is_some()) {
+            (Poll::Ready(Some(Ok(part))), _) => part,
             (Poll::Ready(Some(Err(panicked))), _) => {
                 this.stream.set(None);
                 return Poll::Ready(Some(Err(panicked)));
             }
-            (Poll::Pending, true) => Bytes::new(),
+            (Poll::Pending, true) => NativePart { data: Bytes::new(), last: false },
             (Poll::Pending, false) => return Poll::Pending,
             (Poll::Ready(None), head_is_left) => {
                 this.stream.set(None);
                 if !head_is_left {
                     return Poll::Ready(None);
                 }
-                Bytes::new()
+                NativePart { data: Bytes::new(), last: true }
             }
         };
-        Poll::Ready(Some(Ok(v1::InvokeResponse { head: this.head.take(), data })))
+        Poll::Ready(Some(Ok(v1::InvokeResponse { head: this.head.take(), data, last })))
     }
 }
 

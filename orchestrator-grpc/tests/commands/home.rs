@@ -147,10 +147,21 @@ impl Core {
         AdminClient::new(self.channel().await).create_model(with_key(request, key)).await.map(|_| ())
     }
 
+    /// Asks it to read again what is declared: what changed, or why not.
+    pub(crate) async fn reload(&self, key: &str) -> Result<v1::ConfigReport, Status> {
+        let mut client = AdminClient::new(self.channel().await);
+        client.reload(with_key(v1::ReloadRequest {}, key)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("/bin/sh").args(["-c", &command]).status().unwrap().success());
+    }
+
     /// Ends it as an operator does.
     pub(crate) async fn stop(mut self) {
-        let command = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("/bin/sh").args(["-c", &command]).status().unwrap().success());
+        self.signal("TERM");
         assert_eq!(self.exit_code().await, 0, "{}", self.log());
     }
 

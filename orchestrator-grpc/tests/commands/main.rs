@@ -126,6 +126,31 @@ async fn a_declared_catalog_is_there_after_each_start_and_apply_follows_the_file
     assert!(unset.err.contains("providers[0].api_key"), "{}", unset.err);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_core_reads_again_what_is_declared_when_it_is_told_to() {
+    let home = Home::new();
+    home.write("orchestrator.toml", CATALOG);
+    let core = Core::start(&home, &SECRETS).await;
+    let (key, admin) = ("team-key-0123456789abcdef", home.key("admin.key"));
+    home.write("orchestrator.toml", &CATALOG.replace("\"chat\"", "\"talk\""));
+    core.signal("HUP");
+    core.eventually(key, "talk").await;
+    core.chat_with(key, "chat").await.unwrap();
+
+    home.write("orchestrator.toml", &CATALOG.replace("\"chat\"", "\"babble\""));
+    let report = core.reload(&admin).await.unwrap();
+    assert_eq!((report.created, report.deleted), (2, 0), "{report:?}");
+    core.chat_with(key, "babble").await.unwrap();
+
+    home.write("orchestrator.toml", &CATALOG.replace("env:TEAM_KEY", "env:NOBODY"));
+    core.signal("HUP");
+    core.logs("the declared catalog is not applied").await;
+    let refused = core.reload(&admin).await.unwrap_err();
+    assert!(refused.message().contains("NOBODY"), "{refused}");
+    core.chat_with(key, "babble").await.unwrap();
+    core.stop().await;
+}
+
 #[tokio::test]
 async fn an_export_is_imported_elsewhere_with_its_secrets() {
     let (here, there) = (Home::new(), Home::new());

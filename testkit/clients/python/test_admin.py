@@ -50,10 +50,10 @@ def streamed(method, **request):
     return messages
 
 
-def ask_for_a_model(trace):
-    """A request for a model that nobody has: it is logged all the same."""
+def ask_in_vain(trace, model="nobody's"):
+    """A request that fails, by default for a model that nobody has: it is logged all the same."""
     headers = {**trace.headers, "authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    body = json.dumps({"model": "nobody's", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]}).encode()
     request = urllib.request.Request(f"{REST}/v1/chat/completions", body, headers)
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(request)
@@ -110,9 +110,28 @@ def test_callers_keys():
     made = calls("CreateApiKey", apiKey={"name": "buf-key", "models": ["chat"]})
     assert made.pop("secret").startswith(made["prefix"])
     check("ApiKey", "apiKeys", made, {"owner": "somebody"})
+    rotated = calls("RotateApiKey", id=made["id"], overlapSeconds=60)
+    assert rotated["secret"].startswith(rotated["prefix"]) and rotated["prefix"] != made["prefix"]
+    assert "previousUntil" in rotated and "secret" not in calls("GetApiKey", id=made["id"])
     assert calls("DeleteApiKey", id=made["id"]) == {}
     _, failure = call("GetApiKey", id=made["id"])
     assert "not_found" in failure
+
+
+def test_teams():
+    limits = {"requestsPerMinute": 60, "budgetUsd": 12.345678901, "budgetPeriod": "month"}
+    made = calls("CreateTeam", team={"name": "buf-team", **limits})
+    assert {name: made[name] for name in limits} == limits
+    check("Team", "teams", made, {"remark": "changed"})
+    key = calls("CreateApiKey", apiKey={"name": "buf-of-team", "team": "buf-team"})
+    assert calls("UpdateTeam", team={"id": made["id"], "name": "buf-renamed"}, updateMask="name")["name"] == "buf-renamed"
+    assert calls("GetApiKey", id=key["id"])["team"] == "buf-renamed"
+    _, failure = call("DeleteTeam", id=made["id"])
+    assert "buf-of-team" in failure
+    _, failure = call("CreateApiKey", apiKey={"name": "buf-orphan", "team": "nobody"})
+    assert "invalid_argument" in failure
+    assert calls("DeleteApiKey", id=key["id"]) == {}
+    assert calls("DeleteTeam", id=made["id"]) == {}
 
 
 def test_health(provider):
@@ -137,6 +156,7 @@ def test_breakers(provider):
 
 def test_queue():
     assert int(calls("GetQueue")["maxConcurrentSessions"]) > 0
+    assert "created" not in calls("Reload"), "nothing is declared"
 
 
 def test_prices():
@@ -154,7 +174,7 @@ def test_prices():
 
 def test_request_logs():
     trace = Trace()
-    ask_for_a_model(trace)
+    ask_in_vain(trace)
     until(lambda: calls("ListRequestLogs", filter={"requestId": trace.id}).get("requestLogs"), 5.0, "no log")
     (row,) = calls("ListRequestLogs", pageSize=1, filter={"requestId": trace.id})["requestLogs"]
     shown = calls("GetRequestLog", id=row["id"], includeBodies=True)
@@ -223,6 +243,18 @@ def test_operators_keys():
     assert calls("DeleteAdminKey", id=made["id"]) == {}
 
 
+def test_a_key_that_its_provider_refuses_is_an_alert_until_somebody_knows(trace):
+    ask_in_vain(trace, "rejects-key")
+    open_ones = lambda: calls("ListAlerts", openOnly=True).get("alerts", [])
+    until(open_ones, 10.0, "no alert")
+    alert = open_ones()[0]
+    assert alert["kind"] == "provider_key_refused" and alert["subject"].startswith("provider_key:")
+    assert calls("AcknowledgeAlert", id=alert["id"])["acknowledgedAt"]
+    assert alert["id"] not in [still["id"] for still in open_ones()]
+    _, failure = call("AcknowledgeAlert", id="none")
+    assert "not_found" in failure
+
+
 def test_status():
     status = calls("GetStatus")
     assert (status["status"], status["database"]) == ("healthy", "up")
@@ -245,5 +277,5 @@ def test_every_method_that_reflection_lists_was_called():
     listed = buf("--list-methods", f"http://{GRPC}")
     assert listed.returncode == 0, listed.stderr
     methods = {line.rpartition("/")[2] for line in listed.stdout.split() if line.startswith(f"{ADMIN}/")}
-    assert len(methods) >= 61
+    assert len(methods) >= 67
     assert methods - CALLED == set()

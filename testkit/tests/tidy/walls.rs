@@ -28,8 +28,13 @@ const WALLS: [Wall; 6] = [
             "deadpool_redis",
             "redis::aio",
             "redis::cmd",
+            "redis::pipe",
             "redis::Client",
+            "redis::Cmd",
+            "redis::Pipeline",
+            "redis::RedisError",
             "redis::Script",
+            "redis::ScriptInvocation",
         ],
         places: &["orchestrator-core/src/shared_state/redis"],
         why: "only shared_state/redis speaks to Redis",
@@ -162,6 +167,7 @@ mod tests {
         }
         assert_eq!(caught("orchestrator-edge/src/core_client.rs", "use orchestrator_core::error::Error;"), 1);
         assert_eq!(caught("orchestrator-edge/src/router.rs", "use hyper::Request;"), 0);
+        assert_eq!(caught("orchestrator-core/src/attempt/queue.rs", "let x = redis::cmd(y);"), 1);
         assert_eq!(
             caught("orchestrator-core/src/shared_state.rs", "use self::redis::Shared;\nmod redis;"),
             0

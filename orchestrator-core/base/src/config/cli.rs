@@ -76,7 +76,7 @@ pub enum CoreCommand {
     Export(ExportArgs),
     /// Take in a configuration that `export` wrote
     Import(ImportArgs),
-    /// Make the catalog what a file declares in `[[providers]]`, `[[models]]`, `[[model_providers]]` and `[[api_keys]]`
+    /// Make the catalog what a file declares in `[[providers]]`, `[[models]]`, `[[model_providers]]`, `[[teams]]` and `[[api_keys]]`
     Apply(ApplyArgs),
     /// Copy the database into a new file, while it is in use
     Backup {

@@ -1,7 +1,9 @@
-//! The declared catalog: `[[providers]]`, `[[models]]`, `[[model_providers]]` and `[[api_keys]]` of a file.
+//! The declared catalog: `[[providers]]`, `[[models]]`, `[[model_providers]]`, `[[teams]]` and `[[api_keys]]` of a file.
 //!
 //! What a row may hold is the domain's to say, so rows are only carried here, as JSON. Secrets are resolved, since only the
 //! configuration reads the environment: `api_key` and `keys[].secret` of a provider, `secret` of a caller's key.
+
+use std::{fmt, sync::Arc};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Number, Value as Json};
@@ -14,21 +16,48 @@ use super::{
 };
 
 /// The arrays of tables that are no settings.
-pub(super) const NOUNS: [&str; 4] = ["providers", "models", "model_providers", "api_keys"];
+pub(super) const NOUNS: [&str; 5] = ["providers", "models", "model_providers", "teams", "api_keys"];
 
-/// What a file declares. Its text holds secrets, so `Debug` shows nothing of it.
-#[derive(Clone, Debug, Default)]
-pub struct Declared(Option<SecretString>);
+/// What a file declares. Its text holds secrets, and so does what it was read from: `Debug` shows nothing of them.
+#[derive(Clone, Default)]
+pub struct Declared {
+    json: Option<SecretString>,
+    /// Of a configuration: what it was loaded from.
+    sources: Option<Arc<Sources>>,
+}
 
 impl Declared {
     /// A JSON object with an array for each noun that the file has; `None`: the file declares nothing.
     pub fn json(&self) -> Option<&str> {
-        self.0.as_ref().map(ExposeSecret::expose_secret)
+        self.json.as_ref().map(ExposeSecret::expose_secret)
     }
 
     /// These rows, as a JSON object.
     pub fn of(json: SecretString) -> Self {
-        Self(Some(json))
+        Self { json: Some(json), sources: None }
+    }
+
+    /// What the configuration's files declare now. Settings are checked by name and otherwise left alone. Blocks.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn again(&self) -> Result<Self, Vec<Problem>> {
+        let Some(sources) = &self.sources else { return Ok(self.clone()) };
+        let mut layers = layers::gather(sources);
+        let mut problems = std::mem::take(&mut layers.problems);
+        let declared = resolve(&layers, sources, &mut problems).out_of(sources);
+        if problems.is_empty() { Ok(declared) } else { Err(problems) }
+    }
+
+    /// These rows were read from these sources.
+    pub(super) fn out_of(self, sources: &Sources) -> Self {
+        Self { sources: Some(Arc::new(sources.clone())), ..self }
+    }
+}
+
+impl fmt::Debug for Declared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Declared").finish_non_exhaustive()
     }
 }
 
@@ -75,7 +104,7 @@ pub(super) fn resolve(layers: &Layers, sources: &Sources, problems: &mut Vec<Pro
     if document.is_empty() {
         return Declared::default();
     }
-    Declared(Some(Json::Object(document).to_string().into()))
+    Declared::of(Json::Object(document).to_string().into())
 }
 
 /// Times become their text; numbers that JSON has not become `null`.
@@ -145,6 +174,21 @@ mod tests {
             Sources { command_line: vec![("edge.core_endpoint".into(), "http://core:1".into())], ..sources };
         let problems = load(&edge, Role::Edge).unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+
+    #[test]
+    fn what_a_file_declares_can_be_read_again() {
+        let (folder, sources) = sources("[[providers]]\nname = \"a\"\napi_key = \"env:VENDOR_KEY\"\n");
+        let first = load(&sources, Role::Core).unwrap().config.declared;
+        let path = folder.path().join("orchestrator.toml");
+        std::fs::write(&path, "[[models]]\nname = \"m\"\n").unwrap();
+        let second = first.again().unwrap();
+        assert_eq!(second.json(), Some(r#"{"models":[{"name":"m"}]}"#));
+        std::fs::write(&path, "[[models]]\nname = \n").unwrap();
+        assert_eq!(second.again().unwrap_err().len(), 1);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(second.again().unwrap().json(), None);
+        assert!(!format!("{first:?}").contains("sk-from"));
     }
 
     #[test]

@@ -242,7 +242,12 @@ fn toml_text(setting: &Setting, value: &toml::Value) -> Option<String> {
         toml::Value::Float(number) => Some(number.to_string()),
         toml::Value::Boolean(switch) => Some(switch.to_string()),
         toml::Value::Array(elements) if setting.shape.is_list() => {
-            let texts: Option<Vec<&str>> = elements.iter().map(toml::Value::as_str).collect();
+            let text = |element: &toml::Value| match element {
+                toml::Value::String(text) => Some(text.clone()),
+                toml::Value::Integer(number) => Some(number.to_string()),
+                _ => None,
+            };
+            let texts: Option<Vec<String>> = elements.iter().map(text).collect();
             texts.map(|texts| texts.join(","))
         }
         toml::Value::Array(_) | toml::Value::Table(_) | toml::Value::Datetime(_) => None,

@@ -67,7 +67,7 @@ pub fn load(sources: &Sources, role: Role) -> Result<Loaded, Vec<Problem>> {
     };
     // An edge in front of a core keeps no catalog, and may not have its secrets.
     if runs_core(role, &layers) {
-        config.declared = declared::resolve(&layers, sources, &mut problems);
+        config.declared = declared::resolve(&layers, sources, &mut problems).out_of(sources);
     }
     check_production(&config, role, &layers, &refused, &mut problems);
     if !refused.contains("database.url")

@@ -2,11 +2,16 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
+mod money;
+mod redis;
+
 use std::{fmt, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::money::{Alerts, Budget};
+pub use self::redis::{Redis, WithoutRedis};
 use super::Declared;
 use crate::mask;
 
@@ -34,6 +39,10 @@ pub struct Config {
     pub limits: Limits,
     /// How many requests at once.
     pub admission: Admission,
+    /// What requests are taken to cost before it is known.
+    pub budget: Budget,
+    /// What operators are told of.
+    pub alerts: Alerts,
     /// Streams to callers.
     pub stream: Stream,
     /// Default time-outs towards providers.
@@ -44,10 +53,14 @@ pub struct Config {
     pub health_check: HealthCheck,
     /// Rules for every provider.
     pub providers: ProviderRules,
+    /// Answers under an idempotency key.
+    pub idempotency: Idempotency,
     /// The ledger's journal.
     pub journal: Journal,
     /// Bodies in the log of requests.
     pub bodies: Bodies,
+    /// What several cores share.
+    pub redis: Redis,
     /// Threads.
     pub runtime: Runtime,
     /// The catalog that the file declares; no setting.
@@ -379,6 +392,26 @@ impl Default for HealthCheck {
 pub struct ProviderRules {
     /// Refuse private addresses as base URLs too, default `false`. Link-local and metadata addresses are always refused.
     pub deny_private_networks: bool,
+}
+
+/// Section `idempotency`: answers that are kept for whoever asks the same again under the same key.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Idempotency {
+    /// How long an answer is kept, default 86400 (a day); 0: only until it is made.
+    pub retention_seconds: u64,
+    /// The most answers that are kept, default 10000; beyond it the oldest are forgotten.
+    pub max_entries: usize,
+    /// The largest answer that is kept or can be joined, default 4 MiB.
+    pub max_bytes: usize,
+    /// The most bytes of all of them in a core, default 256 MiB; beyond it the oldest are forgotten.
+    pub total_bytes: usize,
+}
+
+impl Default for Idempotency {
+    fn default() -> Self {
+        Self { retention_seconds: 86_400, max_entries: 10_000, max_bytes: 4 << 20, total_bytes: 256 << 20 }
+    }
 }
 
 /// Section `journal`.

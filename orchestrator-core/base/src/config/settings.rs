@@ -39,19 +39,29 @@ pub(super) enum Shape {
     BaseUrl,
     /// A database's URL, which may hold a password.
     DatabaseUrl,
+    /// The URL of Redis, which may hold a password.
+    RedisUrl,
+    /// What keys in Redis begin with.
+    KeyPrefix,
+    /// Dollars: decimal digits, at most nine behind the point, at most a million.
+    Dollars,
+    /// Percentages from 1 to 1000, a list.
+    Percents,
     /// Never shown, never quoted.
     Secret,
+    /// An `http` or `https` URL that may hold a token anywhere: never shown, never quoted.
+    SecretUrl,
 }
 
 impl Shape {
     /// Whether a file may give an array.
     pub(super) fn is_list(self) -> bool {
-        matches!(self, Self::Endpoints | Self::Origins)
+        matches!(self, Self::Endpoints | Self::Origins | Self::Percents)
     }
 
     /// Whether the value must not be quoted, and may be given as `env:NAME`, `file:/path` or by a variable ending in `_FILE`.
     pub(super) fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::DatabaseUrl)
+        matches!(self, Self::Secret | Self::SecretUrl | Self::DatabaseUrl | Self::RedisUrl)
     }
 }
 
@@ -143,6 +153,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("admission.max_concurrent_sessions", "MAX_CONCURRENT_SESSIONS", Shape::Number(1, 1_000_000)),
     known("admission.max_queue_length", "MAX_QUEUE_LENGTH", Shape::Number(0, 100_000)),
     known("admission.max_queue_wait", "MAX_QUEUE_WAIT", Shape::Number(0, 3600)),
+    other("budget.default_output_tokens", Shape::Number(1, 10_000_000)),
+    other("budget.unknown_price_input_usd", Shape::Dollars),
+    other("budget.unknown_price_output_usd", Shape::Dollars),
+    other("budget.without_redis", Shape::Word(&["allowance", "open", "closed"])),
+    other("budget.allowance_percent", Shape::Number(0, 100)),
+    other("alerts.budget_percent", Shape::Percents),
+    known("alerts.webhook_url", "ALERTS_WEBHOOK_URL", Shape::SecretUrl),
     other("stream.early_head_ms", TIME),
     other("stream.idle_bytes_ms", TIME),
     other("timeouts.connect_ms", TIME),
@@ -156,12 +173,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("health_check.max_errors", "HEALTH_CHECK_MAX_ERRORS", Shape::Number(1, 1000)),
     known("health_check.retry_hours", "HEALTH_CHECK_RETRY_HOURS", Shape::Number(1, 720)),
     other("providers.deny_private_networks", Shape::Switch),
+    // Ninety days.
+    other("idempotency.retention_seconds", Shape::Number(0, 7_776_000)),
+    other("idempotency.max_entries", Shape::Number(0, 10_000_000)),
+    other("idempotency.max_bytes", SIZE),
+    other("idempotency.total_bytes", SIZE),
     other("journal.fsync_ms", Shape::Number(0, 60_000)),
     other("journal.segment_bytes", SIZE),
     other("journal.max_bytes", SIZE),
     other("bodies.keep", Shape::Switch),
     // A statement holds several, and databases bound what they take at once.
     other("bodies.max_bytes", Shape::Number(1, 1 << 20)),
+    known("redis.enabled", "REDIS_ENABLED", Shape::Switch),
+    known("redis.url", "REDIS_URL", Shape::RedisUrl),
+    other("redis.pool_size", Shape::Number(1, 1000)),
+    other("redis.checkout_ms", Shape::Number(1, 10_000)),
+    other("redis.command_ms", Shape::Number(1, 10_000)),
+    other("redis.prefix", Shape::KeyPrefix),
+    other("redis.core_expiry_ms", Shape::Number(50, 3_600_000)),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 

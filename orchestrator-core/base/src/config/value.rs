@@ -30,13 +30,48 @@ pub(super) fn parse(shape: Shape, text: &str, sources: &Sources, layers: &Layers
         Shape::Endpoints => endpoints(text),
         Shape::Origins => origins(text),
         Shape::BaseUrl => base_url(text).map(Value::from),
+        Shape::Dollars => dollars(text),
+        Shape::Percents => percents(text),
+        Shape::SecretUrl => {
+            let url = resolve(text, sources, layers)?;
+            let known = Url::parse(url.expose_secret()).ok();
+            if known.is_none_or(|url| !matches!(url.scheme(), "http" | "https") || !url.has_host()) {
+                return Err("is not an http or https URL".to_owned());
+            }
+            Ok(Value::from(url.expose_secret()))
+        }
         Shape::Secret => Ok(Value::from(resolve(text, sources, layers)?.expose_secret())),
         Shape::DatabaseUrl => {
             let url = resolve(text, sources, layers)?;
             database::parse(url.expose_secret())?;
             Ok(Value::from(url.expose_secret()))
         }
+        Shape::RedisUrl => {
+            let url = resolve(text, sources, layers)?;
+            redis_url(url.expose_secret())?;
+            Ok(Value::from(url.expose_secret()))
+        }
+        Shape::KeyPrefix => key_prefix(text),
     }
+}
+
+/// `redis://[USER[:PASSWORD]@]HOST[:PORT][/NUMBER]`, `rediss` for TLS. Nothing of it is quoted.
+fn redis_url(text: &str) -> Result<(), String> {
+    let wrong = || "is not a URL of the form redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER]".to_owned();
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    let number = url.path().trim_start_matches('/');
+    let is_numbered = number.is_empty() || number.parse::<u16>().is_ok();
+    let is_redis = matches!(url.scheme(), "redis" | "rediss") && url.has_host();
+    if is_redis && is_numbered { Ok(()) } else { Err(wrong()) }
+}
+
+/// Braces would say to which of a cluster's servers a key belongs.
+fn key_prefix(text: &str) -> Result<Value, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '/');
+    if text.len() <= 64 && text.chars().all(is_plain) {
+        return Ok(Value::from(text));
+    }
+    Err(format!("{} is not made of at most 64 letters, digits and : - _ . /", quoted(text)))
 }
 
 fn switch(text: &str) -> Result<Value, String> {
@@ -72,6 +107,23 @@ fn number(text: &str, least: i64, most: i64) -> Result<Value, String> {
         return Err(format!("{number} is above {most}, the most that makes sense"));
     }
     Ok(Value::from(number))
+}
+
+fn dollars(text: &str) -> Result<Value, String> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || fraction.len() > 9 {
+        return Err(format!("{} is no number of dollars such as 2.50", quoted(text)));
+    }
+    match whole.parse::<u64>() {
+        Ok(whole) if whole < 1_000_000 => Ok(Value::from(text)),
+        _ => Err(format!("{} is a million dollars or more, the most that makes sense", quoted(text))),
+    }
+}
+
+fn percents(text: &str) -> Result<Value, String> {
+    let percents: Result<Vec<Value>, String> = list(text).map(|text| number(text, 1, 1000)).collect();
+    Ok(Value::from(percents?))
 }
 
 fn port(text: &str) -> Result<Value, String> {

@@ -10,15 +10,18 @@ use serde_json::{Map, Value as Json};
 
 use super::{fields::Fields, problem::Problems, sealed::Header};
 use crate::{
-    admin::{ApiKeyChange, ModelChange, ModelProviderChange, ProviderChange},
+    admin::{ApiKeyChange, LimitsChange, ModelChange, ModelProviderChange, ProviderChange, TeamChange},
     catalog::{OnDisconnect, ProviderOptions, Timeouts},
     health::Settings,
+    policy::price::{Rates, usd},
 };
 
 /// What `format` says in a file that was exported.
 pub(super) const FORMAT: &str = "llm-orchestrator/config";
 /// The version that this program writes, and the newest that it reads.
 pub(super) const VERSION: u64 = 1;
+/// The sections that hold rows.
+const NOUNS: [&str; 5] = ["providers", "models", "model_providers", "teams", "api_keys"];
 /// The label of a key that is given as `api_key`.
 const FIRST_KEY: &str = "default";
 
@@ -38,7 +41,10 @@ pub(crate) struct Document {
     pub(super) providers: Vec<Placed<Provider>>,
     pub(super) models: Vec<Placed<ModelChange>>,
     pub(super) model_providers: Vec<Placed<Association>>,
+    pub(super) teams: Vec<Placed<TeamChange>>,
     pub(super) api_keys: Vec<Placed<Caller>>,
+    /// Of an export.
+    pub(super) prices: Vec<Placed<Price>>,
     pub(super) health_check: Option<Settings>,
 }
 
@@ -66,11 +72,25 @@ pub(super) struct Key {
     pub(super) secret: Option<String>,
 }
 
+impl Key {
+    /// Where its secret stands.
+    pub(super) fn secret_path(&self) -> String {
+        if self.path.ends_with(".api_key") { self.path.clone() } else { format!("{}.secret", self.path) }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Association {
     pub(super) model: String,
     pub(super) provider: String,
     pub(super) change: ModelProviderChange,
+}
+
+#[derive(Default)]
+pub(super) struct Price {
+    pub(super) kind: String,
+    pub(super) upstream_model: String,
+    pub(super) rates: Rates,
 }
 
 #[derive(Default)]
@@ -95,21 +115,35 @@ impl Document {
                 return document;
             }
         };
-        let mut rows: [Vec<(String, Json)>; 4] = Default::default();
+        let mut rows: [Vec<(String, Json)>; NOUNS.len()] = Default::default();
         let Some(mut fields) = Fields::of(value, "", problems) else { return document };
         if kind == Kind::Export {
             envelope(&mut fields, &mut document);
         }
-        for (place, noun) in rows.iter_mut().zip(["providers", "models", "model_providers", "api_keys"]) {
+        for (place, noun) in rows.iter_mut().zip(NOUNS) {
             *place = fields.rows(noun);
         }
+        let prices = if kind == Kind::Export { fields.rows("prices") } else { Vec::new() };
         fields.end();
-        let [providers, models, model_providers, api_keys] = rows;
+        let [providers, models, model_providers, teams, api_keys] = rows;
         document.providers = each(providers, |raw, path| provider(raw, path, kind, problems));
         document.models = each(models, |raw, path| model(raw, path, problems));
         document.model_providers = each(model_providers, |raw, path| association(raw, path, problems));
+        document.teams = each(teams, |raw, path| team(raw, path, problems));
         document.api_keys = each(api_keys, |raw, path| caller(raw, path, kind, problems));
+        document.prices = each(prices, |raw, path| price(raw, path, problems));
         document
+    }
+
+    /// Where a declaration names a secret (`env:NAME`, `file:/path`) that somebody should have looked up.
+    pub(crate) fn references(&self) -> Vec<String> {
+        let names = |secret: &Option<String>| {
+            secret.as_ref().is_some_and(|text| text.starts_with("env:") || text.starts_with("file:"))
+        };
+        let keys = self.providers.iter().flat_map(|provider| &provider.row.keys);
+        let keys = keys.filter(|key| names(&key.secret)).map(Key::secret_path);
+        let callers = self.api_keys.iter().filter(|caller| names(&caller.row.secret));
+        keys.chain(callers.map(|caller| format!("{}.secret", caller.path))).collect()
     }
 }
 
@@ -199,9 +233,39 @@ pub(super) fn model(raw: Json, path: &str, problems: &mut Problems) -> Option<Mo
         timeout: Some(fields.take("timeout")),
         timeouts: timeouts(&mut fields),
         enabled: fields.take("enabled"),
+        requests_per_minute: Some(fields.take("requests_per_minute")),
+        tokens_per_minute: Some(fields.take("tokens_per_minute")),
     };
     fields.end();
     Some(change)
+}
+
+pub(super) fn team(raw: Json, path: &str, problems: &mut Problems) -> Option<TeamChange> {
+    let mut fields = Fields::of(raw, path, problems)?;
+    let change = TeamChange {
+        name: fields.take("name"),
+        remark: fields.take("remark"),
+        enabled: fields.take("enabled"),
+        limits: limits(&mut fields),
+    };
+    fields.end();
+    Some(change)
+}
+
+/// What a document does not say is no limit.
+fn limits(fields: &mut Fields<'_>) -> LimitsChange {
+    let dollars: Option<f64> = fields.take("budget_usd");
+    let nanos = dollars.and_then(usd::from_number);
+    if dollars.is_some() && nanos.is_none() {
+        fields.problem("budget_usd", usd::NUMBERS);
+    }
+    LimitsChange {
+        requests_per_minute: Some(fields.take("requests_per_minute")),
+        tokens_per_minute: Some(fields.take("tokens_per_minute")),
+        max_concurrency: Some(fields.take("max_concurrency")),
+        budget_nanos: Some(nanos),
+        budget_period: Some(fields.take("budget_period").unwrap_or_default()),
+    }
 }
 
 pub(super) fn association(raw: Json, path: &str, problems: &mut Problems) -> Option<Association> {
@@ -257,6 +321,7 @@ pub(super) fn caller(raw: Json, path: &str, kind: Kind, problems: &mut Problems)
         expires_at: Some(expires_at),
         on_disconnect,
         log_bodies: fields.take("log_bodies"),
+        limits: limits(&mut fields),
     };
     let mut caller = Caller { change, ..Caller::default() };
     match kind {
@@ -268,6 +333,28 @@ pub(super) fn caller(raw: Json, path: &str, kind: Kind, problems: &mut Problems)
     }
     fields.end();
     Some(caller)
+}
+
+/// Amounts are dollars per million tokens as text, as in Admin.
+fn price(raw: Json, path: &str, problems: &mut Problems) -> Option<Price> {
+    let mut fields = Fields::of(raw, path, problems)?;
+    let (kind, upstream_model) = (fields.take("kind"), fields.take("upstream_model"));
+    let mut rate = |field| {
+        let dollars: String = fields.take(field)?;
+        let rate = usd::parse(&dollars);
+        if rate.is_none() {
+            fields.problem(field, "must be dollars per million tokens as text, as in \"2.5\"");
+        }
+        rate
+    };
+    let rates = Rates {
+        input: rate("input"),
+        cached_read: rate("cached_read"),
+        cache_write: rate("cache_write"),
+        output: rate("output"),
+    };
+    fields.end();
+    Some(Price { kind: kind.unwrap_or_default(), upstream_model: upstream_model.unwrap_or_default(), rates })
 }
 
 fn timeouts(fields: &mut Fields<'_>) -> Option<Timeouts> {

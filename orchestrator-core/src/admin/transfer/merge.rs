@@ -4,7 +4,9 @@
 //! that is there under the same name gives it its id and its age; what then differs is the change.
 
 mod keys;
+mod prices;
 mod prune;
+mod teams;
 
 use std::collections::{HashMap, HashSet};
 
@@ -112,7 +114,10 @@ pub(crate) fn plan(
     merge.merge_providers(document);
     merge.merge_models(document);
     merge.merge_associations(document);
+    merge.merge_teams(document);
     merge.merge_callers(document);
+    merge.prune_teams(document);
+    merge.merge_prices(document);
     merge.merge_health(document);
     merge.note_fallbacks(document);
     merge.problems.refuse()?;

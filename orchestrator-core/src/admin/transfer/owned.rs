@@ -3,7 +3,7 @@
 use orchestrator_base::clock::UnixMicros;
 
 use crate::{
-    catalog::{ApiKey, ManagedBy, Model, ModelProvider, Provider},
+    catalog::{ApiKey, ManagedBy, Model, ModelProvider, Provider, Team},
     store::CatalogChange,
 };
 
@@ -23,7 +23,7 @@ pub(super) trait Owned: Clone + PartialEq {
 }
 
 macro_rules! owned {
-    ($row:ident, $noun:literal, $insert:expr, $update:expr) => {
+    ($row:ident, $noun:literal, $insert:expr, $update:expr $(, $unsaid:ident)*) => {
         impl Owned for $row {
             const NOUN: &'static str = $noun;
 
@@ -40,6 +40,7 @@ macro_rules! owned {
                 self.managed_by = old.managed_by;
                 self.created_at = old.created_at;
                 self.updated_at = old.updated_at;
+                $(self.$unsaid.clone_from(&old.$unsaid);)*
             }
 
             fn set_owner(&mut self, owner: ManagedBy) {
@@ -69,4 +70,5 @@ owned!(
     CatalogChange::InsertModelProvider,
     CatalogChange::UpdateModelProvider
 );
-owned!(ApiKey, "API key", CatalogChange::InsertApiKey, CatalogChange::UpdateApiKey);
+owned!(ApiKey, "API key", CatalogChange::InsertApiKey, CatalogChange::UpdateApiKey, previous);
+owned!(Team, "team", CatalogChange::InsertTeam, CatalogChange::UpdateTeam);

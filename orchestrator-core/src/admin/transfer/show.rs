@@ -3,8 +3,11 @@
 use serde_json::{Value as Json, json};
 
 use crate::{
-    catalog::{ApiKey, Model, ModelProvider, Provider, ProviderKey, Timeouts},
+    catalog::{
+        ApiKey, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Team, Timeouts, limits::Limits,
+    },
     health::Settings,
+    policy::price::{Rates, usd},
 };
 
 /// A provider without its keys.
@@ -47,6 +50,8 @@ pub(super) fn model(row: &Model) -> Json {
         "timeout": row.timeout,
         "timeouts": timeouts(&row.timeouts),
         "enabled": row.enabled,
+        "requests_per_minute": row.limits.requests_per_minute,
+        "tokens_per_minute": row.limits.tokens_per_minute,
     })
 }
 
@@ -68,7 +73,7 @@ pub(super) fn model_provider(row: &ModelProvider, model: &str, provider: &str) -
 
 /// A caller's key without its digest.
 pub(super) fn api_key(row: &ApiKey) -> Json {
-    json!({
+    let shown = json!({
         "name": row.name,
         "owner": row.owner,
         "team": row.team,
@@ -80,6 +85,33 @@ pub(super) fn api_key(row: &ApiKey) -> Json {
         "expires_at": row.expires_at.map(|at| at.to_string()),
         "on_disconnect": row.on_disconnect.name(),
         "log_bodies": row.log_bodies,
+    });
+    with_limits(shown, &row.limits)
+}
+
+pub(super) fn team(row: &Team) -> Json {
+    with_limits(json!({ "name": row.name, "remark": row.remark, "enabled": row.enabled }), &row.limits)
+}
+
+fn with_limits(mut shown: Json, limits: &Limits) -> Json {
+    shown["requests_per_minute"] = limits.requests_per_minute.into();
+    shown["tokens_per_minute"] = limits.tokens_per_minute.into();
+    shown["max_concurrency"] = limits.max_concurrency.into();
+    shown["budget_usd"] = limits.budget.map(|budget| usd::to_number(budget.nanos)).into();
+    shown["budget_period"] = limits.budget.map(|budget| budget.period.name()).into();
+    shown
+}
+
+/// A price, in dollars per million tokens.
+pub(super) fn price(row: &OwnPrice) -> Json {
+    let Rates { input, cached_read, cache_write, output } = row.rates;
+    json!({
+        "kind": row.kind,
+        "upstream_model": row.upstream_model,
+        "input": input.map(usd::format),
+        "cached_read": cached_read.map(usd::format),
+        "cache_write": cache_write.map(usd::format),
+        "output": output.map(usd::format),
     })
 }
 

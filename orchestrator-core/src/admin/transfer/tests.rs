@@ -11,7 +11,8 @@ use orchestrator_base::{
 use super::*;
 use crate::{
     admin::{
-        ApiKeyChange, ModelChange, ModelProviderChange, ProviderChange, declared::ApplyOptions,
+        ApiKeyChange, ModelChange, ModelProviderChange, ProviderChange,
+        declared::{ApplyOptions, refuse_references},
         secrets::Vault,
     },
     audit::Stamp,
@@ -100,7 +101,7 @@ async fn an_export_with_secrets_makes_the_same_installation_elsewhere() {
     let report = there.admin.import_config(&text, with(OnConflict::Skip)).await.unwrap();
     assert_eq!(report.summary(), "6 created, 0 replaced, 0 deleted, 0 unchanged, 0 skipped, 0 left out");
     let shared = there.shared.load();
-    assert_eq!(shared.keys.find(secret.expose_secret()).unwrap().name, "team");
+    assert_eq!(shared.keys.find(secret.expose_secret()).unwrap().key.name, "team");
     let crate::catalog::route::Resolution::Found(route) = shared.catalog.resolve("gpt") else { panic!() };
     assert_eq!(route.targets[0].keys[0].secret.expose_secret(), "sk-provider-canary-0123456789");
     let (mine, theirs) =
@@ -381,4 +382,156 @@ async fn what_a_declaration_lacks_is_told_by_its_own_fields() {
     providers[0].keys[0].label: default stands in providers[0].api_key already
     api_keys[0].secret: is required
     ");
+}
+
+#[tokio::test]
+async fn teams_and_limits_are_declared_moved_and_go_last() {
+    let (house, there) = (house("master").await, house("another master").await);
+    let file = serde_json::json!({
+        "teams": [{"name": "blue", "max_concurrency": 3, "budget_usd": 12.345_678_901, "budget_period": "month"}],
+        "models": [{"name": "gpt", "tokens_per_minute": 5000}],
+        "api_keys": [
+            {"name": "ci", "secret": "ci-secret-0123456789", "team": "blue", "requests_per_minute": 60, "budget_usd": 1, "budget_period": "day"},
+        ],
+    });
+    let first = house.admin.apply_declared(&declared(&file), APPLY).await.unwrap();
+    assert_eq!((first.count(Action::Create), first.notes.len()), (3, 0));
+    assert_eq!(house.admin.apply_declared(&declared(&file), APPLY).await.unwrap().unchanged, 3);
+    let rows = house.database.load().await.unwrap();
+    assert_eq!(rows.teams[0].limits.budget.unwrap().nanos, 12_345_678_901);
+    assert_eq!(
+        (rows.teams[0].managed_by, rows.models[0].limits.tokens_per_minute),
+        (ManagedBy::File, Some(5000))
+    );
+    let renamed = crate::admin::TeamChange { name: Some("navy".into()), ..Default::default() };
+    let refused = house.admin.update_team(&rows.teams[0].id, renamed).await.unwrap_err();
+    assert!(refused.message.contains("is managed by a file"), "{refused}");
+
+    let text = house.admin.export_config(Some(PASSPHRASE.into())).await.unwrap();
+    there.admin.import_config(&text, with(OnConflict::Skip)).await.unwrap();
+    let (mine, theirs) =
+        (house.admin.export_config(None).await.unwrap(), there.admin.export_config(None).await.unwrap());
+    assert_eq!(mine, theirs);
+
+    // The key gets another team in the same breath in which its old one goes.
+    let mut other = file.clone();
+    other["teams"][0]["name"] = "green".into();
+    other["api_keys"][0]["team"] = "green".into();
+    let prune = ApplyOptions { prune: true, ..APPLY };
+    let done = house.admin.apply_declared(&declared(&other), prune).await.unwrap();
+    assert_eq!(done.differences.last().map(ToString::to_string).as_deref(), Some("- team blue\n"));
+    let own =
+        ApiKeyChange { name: Some("own".into()), team: Some("green".into()), ..ApiKeyChange::default() };
+    house.admin.create_api_key(own).await.unwrap();
+    other["teams"] = Json::Array(Vec::new());
+    other["api_keys"][0]["team"] = Json::Null;
+    let refused = house.admin.apply_declared(&declared(&other), prune).await.unwrap_err();
+    assert_eq!(refused.message, "teams: team green is not in the file, and API key own still names it");
+}
+
+#[tokio::test]
+async fn a_document_names_teams_that_are_there_and_limits_that_can_be() {
+    let house = house("master").await;
+    let wrong = serde_json::json!({
+        "teams": [
+            {"name": "a", "budget_usd": 0.000_000_000_1, "requests_per_minute": -1},
+            {"name": "b", "budget_usd": 5},
+            {"name": "c", "tokens_per_minute": 0, "budget_period": "day"},
+        ],
+        "api_keys": [
+            {"name": "k", "secret": "s-0123456789", "max_concurrency": 0},
+            {"name": "l", "secret": "t-0123456789", "team": "nobody"},
+        ],
+    });
+    let refused = house.admin.apply_declared(&declared(&wrong), APPLY).await.unwrap_err();
+    insta::assert_snapshot!(refused.message, @"
+    7 problems:
+    teams[0].budget_usd: must be dollars, 0 to 9000000000, with at most 9 digits behind the point, or 2 from 1000000 on
+    teams[0].requests_per_minute: invalid value: integer `-1`, expected u32
+    teams[1].budget_period: is required with budget_usd: day, month or total
+    teams[2].budget_period: says for how long budget_usd is, which is not set
+    teams[2].tokens_per_minute: must be 1 to 1000000000000, or unset
+    api_keys[0].max_concurrency: must be 1 to 1000000, or unset
+    api_keys[1].team: names no team: nobody
+    ");
+
+    // A label from before there were teams stays in a file that has it already.
+    let labelled = crate::catalog::ApiKey {
+        team: "old".into(),
+        managed_by: ManagedBy::File,
+        ..crate::catalog::samples::api_key("c1", "ci", "ci-secret-0123456789")
+    };
+    let insert = vec![CatalogChange::InsertApiKey(Box::new(labelled))];
+    house.database.apply(insert, &Stamp::for_tests()).await.unwrap();
+    let file =
+        serde_json::json!({"api_keys": [{"name": "ci", "secret": "ci-secret-0123456789", "team": "old"}]});
+    let report = house.admin.apply_declared(&declared(&file), APPLY).await.unwrap();
+    assert_eq!(report.notes, ["api_keys[0].team: names no team, and is a label alone: old"]);
+    let text = house.admin.export_config(Some(PASSPHRASE.into())).await.unwrap();
+    house.admin.import_config(&text, with(OnConflict::Replace)).await.unwrap();
+}
+
+#[tokio::test]
+async fn secrets_that_are_only_named_are_refused_where_nobody_looks_them_up() {
+    let named = serde_json::json!({
+        "providers": [
+            {"name": "a", "api_key": "env:CANARY"},
+            {"name": "b", "keys": [{"secret": "sk-in-the-clear"}, {"label": "x", "secret": "file:/canary"}]},
+        ],
+        "api_keys": [{"name": "k", "secret": "env:CANARY"}],
+    });
+    let refused = refuse_references(&declared(&named)).unwrap_err();
+    let places: Vec<_> =
+        refused.message.lines().skip(1).map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["providers[0].api_key", "providers[1].keys[1].secret", "api_keys[0].secret"]);
+    assert!(refused.message.contains("send the secret itself"), "{refused}");
+    assert!(!refused.message.to_lowercase().contains("canary"), "{refused}");
+    refuse_references(&declared(&catalog())).unwrap();
+}
+
+/// What a price says for input and output, in dollars.
+fn price(kind: &str, model: &str, input: &str, output: Option<&str>) -> Json {
+    serde_json::json!({"kind": kind, "upstream_model": model, "input": input, "output": output})
+}
+
+#[tokio::test]
+async fn prices_of_ones_own_go_out_and_come_in() {
+    let (here, there) = (house("one master").await, house("another master").await);
+    assert!(!here.admin.export_config(None).await.unwrap().contains("prices"), "there are none");
+    let change = |input: u64| crate::admin::PriceChange { input: Some(Some(input)), ..Default::default() };
+    here.admin.create_price("openai", "gpt-4o", change(2_500_000_000)).await.unwrap();
+    here.admin.create_price("groq", "llama-*", change(75_000_000)).await.unwrap();
+    here.admin.create_price("openai", "gone", change(1)).await.unwrap();
+    here.admin.delete_price("openai", "gone").await.unwrap();
+
+    let text = here.admin.export_config(None).await.unwrap();
+    let report = there.admin.import_config(&text, with(OnConflict::Skip)).await.unwrap();
+    assert_eq!(report.count(Action::Create), 2, "{report:?}");
+    let rates = there.admin.price("groq", "llama-*").await.unwrap().price.rates;
+    assert_eq!((rates.input, rates.output), (Some(75_000_000), None));
+    assert_eq!(there.admin.export_config(None).await.unwrap(), text);
+    let again = there.admin.import_config(&text, with(OnConflict::Replace)).await.unwrap();
+    assert_eq!((again.unchanged, again.differences.len()), (2, 0));
+
+    there.admin.update_price("openai", "gpt-4o", change(9_000_000_000)).await.unwrap();
+    let skipped = there.admin.import_config(&text, with(OnConflict::Skip)).await.unwrap();
+    assert_eq!((skipped.skipped, skipped.unchanged), (1, 1));
+    let replaced = there.admin.import_config(&text, with(OnConflict::Replace)).await.unwrap();
+    assert_eq!(
+        replaced.differences.iter().map(ToString::to_string).collect::<String>(),
+        "~ price openai gpt-4o\n    input: \"9\" -> \"2.5\"\n"
+    );
+
+    let mut wrong: Json = serde_json::from_str(&text).unwrap();
+    wrong["prices"] = serde_json::json!([
+        price("nobody", "m", "1", None),
+        price("openai", "m", "1e3", Some("2")),
+        price("openai", "gpt-4o", "1", None),
+        price("openai", "gpt-4o", "2", None),
+    ]);
+    let refused = there.admin.import_config(&wrong.to_string(), with(OnConflict::Replace)).await.unwrap_err();
+    let places: Vec<_> =
+        refused.message.lines().skip(1).map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["prices[1].input", "prices[0].kind", "prices[3].upstream_model"]);
+    assert!(there.admin.apply_declared(&declared(&serde_json::json!({"prices": []})), APPLY).await.is_err());
 }

@@ -8,6 +8,7 @@ use crate::{
     dialect::{
         Edits,
         json::{Fields, must_be},
+        length::whole_number,
         scan::{self, Object},
         seal,
         splice::{Edit, quoted, splice},
@@ -68,6 +69,7 @@ fn read(body: &Bytes, max_depth: usize, purpose: Purpose) -> Result<Facts> {
         session_id: end_user.as_deref().and_then(session_id),
         end_user,
         sealed: object.has(0),
+        max_output: whole_number(&object, &["max_tokens"]),
         body_bytes: body.len(),
         ..Facts::default()
     })

@@ -201,6 +201,13 @@ fn details(error: &Error) -> Vec<String> {
         request.raw("fieldViolations", &array(&[violation.finish()]));
         details.push(request.finish());
     }
+    if error.kind == ErrorKind::RateLimited && error.upstream.is_none() {
+        let mut violation = ObjectWriter::new();
+        violation.string("description", &error.message);
+        let mut quota = open("QuotaFailure");
+        quota.raw("violations", &array(&[violation.finish()]));
+        details.push(quota.finish());
+    }
     if let Some(wait) = error.retry_after {
         let mut retry = open("RetryInfo");
         retry.string("retryDelay", &format!("{}s", wait.as_secs_f64()));

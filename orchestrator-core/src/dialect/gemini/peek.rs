@@ -8,6 +8,7 @@ use crate::{
     dialect::{
         Edits,
         json::must_be,
+        length::whole_number,
         openai::peek::must_be_utf8,
         scan::{self, Object},
         seal,
@@ -36,8 +37,14 @@ pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
         }
         Some(_) => {}
     }
+    let generation =
+        ["generationConfig", "generation_config"].iter().find_map(|name| object.get_non_null(name));
+    let generation = generation.and_then(|json| Object::scan(json, max_depth).ok());
+    let number = |names: &[&str]| whole_number(generation.as_ref()?, names);
     Ok(Facts {
         model: model(&object)?,
+        max_output: number(&["maxOutputTokens", "max_output_tokens"]),
+        answers: number(&["candidateCount", "candidate_count"]),
         tools: filled_array(&object, "tools")?,
         structured: (2..WORDS.len()).any(|name| object.has(name)),
         images: object.has(1),
@@ -103,13 +110,15 @@ mod tests {
     #[test]
     fn one_scan_tells_what_admission_and_routing_need() {
         let body = r#"{"model":"models/m","contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":""}}]}],
-            "tools":[{"functionDeclarations":[]}],"generationConfig":{"response_schema":{}}}"#;
+            "tools":[{"functionDeclarations":[]}],"generationConfig":{"response_schema":{},"maxOutputTokens":7,"candidateCount":2}}"#;
         let facts = peek(&Bytes::from_static(body.as_bytes()), 128).unwrap();
         let expected = Facts {
             model: "m".into(),
             tools: true,
             structured: true,
             images: true,
+            max_output: Some(7),
+            answers: Some(2),
             body_bytes: body.len(),
             ..Facts::default()
         };

@@ -213,7 +213,9 @@ fn provider_body(error: &Error) -> Option<&Bytes> {
 fn envelope(error: &Error) -> String {
     let mut inner = ObjectWriter::new();
     inner.string("message", &told::message(error));
-    inner.string("type", type_of(error.kind));
+    // What OpenAI says of an account without money: type and code are one word.
+    let spent = error.code.as_deref().filter(|code| *code == "insufficient_quota");
+    inner.string("type", spent.unwrap_or_else(|| type_of(error.kind)));
     for (name, word) in [("param", &error.param), ("code", &error.code)] {
         match word {
             Some(word) => inner.string(name, word),

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::wishes::wishes;
-use crate::dialect::json::must_be;
+use crate::dialect::{json::must_be, length::whole_number};
 use crate::{
     call::Facts,
     dialect::{
@@ -44,6 +44,8 @@ pub(crate) fn peek(body: &Bytes, max_depth: usize, needs: Needs) -> Result<Facts
         sealed: object.has(0),
         previous_response: None,
         wishes: wishes(&object)?,
+        max_output: whole_number(&object, &["max_completion_tokens", "max_tokens"]),
+        answers: whole_number(&object, &["best_of", "n"]),
         body_bytes: body.len(),
         outline: None,
     };
@@ -163,6 +165,8 @@ mod tests {
             sealed: false,
             previous_response: None,
             wishes: None,
+            max_output: None,
+            answers: None,
             body_bytes: body.len(),
             outline: Some(Object::scan_for(&WORDS, body.as_bytes(), 128).unwrap().into_outline()),
         };

@@ -6,6 +6,7 @@ use crate::{
     call::Facts,
     dialect::{
         json::must_be,
+        length::whole_number,
         openai::{
             peek::{boolean, filled_array, model, must_be_utf8, text},
             wishes::wishes,
@@ -42,6 +43,8 @@ pub(super) fn peek(body: &Bytes, max_depth: usize) -> Result<Facts> {
         sealed: object.has(0),
         previous_response,
         wishes: wishes(&object)?,
+        max_output: whole_number(&object, &["max_output_tokens"]),
+        answers: None,
         body_bytes: body.len(),
         outline: None,
     };

@@ -158,6 +158,8 @@ fn one_scan_tells_what_admission_and_routing_need() {
         sealed: false,
         previous_response: Some("resp_1".into()),
         wishes: None,
+        max_output: None,
+        answers: None,
         body_bytes: body.len(),
         outline: None,
     };

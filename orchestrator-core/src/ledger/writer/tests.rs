@@ -6,6 +6,14 @@ use async_trait::async_trait;
 use orchestrator_base::config;
 
 use super::*;
+use crate::{
+    catalog::{
+        limits::{Budget, Limits},
+        tenants::Tenant,
+    },
+    ledger::record::HeldRecord,
+    shared_state::{Ask, Scope, StoredSpend, Used, local::Local},
+};
 
 /// A database that keeps what it is given, and can be away.
 #[derive(Default)]
@@ -160,4 +168,118 @@ async fn what_the_database_refuses_is_put_aside_and_all_else_is_stored() {
     let words: Vec<_> = refused.lines().map(|line| line.split('"').nth(3).unwrap()).collect();
     assert_eq!(words, ["b is poison", "e is poison"]);
     assert_eq!((journal.health().refused, journal.health().pending_bytes), (2, 0));
+}
+
+/// A database of what was spent: all that the memory has.
+struct Spend(Arc<Memory>);
+
+#[async_trait]
+impl StoredSpend for Spend {
+    async fn spent(&self, scopes: &[Scope], _: UnixMicros) -> crate::error::Result<Vec<[u64; 3]>> {
+        if *self.0.away.lock().unwrap() {
+            return Err(crate::error::Error::new(crate::error::ErrorKind::Unavailable, "away"));
+        }
+        let sum = self.0.rows.lock().unwrap().iter().filter_map(|row| row.charged_nanos).sum();
+        Ok(scopes.iter().map(|_| [sum; 3]).collect())
+    }
+}
+
+/// A database that stores and then does not say so.
+struct Silent {
+    memory: Arc<Memory>,
+    lost: Mutex<u32>,
+}
+
+#[async_trait]
+impl LogStore for Silent {
+    async fn offset(&self, journal: &str) -> Result<JournalOffset, StoreError> {
+        self.memory.offset(journal).await
+    }
+
+    async fn append(
+        &self,
+        journal: &str,
+        records: &[RequestRecord],
+        upto: JournalOffset,
+    ) -> Result<(), StoreError> {
+        self.memory.append(journal, records, upto).await?;
+        let mut lost = self.lost.lock().unwrap();
+        if *lost == 0 {
+            return Ok(());
+        }
+        *lost -= 1;
+        Err(StoreError::Unavailable("the answer is lost".into()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_is_outstanding_no_more_though_the_databases_answer_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = Arc::new(Memory::default());
+    let store = Arc::new(Silent { memory: memory.clone(), lost: Mutex::new(1) });
+    let journal =
+        Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(1 << 20)).unwrap());
+    let local = Arc::new(Local::new("this".into(), Arc::new(Spend(memory.clone()))));
+    let shared = SharedState::Local(local.clone());
+    let budget = Some(Budget { nanos: 1000, period: Period::Total });
+    let limits = Limits { budget, ..Limits::default() };
+    let tenant = Arc::new(Tenant { tag: "k".into(), scopes: vec![("key:k".into(), limits)] });
+    let at = UnixMicros(1_795_262_400_000_000);
+    let held_by = |core: &str| Some(Box::new(HeldRecord { by: core.into(), key: true, team: false }));
+    let charged = |id: &str, core: &str, nanos| RequestRecord {
+        api_key_id: "k".into(),
+        started_at: at,
+        charged_nanos: Some(nanos),
+        held: held_by(core),
+        ..record(id)
+    };
+    // One that an earlier process has left, and one of this.
+    journal.close_record(&Arc::new(charged("old", "before", 100)));
+    let mut writer =
+        Writer::start(Arc::clone(&journal), store).await.unwrap().telling(shared.clone(), Touched::default());
+    let grant = shared.admit(&tenant, Ask { nanos: 50, at, tokens: 0 }).await.unwrap();
+    journal.close_record(&Arc::new(charged("new", "this", 30)));
+    grant.settle(Used { tokens: 0, nanos: 30 });
+    assert!(writer.step().await.is_err());
+    assert_eq!((local.used("key:k", Period::Total, at), local.outstanding("key:k").nanos), (Some(30), 30));
+    *memory.away.lock().unwrap() = true;
+    drain(&mut writer).await;
+    assert_eq!(local.outstanding("key:k").nanos, 30, "what was spent cannot be read: nothing is forgotten");
+    *memory.away.lock().unwrap() = false;
+    drain(&mut writer).await;
+    assert_eq!((local.used("key:k", Period::Total, at), local.outstanding("key:k").nanos), (Some(130), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn segments_that_wait_are_stored_without_a_pause_between_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Memory::default());
+    let ids: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    // Half of them are read from files, the others are in memory still.
+    let mut journal = None;
+    for half in ids.chunks(20) {
+        drop(journal.take());
+        let opened =
+            Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(300)).unwrap());
+        for id in half {
+            opened.close_record(&shared(id));
+        }
+        journal = Some(opened);
+    }
+    let journal = journal.unwrap();
+    assert!(journal.segments().unwrap().len() > 20, "{:?}", journal.segments());
+
+    let (begun, stop) = (Instant::now(), CancellationToken::new());
+    let writer = Writer::start(journal, store.clone()).await.unwrap();
+    let all_stored = async {
+        while store.rows.lock().unwrap().len() < ids.len() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let took = begun.elapsed();
+        stop.cancel();
+        took
+    };
+    let ((), took) = tokio::join!(writer.run(stop.clone()), all_stored);
+    assert_eq!(store.ids(), ids);
+    assert!(took < GATHER, "{took:?}");
 }

@@ -1,6 +1,9 @@
 //! A committed stream on its way to a caller of a public dialect.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+};
 
 use bytes::{Bytes, BytesMut};
 
@@ -15,17 +18,28 @@ use crate::{
 };
 
 /// A committed stream.
-pub(super) struct Live {
+pub(in crate::orchestrator) struct Live {
     open: Open,
     /// Writes the caller's dialect where the provider does not speak it.
     encoder: Option<Box<dyn StreamEncoder>>,
     choices: OpenChoices,
     wire: &'static dyn Wire,
     request_id: String,
-    /// What the provider itself has said went wrong. What it says after that still passes to a caller of its dialect.
+    /// What the provider itself has said went wrong: what it says after that still passes to a caller of its dialect. At the end,
+    /// what the answer broke by.
     reported: Option<Error>,
     /// The answer is over and accounted for; the connection may still have to end.
     over: bool,
+}
+
+/// What follows a stretch of an answer.
+pub(in crate::orchestrator) enum Tail {
+    /// More.
+    Open,
+    /// Nothing: the answer is whole.
+    Well,
+    /// Nothing: the stretch says that the answer broke.
+    Badly(Error),
 }
 
 impl Live {
@@ -42,24 +56,49 @@ impl Live {
         }
     }
 
+    /// Whether the answer is over and accounted for.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// Nobody reads it any more.
-    pub(super) fn left(self) {
+    pub(in crate::orchestrator) fn left(self) {
         self.open.left();
     }
 
     /// The next bytes for the caller; `None` when nothing more comes.
     pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         while !self.over {
-            let bytes = match ready!(self.open.upstream.poll_batch(context)) {
-                Some(Ok(batch)) => self.deliver(batch),
-                Some(Err(error)) => self.end_badly(&error),
-                None => self.end_of_connection(),
-            };
+            let bytes = ready!(self.poll_stretch(context));
             if !bytes.is_empty() {
                 return Poll::Ready(Some(bytes));
             }
         }
         self.open.upstream.poll_drained(context)
+    }
+
+    fn poll_stretch(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        Poll::Ready(match ready!(self.open.upstream.poll_batch(context)) {
+            Some(Ok(batch)) => self.deliver(batch),
+            Some(Err(error)) => self.end_badly(&error),
+            None => self.end_of_connection(),
+        })
+    }
+
+    /// The next bytes, which may be none, and what follows them. Not to be asked for again behind the end.
+    pub(in crate::orchestrator) async fn next(&mut self) -> (Bytes, Tail) {
+        let bytes = poll_fn(|context| self.poll_stretch(context)).await;
+        let tail = match (self.over, self.reported.take_if(|_| self.over)) {
+            (false, _) => Tail::Open,
+            (true, None) => Tail::Well,
+            (true, Some(error)) => Tail::Badly(error),
+        };
+        (bytes, tail)
+    }
+
+    /// The answer is over, and its connection ends.
+    pub(in crate::orchestrator) async fn drained(&mut self) {
+        poll_fn(|context| self.open.upstream.poll_drained::<()>(context)).await;
     }
 
     /// One batch in the caller's dialect. The account is closed before the bytes that end the answer are handed out.
@@ -116,7 +155,8 @@ impl Live {
             None => self.wire.render_error_event(error, &self.request_id),
         };
         self.open.entry.sent(&event);
-        self.open.entry.close(Outcome::Truncated(self.reported.as_ref().unwrap_or(error)));
+        let error = self.reported.get_or_insert_with(|| error.clone());
+        self.open.entry.close(Outcome::Truncated(error));
         event
     }
 
@@ -130,7 +170,7 @@ impl Live {
     }
 }
 
-fn joined(first: Bytes, second: &Bytes) -> Bytes {
+pub(super) fn joined(first: Bytes, second: &Bytes) -> Bytes {
     if first.is_empty() {
         return second.clone();
     }

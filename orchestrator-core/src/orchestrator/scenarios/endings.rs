@@ -103,6 +103,27 @@ async fn behind_content_every_break_is_told_once_in_the_callers_dialect_and_succ
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_part_that_ends_an_answer_says_so_and_nothing_follows_it() {
+    for (caller, upstream, pair) in pairs() {
+        let whole = [Word::Head, Word::Text("content"), Word::Stop, Word::Done];
+        let (_, seen) = played(caller, upstream, plays(whole)).await;
+        // Gemini's own last event is known for the last only once the connection ends.
+        let has_last_word = (caller, upstream) != (Dialect::Gemini, Dialect::Gemini);
+        assert!(claims_success(caller, &seen.text()), "{pair}");
+        assert_eq!(seen.said_last, has_last_word, "{pair}: {:?}", seen.pieces);
+
+        let mut cut = steps(&[Word::Head, Word::Text("content")]);
+        cut.push(Step::Reset);
+        let (_, seen) = played(caller, upstream, plays(cut)).await;
+        assert!(seen.said_last && errors_told(&seen.text()) == 1, "{pair}: {:?}", seen.pieces);
+
+        let world = World::of([provider("a", [says("content")]).speaking(upstream)]);
+        let seen = world.ask(stream().speaking(Dialect::Gemini).in_array()).await;
+        assert!(seen.said_last && seen.text().ends_with(']'), "{pair}: {:?}", seen.pieces);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn content_and_error_in_one_read_are_what_they_are_in_two() {
     for (caller, upstream, pair) in pairs() {
         let words = [Word::Head, Word::Text("content"), Word::Failure];

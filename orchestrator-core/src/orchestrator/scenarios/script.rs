@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{
@@ -21,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use super::wires::{self, Word};
 use crate::{
     dialect::Dialect,
-    provider::http::{Answer, AnswerBody, Ask, AskFailure, BodyFailure, PieceStream, Transport},
+    provider::http::{Answer, AnswerBody, Ask, AskFailure, BodyFailure, PieceStream, Sending, Transport},
 };
 
 /// One answer, or what stands in its place.
@@ -216,9 +215,8 @@ impl Stage {
     }
 }
 
-#[async_trait]
-impl Transport for Stage {
-    async fn send(&self, ask: Ask) -> Result<Answer, AskFailure> {
+impl Stage {
+    async fn play(&self, ask: Ask) -> Result<Answer, AskFailure> {
         let (dialect, act, _repeating) = self.cue(&ask);
         sleep(act.wait).await;
         let streams = ask.headers[ACCEPT] == "text/event-stream";
@@ -245,6 +243,12 @@ impl Transport for Stage {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let status = StatusCode::from_u16(status).unwrap();
         Ok(Answer { status, headers, body: AnswerBody::Other(played(dialect, steps)) })
+    }
+}
+
+impl Transport for Stage {
+    fn send(&self, ask: Ask) -> Sending<'_> {
+        Box::pin(self.play(ask))
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::script::{Act, Asking, Part, Stage};
 use crate::{
     admission::gate::Gate,
-    call::{About, Call, Input, PathFacts},
+    call::{About, Call, Idempotency, Input, PathFacts},
     catalog::{
         ApiKey, CatalogRows, Model, Provider, samples,
         snapshot::{SharedCatalog, Snapshot},
@@ -32,9 +32,15 @@ use crate::{
         bodies::BodyRules,
         journal::{self, Journal, Line},
     },
-    orchestrator::{Drains, NativeBody, Orchestrator, Shared},
+    orchestrator::{Drains, NativeBody, NativePart, NativeReply, Orchestrator, Shared},
     origins::LocalOrigins,
+    policy::estimate::Estimates,
     prober::{self, Ask as _, LiveAsk},
+    recording::claims::Claims,
+    shared_state::{
+        NothingSpent, SharedState,
+        local::{Local, Outstanding},
+    },
 };
 
 /// What the wall clock says when the world begins: Sunday, 13 September 2020, 12:26:40 GMT.
@@ -86,9 +92,10 @@ impl Actor {
 /// See the module.
 pub(super) struct World {
     stage: Arc<Stage>,
-    core: Orchestrator,
+    core: Arc<Orchestrator>,
     journal: Arc<Journal>,
     clock: Clock,
+    local: Arc<Local>,
     _folder: TempDir,
 }
 
@@ -109,6 +116,34 @@ impl World {
         change: impl FnOnce(&mut Model),
         caller: ApiKey,
     ) -> Self {
+        Self::with_rows(actors, change, caller, |_| ())
+    }
+
+    /// With other rows of the catalog beside them.
+    pub(super) fn with_rows(
+        actors: impl IntoIterator<Item = Actor>,
+        change: impl FnOnce(&mut Model),
+        caller: ApiKey,
+        prepare: impl FnOnce(&mut CatalogRows),
+    ) -> Self {
+        Self::build(actors, change, caller, prepare, &config::Idempotency::default())
+    }
+
+    /// The same as [`World::of`], and answers under idempotency keys are kept so.
+    pub(super) fn keeping(
+        actors: impl IntoIterator<Item = Actor>,
+        idempotency: &config::Idempotency,
+    ) -> Self {
+        Self::build(actors, |_| (), samples::api_key("caller", "caller", "secret"), |_| (), idempotency)
+    }
+
+    fn build(
+        actors: impl IntoIterator<Item = Actor>,
+        change: impl FnOnce(&mut Model),
+        caller: ApiKey,
+        prepare: impl FnOnce(&mut CatalogRows),
+        idempotency: &config::Idempotency,
+    ) -> Self {
         let mut model = samples::model("m", "m");
         change(&mut model);
         let mut rows = CatalogRows {
@@ -119,10 +154,12 @@ impl World {
             models: vec![model],
             model_providers: Vec::new(),
             api_keys: vec![caller],
+            teams: Vec::new(),
             prices: Vec::new(),
             admin_keys: Vec::new(),
         };
         let mut parts = HashMap::new();
+        prepare(&mut rows);
         for (place, actor) in actors.into_iter().enumerate() {
             let name = actor.row.name.clone();
             let mut association = samples::model_provider(&name, "m", &name);
@@ -138,10 +175,10 @@ impl World {
             rows.providers.push(actor.row);
             parts.insert(name, actor.part);
         }
-        Self::over(rows, parts)
+        Self::over(rows, parts, idempotency)
     }
 
-    fn over(rows: CatalogRows, parts: HashMap<String, Part>) -> Self {
+    fn over(rows: CatalogRows, parts: HashMap<String, Part>, idempotency: &config::Idempotency) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(orchestrator_base::clock::UnixMicros(NOW * 1_000_000));
         let random = Random::seeded(7);
@@ -155,6 +192,7 @@ impl World {
         let conditions = Conditions::new(ConditionRules::default(), clock.clone(), random.clone());
         // Nobody probes here.
         conditions.health().set_settings(Settings { enabled: false, ..Settings::default() });
+        let local = Arc::new(Local::new("core".into(), Arc::new(NothingSpent)));
         let shared = Arc::new(Shared {
             catalog,
             ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
@@ -166,11 +204,24 @@ impl World {
             limits: config::Limits::default(),
             stream: config::Stream::default(),
             deny_private: false,
+            shared_state: SharedState::Local(local.clone()),
+            estimates: Estimates::default(),
             gate: Gate::new(&config::Admission::default()),
             drains: Drains::default(),
+            claims: Claims::new(idempotency, None),
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
-        Self { stage, core, journal, clock, _folder: folder }
+        Self { stage, core, journal, clock, local, _folder: folder }
+    }
+
+    /// What a scope holds that is not settled or not stored.
+    pub(super) fn outstanding(&self, scope: &str) -> Outstanding {
+        self.local.outstanding(scope)
+    }
+
+    /// Asks, and goes away with the head.
+    pub(super) async fn begin(&self, question: Question) -> NativeReply {
+        self.core.invoke(question.call()).await
     }
 
     /// Asks, and reads the answer to its end.
@@ -183,9 +234,10 @@ impl World {
             head_at: self.stage.now(),
             pieces: Vec::new(),
             end_at: 0,
+            said_last: false,
         };
         match reply.body {
-            NativeBody::Whole(body) => seen.take(self.stage.now(), &body),
+            NativeBody::Whole(data) => seen.take(self.stage.now(), &NativePart { data, last: true }),
             NativeBody::Stream(mut stream) => {
                 while let Some(piece) = poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
                     seen.take(self.stage.now(), &piece);
@@ -252,12 +304,13 @@ pub(super) struct Question {
     json_array: bool,
     timeout: Option<Duration>,
     id: String,
+    key: Option<String>,
 }
 
 /// A whole answer is asked for.
 pub(super) fn whole() -> Question {
     let (dialect, id) = (Dialect::OpenAiChat, "r1".to_owned());
-    Question { dialect, stream: false, json_array: false, timeout: None, id }
+    Question { dialect, stream: false, json_array: false, timeout: None, id, key: None }
 }
 
 /// A stream is asked for.
@@ -290,6 +343,25 @@ impl Question {
         self
     }
 
+    /// Whether it asks for a stream.
+    pub(super) fn streams(&self) -> bool {
+        self.stream
+    }
+
+    /// Under this idempotency key.
+    pub(super) fn keyed(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// How long its body is.
+    pub(super) fn bytes(self) -> usize {
+        match self.call().input {
+            Input::Native { body, .. } => body.len(),
+            _ => 0,
+        }
+    }
+
     fn call(self) -> Call {
         let turns = json!([{"role": "user", "content": "hi"}]);
         let body = match self.dialect {
@@ -306,13 +378,14 @@ impl Question {
             path.stream = self.stream;
             path.json_array = self.json_array;
         }
+        let idempotency = self.key.map(|key| Box::new(Idempotency { key, asked: None }));
         Call {
             request_id: self.id,
             keys: vec!["secret".into()],
             input: Input::Native { dialect: self.dialect, body: Bytes::from(body.to_string()), path },
             received: Instant::now(),
             timeout: self.timeout,
-            about: About::default(),
+            about: About { idempotency, ..About::default() },
             headers: HeaderMap::new(),
         }
     }
@@ -326,11 +399,15 @@ pub(super) struct Seen {
     pub(super) head_at: u64,
     pub(super) pieces: Vec<(u64, String)>,
     pub(super) end_at: u64,
+    /// The last piece was said to be the last.
+    pub(super) said_last: bool,
 }
 
 impl Seen {
-    fn take(&mut self, at: u64, piece: &Bytes) {
-        self.pieces.push((at, String::from_utf8(piece.to_vec()).unwrap()));
+    fn take(&mut self, at: u64, part: &NativePart) {
+        assert!(!self.said_last, "{part:?} follows the last part");
+        self.said_last = part.last;
+        self.pieces.push((at, String::from_utf8(part.data.to_vec()).unwrap()));
     }
 
     /// All of the body.

@@ -30,6 +30,32 @@ pub fn format(nanos: u64) -> String {
     format!("{whole}.{}", digits.trim_end_matches('0'))
 }
 
+/// Below so many dollars a 64-bit fraction tells all nano-dollars apart, even where a reader of JSON was off by its last bit.
+const FINE: f64 = 1_000_000.0;
+
+/// What [`from_number`] takes, as the end of a sentence.
+pub const NUMBERS: &str =
+    "must be dollars, 0 to 9000000000, with at most 9 digits behind the point, or 2 from 1000000 on";
+
+/// Reads a number of dollars as JSON has it, exact to the nano-dollar below a million dollars, and to the cent from there on. `None` where
+/// it has more digits, is negative or too large.
+pub fn from_number(dollars: f64) -> Option<u64> {
+    let places = if dollars < FINE { PLACES } else { 2 };
+    // Out of range are infinity and what is no number too.
+    if !(0.0..=9e9).contains(&dollars) {
+        return None;
+    }
+    let text = format!("{dollars:.places$}");
+    // What is left over must be less than the last bits can say.
+    let over = (text.parse::<f64>().ok()? - dollars).abs();
+    (over <= dollars * 2.0 * f64::EPSILON).then(|| parse(&text)).flatten()
+}
+
+/// Writes as a number: what [`from_number`] reads as the same.
+pub fn to_number(nanos: u64) -> f64 {
+    format(nanos).parse().unwrap_or(f64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -67,7 +93,28 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_number_with_more_digits_than_money_has_is_refused() {
+        assert_eq!(
+            (from_number(12.5), from_number(0.1), from_number(0.0)),
+            (Some(12_500_000_000), Some(100_000_000), Some(0))
+        );
+        for bad in [-1.0, 0.000_000_000_1, 1.000_000_000_5, 2_000_000.001, 9.1e9, f64::NAN, f64::INFINITY] {
+            assert_eq!(from_number(bad), None, "{bad}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn numbers_are_exact_below_a_million_dollars(nanos in 0..1_000_000 * DOLLAR, cents in 0..900_000_000_000_u64) {
+            let number = to_number(nanos);
+            prop_assert_eq!(from_number(number), Some(nanos));
+            // Readers of JSON may be off by the last bit.
+            prop_assert_eq!(from_number(number.next_up()), Some(nanos));
+            prop_assert_eq!(from_number(number.next_down().max(0.0)), Some(nanos));
+            prop_assert_eq!(from_number(to_number(cents * 10_000_000)), Some(cents * 10_000_000));
+        }
+
         #[test]
         fn what_is_written_is_read_back(nanos in any::<u64>()) {
             prop_assert_eq!(parse(&format(nanos)), Some(nanos));

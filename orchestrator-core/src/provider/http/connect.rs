@@ -1,10 +1,11 @@
 //! Which addresses may be dialled: the check of `policy/address.rs`, on names as they resolve and on literals.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -55,15 +56,23 @@ impl Service<Name> for GuardedResolver {
 
 /// A connector that keeps to its time for all that a connection takes: the name, TCP and TLS. What it wraps bounds TCP alone, and
 /// a server that accepts and then says nothing would hold a request for as long as its whole answer may take.
-#[derive(Clone, Debug)]
+///
+/// The HTTP client clones its connector several times for each request, whether it connects or not: what is large is shared.
+#[derive(Debug)]
 pub(super) struct Punctual<C> {
-    connector: C,
+    connector: Arc<C>,
     within: Duration,
+}
+
+impl<C> Clone for Punctual<C> {
+    fn clone(&self) -> Self {
+        Self { connector: Arc::clone(&self.connector), within: self.within }
+    }
 }
 
 impl<C> Punctual<C> {
     pub(super) fn new(connector: C, within: Duration) -> Self {
-        Self { connector, within }
+        Self { connector: Arc::new(connector), within }
     }
 }
 
@@ -71,21 +80,25 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 impl<C> Service<Uri> for Punctual<C>
 where
-    C: Service<Uri, Error = Fault>,
+    C: Service<Uri, Error = Fault> + Clone + Send + Sync + 'static,
     C::Future: Send + 'static,
 {
     type Response = C::Response;
     type Error = Fault;
     type Future = Pin<Box<dyn Future<Output = Result<C::Response, Fault>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        self.connector.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.connector.call(uri);
+        let mut connector = C::clone(&self.connector);
         let within = self.within;
         Box::pin(async move {
+            let connecting = async {
+                poll_fn(|context| connector.poll_ready(context)).await?;
+                connector.call(uri).await
+            };
             match timeout(within, connecting).await {
                 Ok(connected) => connected,
                 Err(_) => {

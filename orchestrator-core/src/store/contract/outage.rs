@@ -48,6 +48,21 @@ async fn stop_and_go(kind: Kind) {
     db.close().await;
 }
 
+#[tokio::test]
+async fn what_sqlite_has_undone_by_itself_stands_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(&folder.path().join("x.db")).await.unwrap();
+    // As it does where the disk is full, whoever writes and whoever reads.
+    let mut writing = db.db.write().await.unwrap();
+    writing.execute("ROLLBACK".to_owned(), Vec::new()).await.unwrap();
+    assert!(writing.commit().await.is_err());
+    let mut reading = db.db.read().await.unwrap();
+    reading.execute("ROLLBACK".to_owned(), Vec::new()).await.unwrap();
+    drop(reading);
+    db.append("core", &[record("r1")], JournalOffset { segment: 1, position: 1 }).await.unwrap();
+    assert_eq!(stored(&db, "1 = 1").await, 1);
+}
+
 async fn every_call_fails_soon(db: &Database) {
     let model = || CatalogChange::InsertModel(Box::new(samples::model("m2", "during")));
     let (lost, stamp) = ([record("lost")], Stamp::for_tests());

@@ -63,7 +63,11 @@ pub(super) async fn sqlite(path: &Path) -> Result<Pools<sqlx::Sqlite>, StoreErro
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .foreign_keys(true);
-    let pool = PoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
+    // On a full or failing disk SQLite undoes a transaction by itself, and the connection goes on taking it for open: every transaction
+    // after it would fail. What was asked to be rolled back has been by now, for a connection is tried before it is handed out.
+    let pool = PoolOptions::<sqlx::Sqlite>::new()
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
     // The writer first: it makes the file that a reader needs.
     let writers: SqlitePool =
         pool.clone().max_connections(1).connect_with(writing).await.map_err(unavailable)?;

@@ -58,6 +58,18 @@ impl From<Option<u32>> for Value {
     }
 }
 
+impl From<Option<i64>> for Value {
+    fn from(int: Option<i64>) -> Self {
+        Self::Int(int)
+    }
+}
+
+impl From<Option<String>> for Value {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl From<bool> for Value {
     fn from(bit: bool) -> Self {
         Self::Int(Some(i64::from(bit)))

@@ -66,6 +66,13 @@ async fn every_migration_is_applied_once_and_named() {
             (14, "managed by"),
             (15, "llmio views"),
             (16, "usage daily"),
+            (17, "error kind"),
+            (18, "teams"),
+            (19, "api key limits"),
+            (20, "model limits"),
+            (21, "request charges"),
+            (22, "budget spend"),
+            (23, "alerts"),
         ]
     );
     assert_eq!(database.migrate().await.unwrap(), []);

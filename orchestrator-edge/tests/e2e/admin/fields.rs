@@ -162,6 +162,7 @@ async fn an_association_overrides_its_provider() {
 async fn a_callers_key_is_held_to_its_fields() {
     for channel in CHANNELS {
         let gateway = Gateway::start(channel).await;
+        gateway.create("/admin/teams", &json!({"name": "t"})).await;
         let body = json!({"name": "narrow", "models": ["ec*"], "operations": ["chat", "models"],
             "expires_at": "2999-01-01T00:00:00Z", "tags": {"team": "blue", "tier": "key"}, "owner": "o", "team": "t"});
         let made = gateway.admin.post("/admin/keys", &body).await.json();

@@ -1,36 +1,144 @@
-//! Who may call what: every method that the contract lists, with every kind of key.
+//! Who may call what: every method that the contract lists, of both services, with every kind of key.
 
 use std::fmt::Write as _;
 
 use http::uri::PathAndQuery;
+use orchestrator_base::config::Limits;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tonic::transport::server::TcpConnectInfo;
-use tonic_prost::ProstCodec;
 
 use super::*;
+use crate::{
+    orchestrate::OrchestrateService,
+    routes::{CoreService, Reflection, Services, routes},
+    testing,
+};
 
-/// Every method of Admin, in the contract's order.
-fn methods() -> Vec<String> {
+/// Every method of every service that the contract has, in its order: the service's name and the method's.
+fn methods() -> Vec<(String, String)> {
     let set = FileDescriptorSet::decode(crate::descriptor()).unwrap();
     let services = set.file.iter().flat_map(|file| &file.service);
-    let admin = services.into_iter().find(|service| service.name() == "Admin").unwrap();
-    admin.method.iter().map(|method| method.name().to_owned()).collect()
+    let named = |service: &prost_types::ServiceDescriptorProto| {
+        let methods = service.method.iter().map(|method| method.name().to_owned());
+        methods.map(|method| (service.name().to_owned(), method)).collect::<Vec<_>>()
+    };
+    services.flat_map(named).collect()
 }
 
-/// What an empty request of this method gets with this key.
-async fn call(service: &AdminService, method: &str, key: Option<&str>) -> Code {
-    let mut client = tonic::client::Grpc::new(admin_server::AdminServer::new(service.clone()));
+/// What a caller of models asks for; of Admin nothing is asked, since what a request lacks is looked at last.
+fn asked(service: &str, method: &str) -> Vec<u8> {
+    let part = v1::Part { kind: Some(v1::part::Kind::Text("hi".into())), ..v1::Part::default() };
+    let message = v1::Message { role: v1::Role::User.into(), parts: vec![part], name: None };
+    let model = || MODEL.to_owned();
+    match (service, method) {
+        ("Orchestrate", "Chat" | "StreamChat") => {
+            v1::ChatRequest { model: model(), messages: vec![message], ..v1::ChatRequest::default() }
+                .encode_to_vec()
+        }
+        ("Orchestrate", "CountTokens") => {
+            let chat =
+                v1::ChatRequest { model: model(), messages: vec![message], ..v1::ChatRequest::default() };
+            v1::CountTokensRequest { request: Some(chat) }.encode_to_vec()
+        }
+        ("Orchestrate", "Embed") => {
+            let input = v1::EmbedInput { kind: Some(v1::embed_input::Kind::Text("hi".into())) };
+            v1::EmbedRequest { model: model(), inputs: vec![input], ..v1::EmbedRequest::default() }
+                .encode_to_vec()
+        }
+        ("Orchestrate", "Invoke" | "StreamInvoke") => v1::InvokeRequest {
+            dialect: "openai_chat".into(),
+            body: format!(r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"hi"}}]}}"#).into(),
+            ..v1::InvokeRequest::default()
+        }
+        .encode_to_vec(),
+        ("Orchestrate", "ListModels") | ("Admin", _) => Vec::new(),
+        _ => panic!("{service}.{method} is new: say what is asked of it"),
+    }
+}
+
+/// Passes messages on as the bytes that they are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Raw;
+
+impl tonic::codec::Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl tonic::codec::Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(
+        &mut self,
+        item: Vec<u8>,
+        to: &mut tonic::codec::EncodeBuf<'_>,
+    ) -> std::result::Result<(), Status> {
+        bytes::BufMut::put_slice(to, &item);
+        Ok(())
+    }
+}
+
+impl tonic::codec::Decoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn decode(
+        &mut self,
+        from: &mut tonic::codec::DecodeBuf<'_>,
+    ) -> std::result::Result<Option<Vec<u8>>, Status> {
+        let length = bytes::Buf::remaining(from);
+        Ok(Some(bytes::Buf::copy_to_bytes(from, length).to_vec()))
+    }
+}
+
+/// What becomes of a call with this key: `401`, `403` or `open`. What an empty request lacks is another matter.
+async fn call(service: &CoreService, (name, method): &(String, String), key: Option<&str>) -> String {
+    let mut client = tonic::client::Grpc::new(service.clone());
     client.ready().await.unwrap();
-    let mut request = Request::new(());
+    let mut request = Request::new(asked(name, method));
     if let Some(key) = key {
         request.metadata_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
     }
-    let path = PathAndQuery::try_from(format!("/orchestrator.v1.Admin/{method}")).unwrap();
-    // Only the answer's beginning is waited for: a tail never ends.
-    match client.server_streaming::<(), (), _>(request, path, ProstCodec::default()).await {
-        Ok(_) => Code::Ok,
-        Err(status) => status.code(),
+    let path = PathAndQuery::try_from(format!("/orchestrator.v1.{name}/{method}")).unwrap();
+    let answer = client.server_streaming(request, path, Raw).await;
+    let status = match answer {
+        // Only the answer's beginning is waited for: a tail never ends.
+        Ok(_) if name == "Admin" => None,
+        Ok(answer) => match answer.into_inner().message().await {
+            Ok(message) => return in_band(method, &message.unwrap_or_default()),
+            Err(status) => Some(status),
+        },
+        Err(status) => Some(status),
+    };
+    let word = match status.map(|status| status.code()) {
+        Some(Code::Unauthenticated) => "401",
+        Some(Code::PermissionDenied) => "403",
+        _ => "open",
+    };
+    word.to_owned()
+}
+
+/// The native plane says in its first message what became of a request.
+fn in_band(method: &str, message: &[u8]) -> String {
+    let head = match method {
+        "Invoke" | "StreamInvoke" => v1::InvokeResponse::decode(message).unwrap().head,
+        _ => return "open".to_owned(),
+    };
+    match head.unwrap().status {
+        200 => "open".to_owned(),
+        status => status.to_string(),
     }
 }
 
@@ -40,35 +148,69 @@ async fn key_of(service: &AdminService, role: &str) -> String {
     service.create_admin_key(by_admin(request)).await.unwrap().into_inner().secret.unwrap()
 }
 
+/// The model that the caller's key may use, and that of another team may not.
+const MODEL: &str = "echo";
+
+/// A key of a team of its own, for these models.
+async fn caller_of(service: &AdminService, team: &str, model: &str) -> String {
+    let made = v1::Team { name: team.into(), ..v1::Team::default() };
+    service.create_team(by_admin(v1::CreateTeamRequest { team: Some(made) })).await.unwrap();
+    let api_key = v1::ApiKey {
+        name: format!("of {team}"),
+        team: team.into(),
+        models: vec![model.into()],
+        ..v1::ApiKey::default()
+    };
+    let request = v1::CreateApiKeyRequest { api_key: Some(api_key) };
+    service.create_api_key(by_admin(request)).await.unwrap().into_inner().secret.unwrap()
+}
+
+async fn with_echo(service: &AdminService) {
+    let provider = v1::Provider { name: MODEL.into(), kind: "echo".into(), ..v1::Provider::default() };
+    let request = v1::CreateProviderRequest { provider: Some(provider) };
+    let provider_id = service.create_provider(by_admin(request)).await.unwrap().into_inner().id;
+    let model = v1::Model { name: MODEL.into(), ..v1::Model::default() };
+    let request = v1::CreateModelRequest { model: Some(model) };
+    let model_id = service.create_model(by_admin(request)).await.unwrap().into_inner().id;
+    let model_provider = v1::ModelProvider { model_id, provider_id, ..v1::ModelProvider::default() };
+    let request = v1::CreateModelProviderRequest { model_provider: Some(model_provider) };
+    service.create_model_provider(by_admin(request)).await.unwrap();
+}
+
+/// The table of expected answers: each method of each service, with each kind of key. A new method is in it by itself.
 #[tokio::test]
 async fn every_method_opens_to_the_roles_that_the_table_says_and_to_no_other_key() {
     let folder = tempfile::tempdir().unwrap();
-    let service = service(&folder).await;
-    let caller = v1::CreateApiKeyRequest {
-        api_key: Some(v1::ApiKey { name: "caller".into(), ..v1::ApiKey::default() }),
-    };
-    let caller = service.create_api_key(by_admin(caller)).await.unwrap().into_inner().secret.unwrap();
-    let mut roles = Vec::new();
+    let catalog = Arc::new(SharedCatalog::default());
+    let admin = service_on(&folder, Arc::clone(&catalog)).await;
+    with_echo(&admin).await;
+    let (caller, other) = (caller_of(&admin, "blue", MODEL).await, caller_of(&admin, "green", "other").await);
+    let mut keys = vec![("none", None), ("wrong", Some("wrong".to_owned()))];
+    keys.extend([("another team's", Some(other)), ("caller's", Some(caller))]);
     for role in ["viewer", "operator", "admin"] {
-        roles.push((role, key_of(&service, role).await));
+        keys.push((role, Some(key_of(&admin, role).await)));
     }
+    keys.push(("bootstrap", Some(KEY.to_owned())));
+    let services = testing::services(Reflection::Open, Limits::default()).await;
+    let service = routes(Services {
+        orchestrate: OrchestrateService::new(
+            testing::core(|shared| shared.catalog = catalog),
+            Limits::default(),
+        ),
+        admin,
+        health: services.health,
+        reflection: services.reflection,
+        clock: services.clock,
+        random: services.random,
+    });
     let mut table = String::new();
     for method in methods() {
-        for key in [None, Some("wrong"), Some(caller.as_str())] {
-            assert_eq!(call(&service, &method, key).await, Code::Unauthenticated, "{method} {key:?}");
+        write!(table, "{}.{}:", method.0, method.1).unwrap();
+        for (kind, key) in &keys {
+            write!(table, " {kind} {},", call(&service, &method, key.as_deref()).await).unwrap();
         }
-        let mut open = Vec::new();
-        for (role, key) in &roles {
-            match call(&service, &method, Some(key)).await {
-                Code::PermissionDenied => {}
-                Code::Unauthenticated => panic!("{method}: the {role}'s key is good"),
-                // What an empty request lacks is another matter.
-                _ => open.push(*role),
-            }
-        }
-        writeln!(table, "{method}: {}", open.join(" ")).unwrap();
-        let bootstrap = call(&service, &method, Some(KEY)).await;
-        assert!(!matches!(bootstrap, Code::PermissionDenied | Code::Unauthenticated), "{method}");
+        table.pop();
+        table.push('\n');
     }
     insta::assert_snapshot!(table);
 }

@@ -1,5 +1,8 @@
 //! Callers' keys.
 
+use std::collections::HashMap;
+
+use orchestrator_base::clock::UnixMicros;
 use orchestrator_core::{
     admin::{ApiKeyChange, CreatedApiKey},
     catalog::{ApiKey, OnDisconnect},
@@ -8,7 +11,7 @@ use orchestrator_core::{
 use orchestrator_proto::v1;
 use secrecy::ExposeSecret as _;
 
-use super::{moment, read_only, timestamp, unknown, unset};
+use super::{limits, moment, read_only, timestamp, unknown};
 
 /// The fields that can be changed.
 pub(crate) const MUTABLE: [&str; 15] = [
@@ -45,16 +48,15 @@ pub(crate) fn change(message: v1::ApiKey, paths: &[String]) -> Result<ApiKeyChan
                 let expires_at = message.expires_at.map(|at| moment("expires_at", at));
                 change.expires_at = Some(expires_at.transpose()?);
             }
-            "requests_per_minute" => unset(path, message.requests_per_minute.is_none())?,
-            "tokens_per_minute" => unset(path, message.tokens_per_minute.is_none())?,
-            "max_concurrency" => unset(path, message.max_concurrency.is_none())?,
-            "budget_usd" => unset(path, message.budget_usd.is_none())?,
-            "budget_period" => unset(path, message.budget_period.is_empty())?,
+            "requests_per_minute" => change.limits.requests_per_minute = Some(message.requests_per_minute),
+            "tokens_per_minute" => change.limits.tokens_per_minute = Some(message.tokens_per_minute),
+            "max_concurrency" => change.limits.max_concurrency = Some(message.max_concurrency),
+            "budget_usd" => change.limits.budget_nanos = Some(limits::nanos(message.budget_usd)?),
+            "budget_period" => change.limits.budget_period = Some(message.budget_period.clone()),
             "log_bodies" => change.log_bodies = Some(message.log_bodies),
             "on_disconnect" => change.on_disconnect = Some(on_disconnect(&message.on_disconnect)?),
-            "id" | "prefix" | "last_used_at" | "secret" | "managed_by" | "created_at" | "updated_at" => {
-                return Err(read_only(path));
-            }
+            "id" | "prefix" | "last_used_at" | "previous_until" | "secret" | "managed_by" | "created_at"
+            | "updated_at" => return Err(read_only(path)),
             other => return Err(unknown(other)),
         }
     }
@@ -70,8 +72,10 @@ fn on_disconnect(name: &str) -> Result<OnDisconnect> {
     })
 }
 
-/// Into the contract, without the secret, which nobody knows any more.
-pub(crate) fn message(key: ApiKey) -> v1::ApiKey {
+/// Into the contract, without the secret, which nobody knows any more. `used` says when keys were last used, by id.
+pub(crate) fn message(key: ApiKey, used: &HashMap<String, UnixMicros>) -> v1::ApiKey {
+    let last_used_at = used.get(&key.id).copied();
+    let (budget_usd, budget_period) = limits::budget(&key.limits);
     v1::ApiKey {
         id: key.id,
         name: key.name,
@@ -83,16 +87,24 @@ pub(crate) fn message(key: ApiKey) -> v1::ApiKey {
         operations: key.operations,
         enabled: Some(key.enabled),
         expires_at: key.expires_at.and_then(timestamp),
+        requests_per_minute: key.limits.requests_per_minute,
+        tokens_per_minute: key.limits.tokens_per_minute,
+        max_concurrency: key.limits.max_concurrency,
+        budget_usd,
+        budget_period,
         log_bodies: key.log_bodies,
         on_disconnect: key.on_disconnect.name().to_owned(),
         created_at: timestamp(key.created_at),
         updated_at: timestamp(key.updated_at),
         managed_by: key.managed_by.name().to_owned(),
-        ..v1::ApiKey::default()
+        last_used_at: last_used_at.and_then(timestamp),
+        secret: None,
+        previous_until: key.previous.and_then(|previous| timestamp(previous.until)),
     }
 }
 
-/// The answer to create: the only message that carries the secret.
-pub(crate) fn created(created: CreatedApiKey) -> v1::ApiKey {
-    v1::ApiKey { secret: Some(created.secret.expose_secret().to_owned()), ..message(created.key) }
+/// The answers to create and rotate: the only messages that carry the secret.
+pub(crate) fn created(created: CreatedApiKey, used: &HashMap<String, UnixMicros>) -> v1::ApiKey {
+    let secret = created.secret.expose_secret().to_owned();
+    v1::ApiKey { secret: Some(secret), ..message(created.key, used) }
 }

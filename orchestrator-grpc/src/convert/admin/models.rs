@@ -10,8 +10,18 @@ use orchestrator_proto::v1;
 use super::{read_only, timeouts, timeouts_message, timestamp, unknown};
 
 /// The fields that can be changed.
-pub(crate) const MUTABLE: [&str; 8] =
-    ["name", "remark", "strategy", "fallbacks", "max_retry", "timeout", "timeouts", "enabled"];
+pub(crate) const MUTABLE: [&str; 10] = [
+    "name",
+    "remark",
+    "strategy",
+    "fallbacks",
+    "max_retry",
+    "timeout",
+    "timeouts",
+    "enabled",
+    "requests_per_minute",
+    "tokens_per_minute",
+];
 
 /// The change that `paths` of a message make. A field that is named and unset gets its default.
 pub(crate) fn change(message: v1::Model, paths: &[String]) -> Result<ModelChange> {
@@ -26,6 +36,8 @@ pub(crate) fn change(message: v1::Model, paths: &[String]) -> Result<ModelChange
             "timeout" => change.timeout = Some(message.timeout),
             "timeouts" => change.timeouts = Some(timeouts(message.timeouts)),
             "enabled" => change.enabled = Some(message.enabled.unwrap_or(true)),
+            "requests_per_minute" => change.requests_per_minute = Some(message.requests_per_minute),
+            "tokens_per_minute" => change.tokens_per_minute = Some(message.tokens_per_minute),
             "id" | "managed_by" | "created_at" | "updated_at" => return Err(read_only(path)),
             other => return Err(unknown(other)),
         }
@@ -52,5 +64,7 @@ pub(crate) fn message(model: Model) -> v1::Model {
         created_at: timestamp(model.created_at),
         updated_at: timestamp(model.updated_at),
         managed_by: model.managed_by.name().to_owned(),
+        requests_per_minute: model.limits.requests_per_minute,
+        tokens_per_minute: model.limits.tokens_per_minute,
     }
 }

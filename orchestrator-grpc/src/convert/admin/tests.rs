@@ -49,6 +49,7 @@ fn a_mask_names_fields_that_can_be_changed() {
         model_providers::change(v1::ModelProvider::default(), paths).map(|_| ())
     });
     check_mask("Price", &prices::MUTABLE, |paths| prices::change(&v1::Price::default(), paths).map(|_| ()));
+    check_mask("Team", &teams::MUTABLE, |paths| teams::change(&v1::Team::default(), paths).map(|_| ()));
     check_mask("ApiKey", &api_keys::MUTABLE, |paths| {
         api_keys::change(v1::ApiKey::default(), paths).map(|_| ())
     });
@@ -73,27 +74,36 @@ fn only_named_fields_change_and_an_unset_one_gets_its_default() {
 }
 
 #[test]
-fn what_nothing_enforces_yet_is_refused_by_name() {
-    type Change = fn(&mut v1::ApiKey);
-    let set = |change: Change| {
-        let mut message = v1::ApiKey { name: "n".into(), ..v1::ApiKey::default() };
-        change(&mut message);
-        api_keys::change(message, &all(&api_keys::MUTABLE)).map(|_| ())
+fn limits_are_taken_as_they_are_and_dollars_to_the_nano_dollar() {
+    let message = v1::ApiKey {
+        requests_per_minute: Some(60),
+        tokens_per_minute: Some(1 << 40),
+        max_concurrency: None,
+        budget_usd: Some(12.345_678_901),
+        budget_period: "month".into(),
+        log_bodies: true,
+        ..v1::ApiKey::default()
     };
-    let table: [(Change, &str); 5] = [
-        (|key| key.requests_per_minute = Some(0), "requests_per_minute"),
-        (|key| key.tokens_per_minute = Some(1), "tokens_per_minute"),
-        (|key| key.max_concurrency = Some(1), "max_concurrency"),
-        (|key| key.budget_usd = Some(1.0), "budget_usd"),
-        (|key| key.budget_period = "day".into(), "budget_period"),
-    ];
-    for (change, param) in table {
-        let refused = set(change).unwrap_err();
-        assert_eq!(refused.param.as_deref(), Some(param));
-        assert!(refused.message.contains("not enforced by this version"), "{refused}");
+    let change = api_keys::change(message.clone(), &all(&api_keys::MUTABLE)).unwrap();
+    let limits = change.limits;
+    assert_eq!(
+        (limits.requests_per_minute, limits.tokens_per_minute, limits.max_concurrency),
+        (Some(Some(60)), Some(Some(1 << 40)), Some(None))
+    );
+    assert_eq!(limits.budget_nanos, Some(Some(12_345_678_901)));
+    assert_eq!((limits.budget_period.as_deref(), change.log_bodies), (Some("month"), Some(true)));
+    let named = api_keys::change(message, &["budget_period".to_owned()]).unwrap().limits;
+    assert_eq!((named.budget_nanos, named.requests_per_minute), (None, None), "what is not named stays");
+    for bad in [-1.0, 0.000_000_000_1, f64::NAN, 1e10] {
+        let key = v1::ApiKey { budget_usd: Some(bad), ..v1::ApiKey::default() };
+        let refused = api_keys::change(key, &["budget_usd".to_owned()]).unwrap_err();
+        assert_eq!(refused.param.as_deref(), Some("budget_usd"), "{bad}");
+        let team = v1::Team { budget_usd: Some(bad), ..v1::Team::default() };
+        assert_eq!(
+            teams::change(&team, &all(&teams::MUTABLE)).unwrap_err().param.as_deref(),
+            Some("budget_usd")
+        );
     }
-    let kept = v1::ApiKey { log_bodies: true, ..v1::ApiKey::default() };
-    assert_eq!(api_keys::change(kept, &["log_bodies".to_owned()]).unwrap().log_bodies, Some(true));
     let limited = v1::Provider { rate_limit: Some(60), ..v1::Provider::default() };
     assert_eq!(providers::change(limited, &all(&providers::MUTABLE)).unwrap().rate_limit, Some(Some(60)));
 }

@@ -101,7 +101,7 @@ fn head() -> v1::Head {
     v1::Head { status: 200, ..v1::Head::default() }
 }
 
-fn messages_of<S: Stream<Item = Bytes>>(stream: S) -> InvokeMessages<S> {
+fn messages_of<S: Stream<Item = NativePart>>(stream: S) -> InvokeMessages<S> {
     InvokeMessages { head: Some(head()), whole: None, stream: Some(stream), request_id: None }
 }
 
@@ -110,17 +110,18 @@ async fn a_whole_native_answer_is_exactly_one_message() {
     for body in ["", "{\"id\":1}"] {
         let messages = InvokeMessages::new(head(), NativeBody::Whole(body.into()), None);
         let messages: Vec<_> = messages.map(Result::unwrap).collect().await;
-        assert_eq!(messages, [v1::InvokeResponse { head: Some(head()), data: body.into() }]);
+        assert_eq!(messages, [v1::InvokeResponse { head: Some(head()), data: body.into(), last: true }]);
     }
 }
 
 #[tokio::test]
-async fn the_head_travels_with_the_first_bytes() {
-    let said = stream::iter(["data: 1\n\n", "data: 2\n\n"]).map(Bytes::from);
+async fn the_head_travels_with_the_first_bytes_and_the_last_are_said_to_be_the_last() {
+    let said = [("data: 1\n\n", false), ("data: 2\n\n", true)];
+    let said = stream::iter(said).map(|(data, last)| NativePart { data: data.into(), last });
     let messages: Vec<_> = messages_of(said).map(Result::unwrap).collect().await;
     let expected = [
-        v1::InvokeResponse { head: Some(head()), data: "data: 1\n\n".into() },
-        v1::InvokeResponse { head: None, data: "data: 2\n\n".into() },
+        v1::InvokeResponse { head: Some(head()), data: "data: 1\n\n".into(), last: false },
+        v1::InvokeResponse { head: None, data: "data: 2\n\n".into(), last: true },
     ];
     assert_eq!(messages, expected);
 }
@@ -129,9 +130,9 @@ async fn the_head_travels_with_the_first_bytes() {
 async fn the_head_does_not_wait_for_bytes_that_are_not_there() {
     let mut messages = Box::pin(messages_of(stream::pending()));
     let first = messages.next().await.unwrap().unwrap();
-    assert_eq!(first, v1::InvokeResponse { head: Some(head()), data: Bytes::new() });
+    assert_eq!(first, v1::InvokeResponse { head: Some(head()), data: Bytes::new(), last: false });
     assert!(futures_util::poll!(messages.next()).is_pending());
 
     let empty: Vec<_> = messages_of(stream::empty()).map(Result::unwrap).collect().await;
-    assert_eq!(empty, [v1::InvokeResponse { head: Some(head()), data: Bytes::new() }]);
+    assert_eq!(empty, [v1::InvokeResponse { head: Some(head()), data: Bytes::new(), last: true }]);
 }

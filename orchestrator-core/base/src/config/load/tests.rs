@@ -93,7 +93,12 @@ fn sample(shape: Shape, default: &str) -> &'static str {
         Shape::Origins => "https://chat.example.com",
         Shape::BaseUrl => "https://api.example.com/v1",
         Shape::DatabaseUrl => "sqlite://elsewhere.db",
+        Shape::RedisUrl => "redis://elsewhere:6380/1",
+        Shape::KeyPrefix => "elsewhere:",
+        Shape::Dollars => "2.50",
+        Shape::Percents => "50, 75",
         Shape::Secret => GOOD_KEY,
+        Shape::SecretUrl => "https://hooks.example.com/x?token=y",
     }
 }
 
@@ -309,6 +314,7 @@ fn home_of_secrets() -> Home {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a line for every setting")]
 fn what_is_shown_says_everything_but_secrets() {
     let loaded = home_of_secrets().load();
     insta::assert_snapshot!(show(&loaded), @r#"
@@ -370,6 +376,17 @@ fn what_is_shown_says_everything_but_secrets() {
     max_queue_length = 1000
     max_queue_wait = 30
 
+    [budget]
+    default_output_tokens = 4096
+    unknown_price_input_usd = "15"
+    unknown_price_output_usd = "75"
+    without_redis = "allowance"
+    allowance_percent = 10
+
+    [alerts]
+    budget_percent = [80, 100]
+    # webhook_url =
+
     [stream]
     early_head_ms = 10000
     idle_bytes_ms = 15000
@@ -393,6 +410,12 @@ fn what_is_shown_says_everything_but_secrets() {
     [provider_rules]
     deny_private_networks = false
 
+    [idempotency]
+    retention_seconds = 86400
+    max_entries = 10000
+    max_bytes = 4194304
+    total_bytes = 268435456
+
     [journal]
     fsync_ms = 0  # orchestrator.toml
     segment_bytes = 16777216
@@ -402,9 +425,31 @@ fn what_is_shown_says_everything_but_secrets() {
     keep = false
     max_bytes = 65536
 
+    [redis]
+    enabled = false
+    url = "redis://localhost:6379/0"
+    pool_size = 16
+    checkout_ms = 250
+    command_ms = 50
+    prefix = "llmo:"
+    core_expiry_ms = 60000
+
     [runtime]
     threads = 2  # command line
     "#);
     assert!(!show(&loaded).contains("s3cret"));
     assert!(!format!("{loaded:?}").contains("s3cret"));
+}
+
+#[test]
+fn the_url_of_redis_is_checked_and_its_password_never_shown() {
+    let home = Home::new().variable("REDIS_URL", "rediss://u:s3cret@cache:6380/2");
+    let shown = show(&home.load());
+    assert!(shown.contains("url = \"rediss://****@cache:6380/2\"  # REDIS_URL"), "{shown}");
+    for wrong in ["http://u:s3cret@cache", "redis://u:s3cret@cache/name", "u:s3cret@cache"] {
+        let told = Home::new().variable("REDIS_URL", wrong).problems();
+        assert!(told.contains("redis.url") && !told.contains("s3cret"), "{told}");
+    }
+    let told = Home::new().set("redis.prefix", "{x}").problems();
+    assert!(told.contains("redis.prefix"), "{told}");
 }

@@ -40,7 +40,7 @@ impl Merge<'_> {
             if self.is_double(&mut labels, &key.label, &key.path, "label") {
                 continue;
             }
-            let secret_path = secret_path(key);
+            let secret_path = key.secret_path();
             let secret =
                 self.secret(&place_of_key(&provider.name, &key.label), &secret_path, key.secret.as_deref());
             if let Some(secret) = &secret
@@ -76,7 +76,7 @@ impl Merge<'_> {
             (Some(old), None) => Ok(old.clone()),
             (Some(old), Some(secret)) => self.resealed(old, secret),
             (None, Some(secret)) => self.admin.new_provider_key(&provider.id, &key.label, secret),
-            (None, None) => return self.without_secret("provider key", &name, &secret_path(key)),
+            (None, None) => return self.without_secret("provider key", &name, &key.secret_path()),
         };
         let mut new = match made {
             Ok(new) => new,
@@ -148,6 +148,7 @@ impl Merge<'_> {
                 continue;
             }
             holders.insert(digest, name.clone());
+            self.check_team(document, path, &new, old);
             self.caller(path, new, old);
         }
     }
@@ -214,10 +215,6 @@ impl Merge<'_> {
 fn hidden(field: &str) -> FieldDifference {
     let hidden = || Some("\"…\"".to_owned());
     FieldDifference { field: field.to_owned(), before: hidden(), after: hidden() }
-}
-
-fn secret_path(key: &Key) -> String {
-    if key.path.ends_with(".api_key") { key.path.clone() } else { format!("{}.secret", key.path) }
 }
 
 /// What the secret of a provider's key is bound to in a file.

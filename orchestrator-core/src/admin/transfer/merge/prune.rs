@@ -71,7 +71,7 @@ impl<'a> Merge<'a> {
         }
     }
 
-    fn goes(&mut self, id: &'a str, noun: &'static str, name: &str, change: CatalogChange) {
+    pub(super) fn goes(&mut self, id: &'a str, noun: &'static str, name: &str, change: CatalogChange) {
         self.pruned.insert(id);
         self.change(Action::Delete, noun, name, Vec::new(), change);
     }

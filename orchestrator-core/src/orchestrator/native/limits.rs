@@ -1,0 +1,137 @@
+//! How a caller's limits stand, in the headers that its clients read.
+//!
+//! * Anthropic's: `anthropic-ratelimit-{requests,tokens}-{limit,remaining,reset}`; a reset is a moment, RFC 3339, in whole seconds
+//!   (<https://docs.anthropic.com/en/api/rate-limits#response-headers>).
+//! * OpenAI's for everybody else: `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`; a reset is a time such as `6m0s`
+//!   (<https://platform.openai.com/docs/guides/rate-limits>).
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use orchestrator_base::clock::UnixMicros;
+
+use crate::{call::LimitNews, dialect::Dialect};
+
+/// Headers of a provider's answer that its caller may want: what is left of the provider's limits.
+pub(super) const PREFIXES: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
+
+/// The names of a rate's limit, of what is left of it, and of when all of it is.
+type Names = [HeaderName; 3];
+
+const OPENAI: [Names; 2] = [
+    [
+        HeaderName::from_static("x-ratelimit-limit-requests"),
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+        HeaderName::from_static("x-ratelimit-reset-requests"),
+    ],
+    [
+        HeaderName::from_static("x-ratelimit-limit-tokens"),
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+        HeaderName::from_static("x-ratelimit-reset-tokens"),
+    ],
+];
+const ANTHROPIC: [Names; 2] = [
+    [
+        HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+        HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-requests-reset"),
+    ],
+    [
+        HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
+    ],
+];
+
+/// Puts the caller's own limits there.
+pub(in crate::orchestrator) fn insert(
+    headers: &mut HeaderMap,
+    news: Option<&LimitNews>,
+    dialect: Option<Dialect>,
+) {
+    let Some(news) = news else { return };
+    let is_anthropic = matches!(dialect, Some(Dialect::Anthropic | Dialect::AnthropicCount));
+    let names = if is_anthropic { ANTHROPIC } else { OPENAI };
+    for (meter, [limit, remaining, reset]) in
+        [news.standing.requests, news.standing.tokens].into_iter().zip(names)
+    {
+        let Some(meter) = meter else { continue };
+        headers.insert(limit, HeaderValue::from(meter.limit));
+        headers.insert(remaining, HeaderValue::from(meter.remaining));
+        let when = if is_anthropic { whole_second(news.at.plus(meter.reset)) } else { plainly(meter.reset) };
+        if let Ok(when) = HeaderValue::try_from(when) {
+            headers.insert(reset, when);
+        }
+    }
+}
+
+/// As Go writes a duration: `12ms`, `59.4s`, `6m0s`.
+fn plainly(time: Duration) -> String {
+    // Rounded up: whoever comes back a moment too early finds less than it was told.
+    let millis = time.as_micros().div_ceil(1000);
+    let (minutes, rest) = (millis / 60_000, millis % 60_000);
+    let (seconds, thousandths) = (rest / 1000, rest % 1000);
+    let fraction = format!(".{thousandths:03}");
+    let fraction = if thousandths == 0 { "" } else { fraction.trim_end_matches('0') };
+    match (minutes, seconds) {
+        (0, 0) => format!("{thousandths}ms"),
+        (0, _) => format!("{seconds}{fraction}s"),
+        _ => format!("{minutes}m{seconds}{fraction}s"),
+    }
+}
+
+/// The next whole second: `2026-11-21T03:02:09Z`.
+fn whole_second(at: UnixMicros) -> String {
+    let seconds = at.as_seconds() + i64::from(at.0.rem_euclid(1_000_000) > 0);
+    let text = UnixMicros(seconds.saturating_mul(1_000_000)).to_string();
+    text.replace(".000000Z", "Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{Meter, Standing};
+
+    fn told(dialect: Dialect) -> Vec<String> {
+        let meter =
+            |limit, remaining, micros| Meter { limit, remaining, reset: Duration::from_micros(micros) };
+        let standing =
+            Standing { requests: Some(meter(100, 99, 600_000)), tokens: Some(meter(7, 0, 359_400_001)) };
+        let news = LimitNews::new(standing, UnixMicros(1_795_230_128_000_001));
+        let mut headers = HeaderMap::new();
+        insert(&mut headers, news.as_ref(), Some(dialect));
+        let mut lines: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn each_vendors_clients_find_the_headers_that_they_know() {
+        insta::assert_snapshot!(told(Dialect::OpenAiChat).join("\n"), @r"
+        x-ratelimit-limit-requests: 100
+        x-ratelimit-limit-tokens: 7
+        x-ratelimit-remaining-requests: 99
+        x-ratelimit-remaining-tokens: 0
+        x-ratelimit-reset-requests: 600ms
+        x-ratelimit-reset-tokens: 5m59.401s
+        ");
+        insta::assert_snapshot!(told(Dialect::Anthropic).join("\n"), @r"
+        anthropic-ratelimit-requests-limit: 100
+        anthropic-ratelimit-requests-remaining: 99
+        anthropic-ratelimit-requests-reset: 2026-11-21T03:02:09Z
+        anthropic-ratelimit-tokens-limit: 7
+        anthropic-ratelimit-tokens-remaining: 0
+        anthropic-ratelimit-tokens-reset: 2026-11-21T03:08:08Z
+        ");
+    }
+
+    #[test]
+    fn a_time_is_written_as_go_writes_it() {
+        let of = |millis| plainly(Duration::from_millis(millis));
+        assert_eq!(
+            [of(0), of(12), of(1000), of(59_400), of(60_000), of(360_000)],
+            ["0ms", "12ms", "1s", "59.4s", "1m0s", "6m0s"]
+        );
+    }
+}

@@ -1,0 +1,284 @@
+//! The limits of one core, or of one that is on its own: exact within this process.
+//!
+//! One short lock holds what every scope has used, so a request takes all of its limits or none. What was spent before comes from
+//! the database, once for each scope with a budget, before its first admission; later periods begin at nothing.
+
+mod scope;
+pub(super) mod shadow;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use orchestrator_base::clock::UnixMicros;
+use tokio::time::{Instant, timeout};
+
+use self::scope::{Charge, Denial, ScopeState};
+use super::{Ask, LimitKind, Refused, Scope, Standing, Stored, StoredSpend, Tenant, Used};
+use crate::{catalog::limits::Period, error::Result, registry::lock};
+
+/// How long a request waits for the database to say what was spent.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// After the database has not said it, nobody asks for so long.
+const PAUSE: Duration = Duration::from_secs(1);
+/// So many scopes are kept before the idle ones are looked for.
+const MANY: usize = 1024;
+
+/// See the module.
+pub struct Local {
+    /// What moments are counted from.
+    origin: Instant,
+    /// What this core calls itself in the records whose money it holds.
+    core: String,
+    spend: Arc<dyn StoredSpend>,
+    scopes: Mutex<Scopes>,
+    /// Held by the one that asks the database; until when nobody does.
+    asking: tokio::sync::Mutex<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct Scopes {
+    states: HashMap<Scope, ScopeState>,
+    /// How many there may be before idle ones are dropped.
+    most: usize,
+}
+
+/// What is taken is not known to have room.
+enum NotTaken {
+    Refused(Box<Refused>),
+    /// What these have spent has to be asked for first.
+    Unknown(Vec<Scope>),
+}
+
+/// Limits that a request has taken. It settles once; dropped without that, all is given back.
+pub struct LocalGrant {
+    local: Arc<Local>,
+    tenant: Arc<Tenant>,
+    charge: Charge,
+    standing: Standing,
+    settled: bool,
+}
+
+impl Local {
+    /// Nothing is taken yet; what was spent is read from `spend`. `core`: a name that no other start of a core has.
+    pub fn new(core: String, spend: Arc<dyn StoredSpend>) -> Self {
+        let scopes = Mutex::new(Scopes { states: HashMap::new(), most: MANY });
+        Self { origin: Instant::now(), core, spend, scopes, asking: tokio::sync::Mutex::new(None) }
+    }
+
+    /// What it calls itself.
+    pub fn core(&self) -> &str {
+        &self.core
+    }
+
+    /// Takes all of a tenant's limits, or none. Waits only where the database has to say what was spent.
+    pub async fn admit(self: &Arc<Self>, tenant: &Arc<Tenant>, ask: Ask) -> Result<LocalGrant, Box<Refused>> {
+        let charge = Charge::new(ask);
+        match self.take(tenant, &charge) {
+            Ok(standing) => return Ok(self.grant(tenant, charge, standing)),
+            Err(NotTaken::Refused(refused)) => return Err(refused),
+            Err(NotTaken::Unknown(scopes)) => self.ask_for(&scopes, ask.at).await?,
+        }
+        match self.take(tenant, &charge) {
+            Ok(standing) => Ok(self.grant(tenant, charge, standing)),
+            Err(NotTaken::Refused(refused)) => Err(refused),
+            Err(NotTaken::Unknown(scopes)) => Err(Box::new(unknown(&scopes))),
+        }
+    }
+
+    fn grant(self: &Arc<Self>, tenant: &Arc<Tenant>, charge: Charge, standing: Standing) -> LocalGrant {
+        let (local, tenant) = (Arc::clone(self), Arc::clone(tenant));
+        LocalGrant { local, tenant, charge, standing, settled: false }
+    }
+
+    fn take(&self, tenant: &Tenant, charge: &Charge) -> Result<Standing, NotTaken> {
+        let now = self.now();
+        let mut scopes = lock(&self.scopes);
+        scopes.make_room(now);
+        let (mut denied, mut unknown) = (Vec::new(), Vec::new());
+        for (scope, limits) in &tenant.scopes {
+            match scopes.state(scope).room(now, limits, charge) {
+                Ok(()) => {}
+                Err(Denial::Unknown) => unknown.push(Arc::clone(scope)),
+                Err(Denial::Refused(limit, retry_after)) => denied.push((scope, limit, retry_after)),
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(NotTaken::Unknown(unknown));
+        }
+        // Who has to wait for two limits is told of the longer wait; for ever is the longest.
+        let worst = denied.into_iter().max_by_key(|(_, _, wait)| wait.unwrap_or(Duration::MAX));
+        let mut standing = Standing::default();
+        for (scope, limits) in &tenant.scopes {
+            let state = scopes.state(scope);
+            if worst.is_none() {
+                state.take(now, limits, charge);
+            }
+            standing = standing.tighter(state.standing(now, limits));
+        }
+        let Some((scope, limit, retry_after)) = worst else { return Ok(standing) };
+        Err(NotTaken::Refused(Box::new(Refused { scope: Arc::clone(scope), limit, retry_after, standing })))
+    }
+
+    /// Has the database say what these have spent.
+    ///
+    /// Errors: it does not.
+    async fn ask_for(&self, scopes: &[Scope], at: UnixMicros) -> Result<(), Box<Refused>> {
+        let mut paused = self.asking.lock().await;
+        let missing: Vec<Scope> = {
+            let mut states = lock(&self.scopes);
+            scopes.iter().filter(|scope| !states.state(scope).knows(at)).cloned().collect()
+        };
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if paused.is_some_and(|until| Instant::now() < until) {
+            return Err(Box::new(unknown(&missing)));
+        }
+        let Ok(Ok(sums)) = timeout(PATIENCE, self.spend.spent(&missing, at)).await else {
+            *paused = Some(Instant::now() + PAUSE);
+            return Err(Box::new(unknown(&missing)));
+        };
+        let mut states = lock(&self.scopes);
+        for (scope, sums) in missing.iter().zip(sums) {
+            states.state(scope).learn(at, &sums);
+        }
+        Ok(())
+    }
+
+    /// A batch of records was stored.
+    pub fn stored(&self, batch: &[Stored]) {
+        let mut scopes = lock(&self.scopes);
+        for stored in batch {
+            if let Some(state) = scopes.states.get_mut(&stored.scope) {
+                state.stored(stored);
+            }
+        }
+    }
+
+    /// Who knows what was spent.
+    pub fn spend(&self) -> &Arc<dyn StoredSpend> {
+        &self.spend
+    }
+
+    /// Learns what the database says was spent, of other cores as well.
+    pub async fn learn(&self, now: UnixMicros) -> Result<()> {
+        let followed = self.followed();
+        if followed.is_empty() {
+            return Ok(());
+        }
+        let sums = self.spend.spent(&followed, now).await?;
+        let mut scopes = lock(&self.scopes);
+        for (scope, sums) in followed.iter().zip(&sums) {
+            if let Some(state) = scopes.states.get_mut(scope) {
+                state.learn(now, sums);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a scope's spending is followed here: only of those a writer has to say what is stored.
+    pub fn follows(&self, scope: &str) -> bool {
+        lock(&self.scopes).states.get(scope).is_some_and(ScopeState::follows_money)
+    }
+
+    /// All of those.
+    fn followed(&self) -> Vec<Scope> {
+        let scopes = lock(&self.scopes);
+        let followed = scopes.states.iter().filter(|(_, state)| state.follows_money());
+        followed.map(|(scope, _)| Arc::clone(scope)).collect()
+    }
+
+    /// What a scope has outstanding here in each period that is not settled, in nano-dollars, and how many of its requests run.
+    pub fn outstanding(&self, scope: &str) -> Outstanding {
+        lock(&self.scopes).states.get(scope).map(ScopeState::outstanding).unwrap_or_default()
+    }
+
+    /// What a scope has used of a budget of this kind in the period of a moment, as far as it is known here.
+    pub fn used(&self, scope: &str, period: Period, at: UnixMicros) -> Option<u64> {
+        lock(&self.scopes).states.get(scope)?.used(period, at)
+    }
+
+    fn settle(&self, tenant: &Tenant, charge: &Charge, used: Option<Used>) {
+        let now = self.now();
+        let mut scopes = lock(&self.scopes);
+        for (scope, limits) in &tenant.scopes {
+            scopes.state(scope).settle(now, limits, charge, used);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What a core has taken for a scope and not settled or stored yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outstanding {
+    /// Nano-dollars, all periods together.
+    pub nanos: i128,
+    /// Requests that run.
+    pub running: u32,
+}
+
+impl Scopes {
+    fn state(&mut self, scope: &Scope) -> &mut ScopeState {
+        self.states.entry(Arc::clone(scope)).or_default()
+    }
+
+    /// What is idle can be forgotten: it would begin as it stands, but for what was spent, which the database knows.
+    fn make_room(&mut self, now: u64) {
+        if self.states.len() > self.most {
+            self.states.retain(|_, state| !state.is_idle(now));
+            self.most = (self.states.len() * 2).max(MANY);
+        }
+    }
+}
+
+/// The database does not say what these have spent.
+fn unknown(scopes: &[Scope]) -> Refused {
+    let scope = scopes.first().cloned().unwrap_or_default();
+    let (limit, standing) = (LimitKind::UnknownSpend, Standing::default());
+    Refused { scope, limit, retry_after: Some(PAUSE), standing }
+}
+
+impl LocalGrant {
+    /// How the rates stood after it was taken.
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// The request is over, and came to so much.
+    pub fn settle(mut self, used: Used) {
+        self.settled = true;
+        self.local.settle(&self.tenant, &self.charge, Some(used));
+    }
+}
+
+impl Drop for LocalGrant {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.local.settle(&self.tenant, &self.charge, None);
+        }
+    }
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LocalGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalGrant")
+            .field("tenant", &self.tenant)
+            .field("charge", &self.charge)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,24 @@
+//! Budgets of keys and teams: a number of dollars in the contract, nano-dollars inside.
+
+use orchestrator_core::{
+    catalog::limits::Limits,
+    error::{Error, Result},
+    policy::price::usd,
+};
+
+/// Out of the contract.
+pub(super) fn nanos(dollars: Option<f64>) -> Result<Option<u64>> {
+    let Some(dollars) = dollars else { return Ok(None) };
+    match usd::from_number(dollars) {
+        Some(nanos) => Ok(Some(nanos)),
+        None => Err(Error::invalid("budget_usd".to_owned(), format!("budget_usd {}", usd::NUMBERS))),
+    }
+}
+
+/// Into the contract: the dollars, and for how long they are.
+pub(super) fn budget(limits: &Limits) -> (Option<f64>, String) {
+    match limits.budget {
+        Some(budget) => (Some(usd::to_number(budget.nanos)), budget.period.name().to_owned()),
+        None => (None, String::new()),
+    }
+}
