@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test test-clients chaos outage kill fleet bench bench-logs bench-translation ci fmt fmt-check clippy docs budgets help
+.PHONY: run test test-clients test-deploy chaos outage kill fleet bench bench-logs bench-translation ci fmt fmt-check clippy docs budgets help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -19,6 +19,11 @@ test: ## run all tests (as root, what they need of MariaDB, PostgreSQL and Redis
 test-clients: ## drive the gateway with clients from PyPI, npm and Go, and gRPC tools (needs python3; npm and go where they are)
 	@command -v $(PYTHON) >/dev/null || { echo "make test-clients needs Python 3.11 or newer with its venv: install python3 and python3-venv" >&2; exit 1; }
 	CARGO=$(CARGO) $(PYTHON) testkit/clients/run.py $(SUITES)
+
+test-deploy: ## hold Dockerfile, compose, Kubernetes, systemd, nginx and backup files to the programs (2 minutes; CHECKS='nginx backup': some)
+	-@sh testkit/packages.sh
+	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc --bins
+	$(PYTHON) testkit/deploy/run.py $(CHECKS)
 
 bench-translation: ## what translating between each pair of chat dialects costs (1 minute). docs/BENCHMARKS.md
 	$(CARGO) bench --package orchestrator-core --bench translation --locked
@@ -57,7 +62,7 @@ bench-logs: ## what lists and statistics of a million requests cost on SQLite, M
 	$(CARGO) build --release --locked -p orchestrator-bench
 	$(BENCH) logs $(or $(PLACES),--plans docs/PLANS.md) $(BENCH_ARGS)
 
-ci: fmt-check clippy docs test test-clients chaos budgets ## what CI runs
+ci: fmt-check clippy docs test test-clients test-deploy chaos budgets ## what CI runs
 
 fmt: ## format the code
 	$(CARGO) fmt --all
