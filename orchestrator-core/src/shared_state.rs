@@ -62,7 +62,7 @@ impl SharedState {
     }
 
     /// What this core calls itself in the records whose money it holds: another name at each start.
-    pub fn core(&self) -> &str {
+    pub fn core(&self) -> &Arc<str> {
         match self {
             Self::Local(local) => local.core(),
             Self::Redis(remote) => remote.core(),

@@ -4,6 +4,7 @@
 
 mod answer;
 pub(crate) mod gemini;
+mod limits;
 mod request;
 
 use axum::{
@@ -88,7 +89,7 @@ pub(crate) async fn invoke_at(
     // From here on the core answers: whatever it needed of the body, it has.
     drop(body.share);
     let first = first.ok_or_else(EdgeError::no_answer)?;
-    answer::answer(first, parts, (voice, request_id), place.in_array).await
+    answer::answer(first, parts, (voice, request_id), place.in_array, &edge.clock).await
 }
 
 /// A call that failed before its answer began.

@@ -108,14 +108,14 @@ impl Entry {
         id.clone_into(&mut Arc::make_mut(&mut self.record).team_id);
     }
 
-    /// The request holds this until it is over.
-    pub fn holds(&mut self, grant: Grant) {
-        self.grants.push(grant);
+    /// The request holds these until it is over.
+    pub fn holds(&mut self, grants: Vec<Grant>) {
+        self.grants = grants;
     }
 
     /// A core counts what it comes to as outstanding until it is stored.
     pub fn is_held(&mut self, held: HeldRecord) {
-        Arc::make_mut(&mut self.record).held = Some(Box::new(held));
+        Arc::make_mut(&mut self.record).held = Some(held);
     }
 
     /// Says to the limits what the request came to; all is given back where nobody was asked.

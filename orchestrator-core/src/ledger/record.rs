@@ -1,7 +1,7 @@
 //! What is written down of a request. The journal holds it as one line of JSON, which leaves out what is mostly empty; the database
 //! as one row of `request_logs`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use orchestrator_base::clock::UnixMicros;
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,7 @@ pub struct RequestRecord {
     pub charged_nanos: Option<u64>,
     /// Which core counts that as outstanding until it is stored, for whom. It is no column.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub held: Option<Box<HeldRecord>>,
+    pub held: Option<HeldRecord>,
     /// The price that the cost was computed from; empty where none is known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub price_version: String,
@@ -145,7 +145,7 @@ impl Origin {
 #[serde(default)]
 pub struct HeldRecord {
     /// The core, as it calls itself from its start to its end.
-    pub by: String,
+    pub by: Arc<str>,
     /// The key's.
     pub key: bool,
     /// The team's.

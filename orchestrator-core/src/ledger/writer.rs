@@ -327,24 +327,24 @@ impl Writer {
 
 /// What records charge to their keys and teams, day by day, and what of it this core has held.
 fn charged(records: &[RequestRecord], core: &str) -> Vec<Added> {
-    let mut sums: BTreeMap<(String, i64), u64> = BTreeMap::new();
+    let mut sums: BTreeMap<(&str, &str, i64), u64> = BTreeMap::new();
     for record in records {
         let Some(nanos) = record.charged_nanos else { continue };
         let day = budget::start(Period::Day, record.started_at).0;
-        let held = record.held.as_ref().filter(|held| held.by == core);
+        let held = record.held.as_ref().filter(|held| *held.by == *core);
         let scopes = [
             ("key", &record.api_key_id, held.is_some_and(|held| held.key)),
             ("team", &record.team_id, held.is_some_and(|held| held.team)),
         ];
         for (kind, id, held) in scopes {
             if !id.is_empty() {
-                let sum = sums.entry((format!("{kind}:{id}"), day)).or_default();
+                let sum = sums.entry((kind, id.as_str(), day)).or_default();
                 *sum = sum.saturating_add(if held { nanos } else { 0 });
             }
         }
     }
-    let added = |((scope, day), nanos): ((String, i64), u64)| Added {
-        scope: scope.into(),
+    let added = |((kind, id, day), nanos): ((&str, &str, i64), u64)| Added {
+        scope: format!("{kind}:{id}").into(),
         day: UnixMicros(day),
         nanos,
     };

@@ -8,7 +8,6 @@ use std::{sync::Arc, time::Duration};
 use super::Orchestrator;
 use crate::{
     attempt::Job,
-    call::LimitNews,
     catalog::{
         limits::{Limits, Period},
         tenants::Tenant,
@@ -56,15 +55,13 @@ impl Orchestrator {
                 }
                 Err(refused) => {
                     standing = standing.tighter(refused.standing);
-                    job.tell_limits(LimitNews::new(standing, at));
+                    job.tell_limits(standing);
                     return Err(refusal(&refused, tenant, &job.facts.model));
                 }
             }
         }
-        job.tell_limits(LimitNews::new(standing, at));
-        for grant in taken {
-            entry.holds(grant);
-        }
+        job.tell_limits(standing);
+        entry.holds(taken);
         if let Some(held) =
             under.caller.as_deref().and_then(|tenant| held(tenant, self.shared.shared_state.core()))
         {
@@ -81,12 +78,12 @@ impl Orchestrator {
         let at = entry.started_at();
         match self.shared.shared_state.admit(tenant, Ask { at, ..Ask::default() }).await {
             Ok(grant) => {
-                job.tell_limits(LimitNews::new(grant.standing(), at));
+                job.tell_limits(grant.standing());
                 grant.settle(Used::default());
                 Ok(())
             }
             Err(refused) => {
-                job.tell_limits(LimitNews::new(refused.standing, at));
+                job.tell_limits(refused.standing);
                 Err(refusal(&refused, tenant, &job.facts.model))
             }
         }
@@ -94,12 +91,12 @@ impl Orchestrator {
 }
 
 /// Whose budgets this core counts a request to; `None`: nobody's.
-fn held(tenant: &Tenant, core: &str) -> Option<HeldRecord> {
+fn held(tenant: &Tenant, core: &Arc<str>) -> Option<HeldRecord> {
     let has = |prefix: &str| {
         tenant.scopes.iter().any(|(scope, limits)| scope.starts_with(prefix) && limits.budget.is_some())
     };
     let (key, team) = (has("key:"), has("team:"));
-    (key || team).then(|| HeldRecord { by: core.to_owned(), key, team })
+    (key || team).then(|| HeldRecord { by: Arc::clone(core), key, team })
 }
 
 /// What a request is expected to use.

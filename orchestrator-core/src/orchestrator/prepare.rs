@@ -10,7 +10,7 @@ use super::{Orchestrator, around::Around, limits::Under, unknown_model};
 use crate::{
     admission,
     attempt::Job,
-    call::{Call, Facts, Idempotency, Input, LimitNews},
+    call::{Call, Facts, Idempotency, Input, Standing},
     catalog::{
         ApiKey, OnDisconnect,
         route::{Resolution, Route},
@@ -55,7 +55,7 @@ pub struct Refusal {
     /// For the answer's headers and body.
     pub request_id: String,
     /// What the caller is told of its limits.
-    pub limits: Option<LimitNews>,
+    pub limits: Option<Standing>,
 }
 
 impl From<Box<Refusal>> for Error {

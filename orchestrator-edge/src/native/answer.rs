@@ -14,9 +14,11 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
+use orchestrator_base::clock::Clock;
 use orchestrator_proto::v1::{Head, InvokeResponse};
 use tonic::{Status, Streaming};
 
+use super::limits;
 use crate::error::{EdgeError, Voice};
 
 /// Headers that belong to a connection or that the edge computes itself: never taken from an answer's head.
@@ -37,6 +39,7 @@ pub(super) async fn answer(
     mut rest: Streaming<InvokeResponse>,
     (voice, request_id): (Voice, String),
     in_array: bool,
+    clock: &Clock,
 ) -> Result<Response, EdgeError> {
     let Some(head) = first.head else { return Err(EdgeError::no_answer()) };
     let status = u16::try_from(head.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
@@ -49,6 +52,9 @@ pub(super) async fn answer(
         Framing::Unknown
     };
     let mut headers = headers_of(&head);
+    if let Some(stand) = &head.limits {
+        limits::insert(&mut headers, stand, voice, clock);
+    }
 
     let in_parts = |ready, over, rest| {
         Body::new(PartsBody { ready, over, rest: Some(rest), framing, voice, request_id, begun: false })
@@ -83,7 +89,8 @@ fn whole(status: StatusCode, headers: &mut HeaderMap, data: Bytes) -> Body {
 }
 
 fn headers_of(head: &Head) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(head.headers.len() + 4);
+    let mut headers =
+        HeaderMap::with_capacity(head.headers.len() + if head.limits.is_some() { 10 } else { 4 });
     for (name, value) in &head.headers {
         // A header that HTTP cannot carry is left out: it must not cost the answer.
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };

@@ -225,7 +225,7 @@ async fn what_is_stored_is_outstanding_no_more_though_the_databases_answer_is_lo
     let limits = Limits { budget, ..Limits::default() };
     let tenant = Arc::new(Tenant { tag: "k".into(), scopes: vec![("key:k".into(), limits)] });
     let at = UnixMicros(1_795_262_400_000_000);
-    let held_by = |core: &str| Some(Box::new(HeldRecord { by: core.into(), key: true, team: false }));
+    let held_by = |core: &str| Some(HeldRecord { by: core.into(), key: true, team: false });
     let charged = |id: &str, core: &str, nanos| RequestRecord {
         api_key_id: "k".into(),
         started_at: at,

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::script::{Act, Asking, Part, Stage};
 use crate::{
     admission::gate::Gate,
-    call::{About, Call, Idempotency, Input, PathFacts},
+    call::{About, Call, Idempotency, Input, PathFacts, Standing},
     catalog::{
         ApiKey, CatalogRows, Model, Provider, samples,
         snapshot::{SharedCatalog, Snapshot},
@@ -231,6 +231,7 @@ impl World {
         let mut seen = Seen {
             status: reply.head.status.as_u16(),
             headers: reply.head.headers,
+            limits: reply.head.limits,
             head_at: self.stage.now(),
             pieces: Vec::new(),
             end_at: 0,
@@ -396,6 +397,8 @@ impl Question {
 pub(super) struct Seen {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
+    /// What it is told of its own limits.
+    pub(super) limits: Option<Standing>,
     pub(super) head_at: u64,
     pub(super) pieces: Vec<(u64, String)>,
     pub(super) end_at: u64,
@@ -418,6 +421,12 @@ impl Seen {
     /// When pieces came that hold this.
     pub(super) fn times_of(&self, part: &str) -> Vec<u64> {
         self.pieces.iter().filter(|(_, text)| text.contains(part)).map(|(at, _)| *at).collect()
+    }
+
+    /// How its rate of requests stands: what a minute allows, what is left of it, and after how many milliseconds all of it is.
+    pub(super) fn requests(&self) -> Option<(u64, u64, u128)> {
+        let meter = self.limits?.requests?;
+        Some((meter.limit, meter.remaining, meter.reset.as_millis()))
     }
 
     /// A header's value; empty where there is none.

@@ -331,8 +331,8 @@ impl Remote {
     }
 
     /// What this core calls itself: another name at each start.
-    pub fn core(&self) -> &str {
-        &self.core
+    pub fn core(&self) -> &Arc<str> {
+        self.local.core()
     }
 
     /// Who knows what was spent.
