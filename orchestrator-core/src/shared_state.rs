@@ -57,16 +57,8 @@ pub enum Grant {
 
 impl SharedState {
     /// For a core on its own.
-    pub fn local(core: String, spend: Arc<dyn StoredSpend>) -> Self {
-        Self::Local(Arc::new(Local::new(core, spend)))
-    }
-
-    /// What this core calls itself in the records whose money it holds: another name at each start.
-    pub fn core(&self) -> &Arc<str> {
-        match self {
-            Self::Local(local) => local.core(),
-            Self::Redis(remote) => remote.core(),
-        }
+    pub fn local(spend: Arc<dyn StoredSpend>) -> Self {
+        Self::Local(Arc::new(Local::new(spend)))
     }
 
     /// Takes all of a tenant's limits, or none.

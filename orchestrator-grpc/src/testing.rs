@@ -65,7 +65,7 @@ pub(crate) fn core(set: impl FnOnce(&mut Shared)) -> Arc<Orchestrator> {
     let mut shared = Shared {
         catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
-        shared_state: SharedState::local("test".into(), Arc::new(NothingSpent)),
+        shared_state: SharedState::local(Arc::new(NothingSpent)),
         estimates: Estimates::default(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),

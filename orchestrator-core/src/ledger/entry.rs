@@ -13,7 +13,7 @@ use super::{
     bodies::{Bodies, BodyRules},
     bounds,
     journal::Journal,
-    record::{AttemptRecord, HeldRecord},
+    record::{AttemptRecord, Held},
     usage,
 };
 use crate::{
@@ -113,9 +113,9 @@ impl Entry {
         self.grants = grants;
     }
 
-    /// A core counts what it comes to as outstanding until it is stored.
-    pub fn is_held(&mut self, held: HeldRecord) {
-        Arc::make_mut(&mut self.record).held = Some(held);
+    /// Budgets count what it comes to as outstanding until it is stored.
+    pub fn is_held(&mut self, held: Held) {
+        Arc::make_mut(&mut self.record).held = held;
     }
 
     /// Says to the limits what the request came to; all is given back where nobody was asked.

@@ -14,7 +14,7 @@ use crate::{
     },
     dialect::Operation,
     error::{Error, ErrorKind},
-    ledger::{Entry, record::HeldRecord, usage},
+    ledger::{Entry, record::Held, usage},
     policy::{estimate::Estimates, price::usd},
     routing::Plan,
     shared_state::{Ask, LimitKind, Refused, Standing, Used},
@@ -62,10 +62,8 @@ impl Orchestrator {
         }
         job.tell_limits(standing);
         entry.holds(taken);
-        if let Some(held) =
-            under.caller.as_deref().and_then(|tenant| held(tenant, self.shared.shared_state.core()))
-        {
-            entry.is_held(held);
+        if let Some(tenant) = &under.caller {
+            entry.is_held(held(tenant));
         }
         Ok(())
     }
@@ -90,13 +88,12 @@ impl Orchestrator {
     }
 }
 
-/// Whose budgets this core counts a request to; `None`: nobody's.
-fn held(tenant: &Tenant, core: &Arc<str>) -> Option<HeldRecord> {
+/// Whose budgets this core counts a request to.
+fn held(tenant: &Tenant) -> Held {
     let has = |prefix: &str| {
         tenant.scopes.iter().any(|(scope, limits)| scope.starts_with(prefix) && limits.budget.is_some())
     };
-    let (key, team) = (has("key:"), has("team:"));
-    (key || team).then(|| HeldRecord { by: Arc::clone(core), key, team })
+    Held { key: has("key:"), team: has("team:") }
 }
 
 /// What a request is expected to use.

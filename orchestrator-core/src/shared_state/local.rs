@@ -34,8 +34,6 @@ const MANY: usize = 1024;
 pub struct Local {
     /// What moments are counted from.
     origin: Instant,
-    /// What this core calls itself in the records whose money it holds.
-    core: Arc<str>,
     spend: Arc<dyn StoredSpend>,
     scopes: Mutex<Scopes>,
     /// Held by the one that asks the database; until when nobody does.
@@ -67,21 +65,10 @@ pub struct LocalGrant {
 }
 
 impl Local {
-    /// Nothing is taken yet; what was spent is read from `spend`. `core`: a name that no other start of a core has.
-    pub fn new(core: String, spend: Arc<dyn StoredSpend>) -> Self {
+    /// Nothing is taken yet; what was spent is read from `spend`.
+    pub fn new(spend: Arc<dyn StoredSpend>) -> Self {
         let scopes = Mutex::new(Scopes { states: HashMap::default(), most: MANY });
-        Self {
-            origin: Instant::now(),
-            core: core.into(),
-            spend,
-            scopes,
-            asking: tokio::sync::Mutex::new(None),
-        }
-    }
-
-    /// What it calls itself.
-    pub fn core(&self) -> &Arc<str> {
-        &self.core
+        Self { origin: Instant::now(), spend, scopes, asking: tokio::sync::Mutex::new(None) }
     }
 
     /// Takes all of a tenant's limits, or none. Waits only where the database has to say what was spent.

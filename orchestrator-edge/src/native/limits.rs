@@ -5,7 +5,7 @@
 //! * OpenAI's for everybody else: `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`; a reset is a time such as `6m0s`
 //!   (<https://platform.openai.com/docs/guides/rate-limits>).
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use orchestrator_base::clock::{Clock, UnixMicros};
@@ -62,25 +62,16 @@ fn plainly(time: Duration) -> String {
     // Rounded up: whoever comes back a moment too early finds less than it was told.
     let millis = u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
     let (minutes, rest) = (millis / 60_000, millis % 60_000);
-    let (seconds, mut fraction) = (rest / 1000, rest % 1000);
-    let mut text = String::with_capacity(16);
-    let written = match (minutes, seconds) {
-        (0, 0) => write!(text, "{fraction}ms"),
-        (0, _) => write!(text, "{seconds}"),
-        _ => write!(text, "{minutes}m{seconds}"),
-    };
-    debug_assert!(written.is_ok(), "a text takes what is written to it");
-    if (minutes, seconds) != (0, 0) {
-        let mut digits = 3;
-        while fraction > 0 && fraction % 10 == 0 {
-            (fraction, digits) = (fraction / 10, digits - 1);
-        }
-        if fraction > 0 {
-            let _ = write!(text, ".{fraction:0digits$}");
-        }
-        text.push('s');
+    let (seconds, thousandths) = (rest / 1000, rest % 1000);
+    if (minutes, seconds) == (0, 0) {
+        return format!("{thousandths}ms");
     }
-    text
+    let fraction = if thousandths == 0 { String::new() } else { format!(".{thousandths:03}") };
+    let fraction = fraction.trim_end_matches('0');
+    match minutes {
+        0 => format!("{seconds}{fraction}s"),
+        _ => format!("{minutes}m{seconds}{fraction}s"),
+    }
 }
 
 /// The next whole second: `2026-11-21T03:02:09Z`.

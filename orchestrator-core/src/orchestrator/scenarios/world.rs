@@ -192,7 +192,7 @@ impl World {
         let conditions = Conditions::new(ConditionRules::default(), clock.clone(), random.clone());
         // Nobody probes here.
         conditions.health().set_settings(Settings { enabled: false, ..Settings::default() });
-        let local = Arc::new(Local::new("core".into(), Arc::new(NothingSpent)));
+        let local = Arc::new(Local::new(Arc::new(NothingSpent)));
         let shared = Arc::new(Shared {
             catalog,
             ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())

@@ -156,7 +156,7 @@ impl Remote {
     ) -> Self {
         Self {
             redis,
-            local: Arc::new(Local::new(core.clone(), spend)),
+            local: Arc::new(Local::new(spend)),
             books: Mutex::default(),
             allowances: Mutex::default(),
             changed: Notify::new(),
@@ -328,11 +328,6 @@ impl Remote {
         }
         drop(books);
         self.waiting.notify_one();
-    }
-
-    /// What this core calls itself: another name at each start.
-    pub fn core(&self) -> &Arc<str> {
-        self.local.core()
     }
 
     /// Who knows what was spent.
