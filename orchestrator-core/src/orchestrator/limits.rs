@@ -16,6 +16,7 @@ use crate::{
     dialect::Operation,
     error::{Error, ErrorKind},
     ledger::{Entry, record::HeldRecord, usage},
+    metrics::{Limit, Phase},
     policy::{estimate::Estimates, price::usd},
     routing::Plan,
     shared_state::{Ask, LimitKind, Refused, Standing, Used},
@@ -57,10 +58,12 @@ impl Orchestrator {
                 Err(refused) => {
                     standing = standing.tighter(refused.standing);
                     job.tell_limits(LimitNews::new(standing, at));
+                    self.count_refusal(&refused);
                     return Err(refusal(&refused, tenant, &job.facts.model));
                 }
             }
         }
+        entry.passed(Phase::Limits);
         job.tell_limits(LimitNews::new(standing, at));
         for grant in taken {
             entry.holds(grant);
@@ -86,10 +89,24 @@ impl Orchestrator {
                 Ok(())
             }
             Err(refused) => {
+                self.count_refusal(&refused);
                 job.tell_limits(LimitNews::new(refused.standing, at));
                 Err(refusal(&refused, tenant, &job.facts.model))
             }
         }
+    }
+}
+
+impl Orchestrator {
+    fn count_refusal(&self, refused: &Refused) {
+        let limit = match refused.limit {
+            LimitKind::Requests => Limit::Requests,
+            LimitKind::Tokens => Limit::Tokens,
+            LimitKind::Concurrency => Limit::Concurrency,
+            LimitKind::Budget(_) => Limit::Budget,
+            LimitKind::UnknownSpend => Limit::UnknownSpend,
+        };
+        self.shared.ledger.metrics().refused(limit, &refused.scope);
     }
 }
 
