@@ -179,3 +179,25 @@ fn with_type(body: Bytes, kind: &'static str) -> Response<AnyBody> {
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_ends_a_start_in_production_alone() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let mut config = Config::default();
+        config.metrics.port = address.port();
+        assert!(listen(&config).unwrap().is_none());
+        config.app.env = AppEnv::Production;
+        let error = listen(&config).unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()), "{error}");
+        config.metrics.enabled = false;
+        assert!(listen(&config).unwrap().is_none());
+        config.metrics.enabled = true;
+        config.metrics.port = 0;
+        assert_eq!(listen(&config).unwrap().unwrap().local_addr().unwrap().ip().to_string(), "127.0.0.1");
+    }
+}
