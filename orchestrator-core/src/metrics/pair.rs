@@ -44,7 +44,7 @@ pub struct Pair {
     pub(super) provider: Arc<str>,
     pub(super) requests: Box<[[OnceLock<Box<Requests>>; OPERATIONS]; DIALECTS]>,
     /// By operation, and whether it was a stream.
-    pub(super) durations: [[OnceLock<Box<(&'static str, Histogram)>>; 2]; OPERATIONS],
+    pub(super) durations: [[OnceLock<Box<Duration>>; 2]; OPERATIONS],
     pub(super) streams: OnceLock<Box<Streams>>,
     pub(super) tokens: [Counter; TOKENS.len()],
     /// Nano-dollars.
@@ -53,6 +53,12 @@ pub struct Pair {
     pub(super) attempt_duration: Histogram,
     pub(super) retries: Counter,
     pub(super) failovers: Counter,
+}
+
+/// How long requests of one operation took.
+pub(super) struct Duration {
+    pub(super) operation: &'static str,
+    pub(super) took: Histogram,
 }
 
 /// What only streams have.
@@ -85,8 +91,9 @@ impl Pair {
         let requests = requests.get_or_init(|| Box::new(Requests { door, endings: Default::default() }));
         requests.endings[usize::from(ending.0)].inc();
         let duration = &self.durations[door.operation_place % OPERATIONS][usize::from(stream)];
-        let make = || Box::new((door.operation, Histogram::new(&buckets::ANSWER)));
-        duration.get_or_init(make).1.record_nanos(nanos);
+        let make =
+            || Box::new(Duration { operation: door.operation, took: Histogram::new(&buckets::ANSWER) });
+        duration.get_or_init(make).took.record_nanos(nanos);
     }
 
     /// A stream is over whose first content came after so many microseconds.

@@ -173,8 +173,9 @@ fn requests(pairs: &[Arc<Pair>], text: &mut Text) {
     for pair in pairs {
         for durations in &pair.durations {
             for (duration, stream) in durations.iter().zip(["false", "true"]) {
-                if let Some((operation, duration)) = duration.get().map(|duration| &**duration) {
-                    text.histogram(&DURATION, &[operation, stream, &pair.model, &pair.provider], duration);
+                if let Some(duration) = duration.get() {
+                    let labels = [duration.operation, stream, &pair.model, &pair.provider];
+                    text.histogram(&DURATION, &labels, &duration.took);
                 }
             }
         }

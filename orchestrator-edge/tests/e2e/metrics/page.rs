@@ -17,7 +17,7 @@ struct Sample {
     name: String,
     family: String,
     labels: Vec<(String, String)>,
-    value: f64,
+    value: String,
 }
 
 impl Page {
@@ -49,11 +49,22 @@ impl Page {
 
     /// The sum of all series of that name with these labels.
     pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let has = |sample: &Sample| {
-            labels.iter().all(|(label, value)| sample.labels.iter().any(|(l, v)| l == label && v == value))
+        self.of(name, labels).into_iter().map(|value| value.parse::<f64>().unwrap()).sum()
+    }
+
+    /// The same of what is counted: whole numbers.
+    pub(super) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.of(name, labels).into_iter().map(|value| value.parse::<u64>().unwrap()).sum()
+    }
+
+    fn of(&self, name: &str, labels: &[(&str, &str)]) -> Vec<&String> {
+        let has = |sample: &&Sample| {
+            let has = |label: &(&str, &str)| {
+                sample.labels.iter().any(|(name, value)| (&**name, &**value) == *label)
+            };
+            sample.name == name && labels.iter().all(has)
         };
-        let of = self.samples.iter().filter(|sample| sample.name == name && has(sample));
-        of.map(|sample| sample.value).sum()
+        self.samples.iter().filter(has).map(|sample| &sample.value).collect()
     }
 
     /// The labels of each sample, but for the bounds of buckets.
@@ -77,6 +88,6 @@ fn sample(series: &str, value: &str, family: &str, kind: &str) -> Sample {
         labels.push((label.trim_start_matches(',').to_owned(), value.to_owned()));
         rest = after;
     }
-    let value = value.parse().unwrap_or_else(|_| panic!("{series} is {value}"));
-    Sample { name: name.to_owned(), family: family.to_owned(), labels, value }
+    assert!(value.parse::<f64>().is_ok(), "{series} is {value}");
+    Sample { name: name.to_owned(), family: family.to_owned(), labels, value: value.to_owned() }
 }
