@@ -72,25 +72,27 @@ impl Meter {
 
     /// A provider is asked, for the first time.
     pub(super) fn first_attempt(&mut self, provider: Name, now: Instant) {
+        if self.is_probe {
+            return;
+        }
         self.passed(Phase::Route, now);
         self.pair = Some(self.metrics.pair(self.model, provider));
     }
 
     /// A provider is asked after one has failed. `same`: it is the one that has.
     pub(super) fn next_attempt(&mut self, provider: Name, same: bool) {
-        if let Some(pair) = self.pair.as_ref().filter(|_| !self.is_probe) {
-            if same {
-                pair.retried();
-                return;
-            }
-            pair.failed_over();
+        let Some(pair) = &self.pair else { return };
+        if same {
+            pair.retried();
+            return;
         }
+        pair.failed_over();
         self.pair = Some(self.metrics.pair(self.model, provider));
     }
 
     /// An attempt is over.
     pub(super) fn attempt_over(&self, ending: Ending, micros: u64) {
-        if let Some(pair) = self.pair.as_ref().filter(|_| !self.is_probe) {
+        if let Some(pair) = &self.pair {
             pair.attempt(ending, micros);
         }
     }
