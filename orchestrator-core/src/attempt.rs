@@ -70,6 +70,7 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
         let last = job.facts.stream && is_last();
         let error = match one::try_one(asker, job, &current, last).await {
             Ok(mut committed) => {
+                entry.sent_at(committed.sent);
                 entry.answering(committed.status.as_u16(), job.facts.stream);
                 committed.hold_lease(lease);
                 return Ok(committed);

@@ -60,7 +60,8 @@ impl ErrorKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    const ALL: [Self; 12] = [
+    /// All of them, in the order in which they are declared.
+    pub const ALL: [Self; 12] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::PermissionDenied,

@@ -16,6 +16,7 @@ mod admin_api;
 pub mod core_client;
 mod error;
 pub mod listener;
+mod metrics;
 mod native;
 mod ops;
 pub mod probe;
@@ -30,11 +31,12 @@ use axum::Router;
 use orchestrator_base::{
     clock::Clock,
     config::{self, AppEnv, Config},
+    metrics::{Collect, Registry, process::Process},
     random::Random,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{body::BodyLimits, core_client::CoreChannel};
+use crate::{body::BodyLimits, core_client::CoreChannel, metrics::Metrics};
 
 /// What a message to or from the core has besides a body: field tags, headers, lengths.
 const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
@@ -49,15 +51,21 @@ pub struct App {
 impl App {
     /// Everything but the listener. `stop` begins the drain: readiness fails at once, listeners stop accepting.
     pub fn new(config: &Config, core: CoreChannel, stop: CancellationToken) -> Self {
-        let largest_part = config.limits.max_answer_bytes.max(config.limits.max_body_bytes);
+        let clock = Clock::system();
         let body_time = Duration::from_millis(config.edge.body_timeout_ms);
+        let bodies = BodyLimits::new(config.limits.max_body_bytes, body_time);
+        let metrics = Arc::new(Metrics::new(bodies.clone()));
+        let largest_part = config.limits.max_answer_bytes.max(config.limits.max_body_bytes);
         Self::assemble(Edge(Arc::new(Shared {
             core,
-            bodies: BodyLimits::new(config.limits.max_body_bytes, body_time),
+            bodies,
             max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
             settings: Arc::new(config.edge.clone()),
             environment: config.app.env,
-            clock: Clock::system(),
+            public_metrics: config.metrics.public.unwrap_or(config.app.env == AppEnv::Development),
+            registry: metrics::registry(&metrics, Process::started(&clock)),
+            metrics,
+            clock,
             random: Random::system(),
             stop,
         })))
@@ -72,10 +80,21 @@ impl App {
             max_answer_bytes: shared.max_answer_bytes,
             settings: shared.settings.clone(),
             environment: shared.environment,
+            public_metrics: shared.public_metrics,
+            registry: shared.registry.clone(),
+            metrics: Arc::clone(&shared.metrics),
             clock: shared.clock.clone(),
             random: Random::system(),
             stop: shared.stop.clone(),
         })))
+    }
+
+    /// The same edge, in one process with what shows itself in this registry: from here on either shows both. Its clones for other
+    /// threads must come after.
+    pub fn showing(self, registry: &Registry) -> Self {
+        let shared = &self.edge;
+        registry.add(Arc::clone(&shared.metrics) as Arc<dyn Collect>);
+        Self::assemble(Edge(Arc::new(Shared { registry: registry.clone(), ..Shared::clone(shared) })))
     }
 
     fn assemble(edge: Edge) -> Self {
@@ -93,6 +112,7 @@ impl App {
 #[derive(Clone)]
 struct Edge(Arc<Shared>);
 
+#[derive(Clone)]
 struct Shared {
     core: CoreChannel,
     bodies: BodyLimits,
@@ -100,6 +120,11 @@ struct Shared {
     max_answer_bytes: usize,
     settings: Arc<config::Edge>,
     environment: AppEnv,
+    /// Whether `/metrics` is for everybody.
+    public_metrics: bool,
+    /// What the process shows of itself.
+    registry: Registry,
+    metrics: Arc<Metrics>,
     clock: Clock,
     random: Random,
     stop: CancellationToken,

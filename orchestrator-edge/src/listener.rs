@@ -35,7 +35,7 @@ use self::{
     head::{GuardedBody, HeadClock, UnderWay},
     io::{ClientIo, Protocol, tell_protocol},
 };
-use crate::App;
+use crate::{App, metrics::Metrics};
 
 const MAX_STREAMS: u32 = 256;
 const MAX_PENDING_RESETS: usize = 20;
@@ -64,6 +64,7 @@ pub async fn serve(listener: std::net::TcpListener, app: App, drain: Duration) -
     let server = Server {
         router: app.router,
         settings: app.edge.settings.clone(),
+        metrics: app.edge.metrics.clone(),
         stop,
         kill: CancellationToken::new(),
     };
@@ -98,6 +99,7 @@ pub async fn serve(listener: std::net::TcpListener, app: App, drain: Duration) -
 struct Server {
     router: Router,
     settings: std::sync::Arc<config::Edge>,
+    metrics: std::sync::Arc<Metrics>,
     /// Answers under way may end.
     stop: CancellationToken,
     /// Nothing may go on.
@@ -106,6 +108,7 @@ struct Server {
 
 impl Server {
     async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+        let _present = self.metrics.connection();
         // Without it small writes wait for acknowledgements: up to 40 ms a chunk.
         if stream.set_nodelay(true).is_err() {
             return;

@@ -7,11 +7,15 @@ pub(crate) mod gemini;
 mod limits;
 mod request;
 
+use std::time::Duration;
+
 use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse as _, Response},
 };
 use orchestrator_proto::v1::orchestrate_client::OrchestrateClient;
+use tokio::time::Instant;
+use tonic::Code;
 
 use crate::{
     Edge,
@@ -70,11 +74,14 @@ pub(crate) async fn invoke_at(
     place: Place,
     request: Request,
 ) -> Result<Response, EdgeError> {
+    let mut watch = Watch::start();
     let (head, body) = request.into_parts();
     let voice = Voice::of(head.uri.path(), &head.headers);
     let mut message = request::describe(target, place.path_args, &head)?;
     let request_id = head.extensions.get::<RequestId>().map(RequestId::to_string).unwrap_or_default();
+    watch.waits();
     let body = edge.bodies.read(&head.headers, body).await?;
+    watch.goes_on();
     message.body = body.bytes;
     let mut call = tonic::Request::new(message);
     request::present_keys(&head.headers, call.metadata_mut());
@@ -84,16 +91,50 @@ pub(crate) async fn invoke_at(
     }
 
     let mut core = OrchestrateClient::new(edge.core.clone()).max_decoding_message_size(edge.max_answer_bytes);
-    let mut parts = core.stream_invoke(call).await.map_err(|status| lost(&status))?.into_inner();
-    let first = parts.message().await.map_err(|status| lost(&status))?;
+    watch.waits();
+    let begun = async {
+        let mut parts = core.stream_invoke(call).await?.into_inner();
+        Ok((parts.message().await?, parts))
+    };
+    let (first, parts) = begun.await.map_err(|status| lost(&edge, &status))?;
+    watch.goes_on();
+    edge.metrics.core_call(Code::Ok);
     // From here on the core answers: whatever it needed of the body, it has.
     drop(body.share);
     let first = first.ok_or_else(EdgeError::no_answer)?;
-    answer::answer(first, parts, (voice, request_id), place.in_array, &edge.clock).await
+    let answer = answer::answer(first, parts, (voice, request_id), place.in_array, &edge).await;
+    edge.metrics.overhead.record(watch.spent());
+    answer
 }
 
 /// A call that failed before its answer began.
-fn lost(status: &tonic::Status) -> EdgeError {
+fn lost(edge: &Edge, status: &tonic::Status) -> EdgeError {
+    edge.metrics.core_call(status.code());
     tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core gave no answer");
     EdgeError::from_status(status)
+}
+
+/// The edge's own work for a request: the time between its waits.
+struct Watch {
+    since: Instant,
+    spent: Duration,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { since: Instant::now(), spent: Duration::ZERO }
+    }
+
+    fn waits(&mut self) {
+        self.spent += self.since.elapsed();
+    }
+
+    fn goes_on(&mut self) {
+        self.since = Instant::now();
+    }
+
+    fn spent(&mut self) -> Duration {
+        self.waits();
+        self.spent
+    }
 }

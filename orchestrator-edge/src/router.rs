@@ -13,6 +13,7 @@ use http::{HeaderValue, StatusCode, header};
 use crate::{
     Edge, admin_api,
     error::{EVENT_LOGGING, EdgeError, Voice},
+    metrics,
     native::{Target, gemini, invoke, invoke_named},
     ops,
 };
@@ -151,5 +152,7 @@ fn operations(router: Router<Edge>, prefix: &str) -> Router<Edge> {
         .route(&format!("{prefix}/healthz"), get(ops::health))
         .route(&format!("{prefix}/health/live"), get(ops::live))
         .route(&format!("{prefix}/health/ready"), get(ops::ready))
+        .route(&format!("{prefix}/health/metrics"), get(metrics::show))
+        .route(&format!("{prefix}/metrics"), get(metrics::show))
         .route(&format!("{prefix}/version"), get(ops::version))
 }

@@ -66,11 +66,15 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
     let threads = runtime::threads(config.runtime.threads);
     let rest = process::listen(&config.edge.host, config.edge.port, threads)?;
     let grpc = process::listen(&config.grpc.host, config.grpc.port, threads)?;
+    let shown = core_client::embedded::EmbeddedCore::listen_for_metrics(config)?;
     let addresses = (say_address(&rest, "Listening for REST")?, say_address(&grpc, "Listening for gRPC")?);
+    if let Some(listener) = shown {
+        background.block_on(async { core.show_at(listener) })?;
+    }
     background.block_on(core.serve_until(shutdown.drain().clone()));
 
     let stop = shutdown.drain().clone();
-    let shared = App::new(config, core.for_thread().channel(), stop.clone());
+    let shared = App::new(config, core.for_thread().channel(), stop.clone()).showing(core.metrics());
     let serving = core.clone();
     let workers = Workers::start_with(rest.into_iter().zip(grpc), move |_, (rest, grpc)| {
         let (app, core, stop) = (shared.clone(), serving.clone(), stop.clone());

@@ -4,10 +4,12 @@ pub(crate) mod database;
 mod declared;
 mod health;
 pub(crate) mod keys;
+mod metrics;
 mod retention;
 mod shared_state;
 
 use std::{
+    net::TcpListener,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,6 +18,7 @@ use std::{
 use orchestrator_base::{
     clock::Clock,
     config::{AppEnv, Config, Declared},
+    metrics::Registry,
     random::Random,
     runtime::Background,
     task,
@@ -27,6 +30,7 @@ use orchestrator_core::{
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
     ledger::{self, Ledger, bodies::BodyRules, journal::Journal, replay, writer::Writer},
+    metrics::Metrics,
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
@@ -45,6 +49,7 @@ use uuid::Uuid;
 use crate::{
     admin::AdminService,
     health::Health,
+    metrics_listener::{self, Page},
     orchestrate::OrchestrateService,
     routes::{self, CoreService, Reflection, Services},
 };
@@ -80,6 +85,8 @@ pub struct Core {
     environment: AppEnv,
     declared: Declared,
     database: Database,
+    /// What the process shows of itself.
+    pub metrics: Registry,
     background: Vec<JoinHandle<Option<()>>>,
     stop: CancellationToken,
     /// Where its files lie, absolute.
@@ -110,6 +117,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
         .keeping_bodies(BodyRules::new(&config.bodies))
+        .counting(Arc::new(Metrics::new(config.metrics.max_series)))
         .charging(Estimates::new(&config.budget).ceiling);
     let elsewhere = shared_state::answers(config, together.as_ref(), &core);
     let shared_state = shared_state::open(config, together.as_ref(), core, store.clone(), clock.clone());
@@ -135,9 +143,11 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         stream: config.stream.clone(),
         deny_private: config.providers.deny_private_networks,
     });
+    let redis = together.as_ref().map(|together| together.redis.clone());
     background.extend(shared_state::start(together, &shared, &stop));
     background.push(watch_alerts(config, &database, &shared, touched, &stop));
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
+    let registry = metrics::registry(&shared, &database, redis, watching.leads);
     background.extend(watching.tasks);
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
     let health = Health::starting().await;
@@ -159,6 +169,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         environment,
         declared,
         database,
+        metrics: registry,
         background,
         stop,
         data_dir,
@@ -185,6 +196,16 @@ impl Core {
             clock: self.shared.clock.clone(),
             random: self.shared.random.clone(),
         })
+    }
+
+    /// Shows metrics and health at this listener, until its background work ends.
+    pub fn show_at(&self, listener: TcpListener) -> std::io::Result<()> {
+        let page = Page {
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            clock: self.shared.clock.clone(),
+        };
+        metrics_listener::start(listener, page, self.stop.clone())
     }
 
     /// Ends the background work once the last request is over: answers that are still read for callers who left are accounted
@@ -327,6 +348,7 @@ fn watch_alerts(
         webhook,
         clock: shared.clock.clone(),
         random: shared.random.clone(),
+        metrics: Arc::clone(shared.ledger.metrics()),
     };
     task::spawn("alerts", watch.run(stop.clone()))
 }

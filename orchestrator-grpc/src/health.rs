@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::{
     ServingStatus,
     pb::{
-        HealthCheckRequest, health_check_response, health_client::HealthClient, health_server::HealthServer,
+        HealthCheckRequest, health_check_response,
+        health_client::HealthClient,
+        health_server::{self, HealthServer},
     },
     server::{HealthReporter, HealthService},
 };
@@ -72,6 +74,14 @@ impl Health {
             health.draining.cancel();
             health.set_serving(false).await;
         }));
+    }
+
+    /// Whether it serves under this name: empty for all of it.
+    pub async fn serves(&self, name: &str) -> bool {
+        let service = HealthService::from_health_reporter(self.reporter.clone());
+        let asked = tonic::Request::new(HealthCheckRequest { service: name.to_owned() });
+        let answer = health_server::Health::check(&service, asked).await;
+        answer.is_ok_and(|answer| answer.get_ref().status() == health_check_response::ServingStatus::Serving)
     }
 
     /// Cancelled as soon as the drain begins: whatever would go on for ever ends then.

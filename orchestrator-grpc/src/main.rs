@@ -10,7 +10,7 @@ use orchestrator_base::{
     signals::Shutdown,
     telemetry, tls,
 };
-use orchestrator_grpc::{boot, commands, descriptor, health, server};
+use orchestrator_grpc::{boot, commands, descriptor, health, metrics_listener, server};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -91,6 +91,7 @@ fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
     tracing::info!("Starting application server");
     let threads = runtime::threads(config.runtime.threads);
     let listeners = process::listen(&config.grpc.host, config.grpc.port, threads)?;
+    let shown = metrics_listener::listen(config)?;
     let first = listeners.first().ok_or_else(|| std::io::Error::other("there is no listener"))?;
     let address = first.local_addr()?;
     tracing::info!(%address, "Listening for gRPC");
@@ -99,6 +100,9 @@ fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
         let (core, drain) = (Arc::clone(&serving), drain.clone());
         async move { server::serve(listener, core.service(), drain, DRAIN).await }
     })?;
+    if let Some(listener) = shown {
+        background.block_on(async { core.show_at(listener) })?;
+    }
     background.block_on(core.health.serve_until(shutdown.drain().clone()));
     process::print(process::core_greeting(config, address, &core.data_dir));
     tracing::info!("Application startup complete");

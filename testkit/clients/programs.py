@@ -141,7 +141,7 @@ class Gateway:
 
     def process(self, program, arguments):
         environment = {
-            "APP_PORT": "0", "GRPC_PORT": "0", "HEALTH_CHECK_ENABLED": "false", "LOG_FORMAT": "json", "ORCHESTRATOR__RUNTIME__THREADS": "2",
+            "APP_PORT": "0", "GRPC_PORT": "0", "METRICS_PORT": "0", "HEALTH_CHECK_ENABLED": "false", "LOG_FORMAT": "json", "ORCHESTRATOR__RUNTIME__THREADS": "2",
             # Soon, so that the scene `slow-start` shows what clients make of an early head and of idle bytes.
             "ORCHESTRATOR__STREAM__EARLY_HEAD_MS": "800", "ORCHESTRATOR__STREAM__IDLE_BYTES_MS": "100",
             "CLIENT_KEY": self.keys.client, "ADMIN_KEY": self.keys.admin,

@@ -109,6 +109,7 @@ impl Fleet {
         let here = &self.sides[side];
         let variables = [
             ("GRPC_PORT", here.grpc.port().to_string()),
+            ("METRICS_PORT", "0".to_owned()),
             ("DATA_DIR", here.folder.join("data").display().to_string()),
             ("DATABASE_URL", database),
             ("REDIS_ENABLED", "true".to_owned()),

@@ -12,6 +12,7 @@ pub mod task;
 
 pub mod keyfile;
 pub mod mask;
+pub mod metrics;
 pub mod process;
 pub mod runtime;
 pub mod signals;

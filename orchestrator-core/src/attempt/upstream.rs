@@ -17,6 +17,7 @@ use crate::{
     condition::Lease,
     dialect::{StreamDecoder, Tap},
     error::{Error, ErrorKind},
+    metrics::Gaps,
     provider::{http::AnswerBody, sse::Framer},
 };
 
@@ -76,6 +77,8 @@ pub struct UpstreamStream {
     held: VecDeque<Batch>,
     idle: Duration,
     last_piece: Instant,
+    /// Between the pieces since the first content.
+    gaps: Gaps,
     deadline: Instant,
     /// One timer for the whole stream: when it fires, it looks whether there is reason to, and is armed again.
     timer: Pin<Box<Sleep>>,
@@ -108,6 +111,7 @@ impl UpstreamStream {
             held: VecDeque::new(),
             idle,
             last_piece,
+            gaps: Gaps::default(),
             deadline,
             timer: Box::pin(sleep_until(deadline.min(last_piece + idle))),
             ended: false,
@@ -121,6 +125,8 @@ impl UpstreamStream {
 
     /// The presence at the provider ends with the stream.
     pub(super) fn hold_lease(&mut self, lease: Lease) {
+        // What came before is the wait for the first content.
+        self.gaps = Gaps::default();
         self.lease = Some(lease);
     }
 
@@ -179,6 +185,11 @@ impl UpstreamStream {
         }
     }
 
+    /// How far apart its pieces have come since the first content.
+    pub fn gaps(&self) -> Gaps {
+        self.gaps
+    }
+
     /// Whether batches hold the hub's words rather than bytes to pass on.
     pub fn is_decoded(&self) -> bool {
         matches!(self.reader, Reader::Decode(_))
@@ -206,7 +217,9 @@ impl UpstreamStream {
         while !self.ended {
             let events = match ready!(self.body.poll_piece(context)) {
                 Some(Ok(piece)) => {
-                    self.last_piece = Instant::now();
+                    let now = Instant::now();
+                    self.gaps.piece(now.saturating_duration_since(self.last_piece));
+                    self.last_piece = now;
                     self.received += piece.len();
                     match self.framer.push(piece) {
                         Ok(Some(events)) => events,

@@ -15,6 +15,7 @@ use crate::{
     dialect::Operation,
     error::{Error, ErrorKind},
     ledger::{Entry, record::Held, usage},
+    metrics::{Limit, Phase},
     policy::{estimate::Estimates, price::usd},
     routing::Plan,
     shared_state::{Ask, LimitKind, Refused, Standing, Used},
@@ -56,10 +57,12 @@ impl Orchestrator {
                 Err(refused) => {
                     standing = standing.tighter(refused.standing);
                     job.tell_limits(standing);
+                    self.count_refusal(&refused);
                     return Err(refusal(&refused, tenant, &job.facts.model));
                 }
             }
         }
+        entry.passed(Phase::Limits);
         job.tell_limits(standing);
         entry.holds(taken);
         if let Some(tenant) = &under.caller {
@@ -82,9 +85,23 @@ impl Orchestrator {
             }
             Err(refused) => {
                 job.tell_limits(refused.standing);
+                self.count_refusal(&refused);
                 Err(refusal(&refused, tenant, &job.facts.model))
             }
         }
+    }
+}
+
+impl Orchestrator {
+    fn count_refusal(&self, refused: &Refused) {
+        let limit = match refused.limit {
+            LimitKind::Requests => Limit::Requests,
+            LimitKind::Tokens => Limit::Tokens,
+            LimitKind::Concurrency => Limit::Concurrency,
+            LimitKind::Budget(_) => Limit::Budget,
+            LimitKind::UnknownSpend => Limit::UnknownSpend,
+        };
+        self.shared.ledger.metrics().refused(limit, &refused.scope);
     }
 }
 

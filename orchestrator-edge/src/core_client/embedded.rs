@@ -2,8 +2,8 @@
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use orchestrator_base::{config::Config, runtime::Background};
-use orchestrator_grpc::{boot, routes::CoreService, server};
+use orchestrator_base::{config::Config, metrics::Registry, runtime::Background};
+use orchestrator_grpc::{boot, metrics_listener, routes::CoreService, server};
 use tokio_util::sync::CancellationToken;
 
 pub use orchestrator_grpc::boot::StartError;
@@ -33,6 +33,21 @@ impl EmbeddedCore {
     /// Where its files lie, absolute.
     pub fn data_dir(&self) -> &std::path::Path {
         &self.0.data_dir
+    }
+
+    /// What the process shows of itself.
+    pub fn metrics(&self) -> &Registry {
+        &self.0.metrics
+    }
+
+    /// The listener for metrics and health that the configuration asks for, if it does.
+    pub fn listen_for_metrics(config: &Config) -> std::io::Result<Option<TcpListener>> {
+        metrics_listener::listen(config)
+    }
+
+    /// Shows metrics and health there until the end. Call it on the runtime that is to do the work.
+    pub fn show_at(&self, listener: TcpListener) -> std::io::Result<()> {
+        self.0.show_at(listener)
     }
 
     /// Says to health checks that it takes calls, until `drain`.

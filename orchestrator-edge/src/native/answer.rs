@@ -14,12 +14,15 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
-use orchestrator_base::clock::Clock;
 use orchestrator_proto::v1::{Head, InvokeResponse};
 use tonic::{Status, Streaming};
 
 use super::limits;
-use crate::error::{EdgeError, Voice};
+use crate::{
+    Edge,
+    error::{EdgeError, Voice},
+    metrics::Present,
+};
 
 /// Headers that belong to a connection or that the edge computes itself: never taken from an answer's head.
 const NOT_FROM_THE_CORE: [HeaderName; 6] = [
@@ -39,7 +42,7 @@ pub(super) async fn answer(
     mut rest: Streaming<InvokeResponse>,
     (voice, request_id): (Voice, String),
     in_array: bool,
-    clock: &Clock,
+    edge: &Edge,
 ) -> Result<Response, EdgeError> {
     let Some(head) = first.head else { return Err(EdgeError::no_answer()) };
     let status = u16::try_from(head.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
@@ -53,11 +56,12 @@ pub(super) async fn answer(
     };
     let mut headers = headers_of(&head);
     if let Some(stand) = &head.limits {
-        limits::insert(&mut headers, stand, voice, clock);
+        limits::insert(&mut headers, stand, voice, &edge.clock);
     }
 
     let in_parts = |ready, over, rest| {
-        Body::new(PartsBody { ready, over, rest: Some(rest), framing, voice, request_id, begun: false })
+        let (rest, present) = (Some(rest), edge.metrics.stream());
+        Body::new(PartsBody { ready, over, rest, framing, voice, request_id, begun: false, present })
     };
     let body = if framing == Framing::Unknown {
         match rest.message().await {
@@ -120,6 +124,8 @@ struct PartsBody {
     request_id: String,
     /// Something was said already.
     begun: bool,
+    /// It counts as under way.
+    present: Present,
 }
 
 /// How the parts of an answer follow each other.
@@ -137,6 +143,7 @@ impl PartsBody {
     /// A core that is lost in the middle of a stream: events, or elements, end with an error in the protocol and then cleanly, for
     /// a reset would hide it. Anything else is cut, so that half an answer never looks like a whole one.
     fn end_with(&self, status: Status) -> Result<Frame<Bytes>, Status> {
+        self.present.metrics().core_lost.inc();
         tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core was lost in a stream");
         let envelope = EdgeError::from_status(&status).envelope(self.voice, &self.request_id);
         let last = match self.framing {

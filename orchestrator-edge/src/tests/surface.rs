@@ -1,6 +1,7 @@
 //! Paths, methods, probes and the layers around them.
 
 use bytes::Bytes;
+use orchestrator_base::config::AppEnv;
 use tonic::Status;
 
 use super::{
@@ -153,4 +154,17 @@ async fn a_panic_is_a_500_in_the_envelope() {
         ask(&app(core.channel()), request("POST", "/v1/completions", &[("x-request-id", "r-1")], "")).await;
     assert_eq!((answer.status.as_u16(), answer.header("x-request-id")), (500, "r-1"));
     insta::assert_snapshot!(answer.text(), @r#"{"error":{"code":"internal_error","message":"The gateway failed on this request.","param":null,"type":"server_error"}}"#);
+}
+
+#[tokio::test]
+async fn metrics_are_for_everybody_in_development_alone() {
+    let statuses = async |env: AppEnv| {
+        let app = app_with(core(), |config| config.app.env = env);
+        [
+            ask(&app, get("/metrics")).await.status.as_u16(),
+            ask(&app, get("/api/v1/metrics")).await.status.as_u16(),
+        ]
+    };
+    assert_eq!(statuses(AppEnv::Development).await, [200, 200]);
+    assert!(statuses(AppEnv::Production).await.iter().all(|status| *status != 200));
 }

@@ -9,6 +9,7 @@ use std::{
 
 use orchestrator_base::{
     config::{AppEnv, Config},
+    metrics::Description,
     runtime, task, tls,
 };
 use orchestrator_edge::{
@@ -49,6 +50,8 @@ pub(crate) struct Gateway {
     pub(crate) grpc: String,
     /// Where the edge listens.
     pub(crate) rest: SocketAddr,
+    /// Speaks to the core's listener for metrics and health, without a key.
+    pub(crate) core_page: Client,
     /// The database's file.
     pub(crate) database: PathBuf,
     core: EmbeddedCore,
@@ -83,11 +86,12 @@ impl Gateway {
         config.health_check.enabled = false;
         set(&mut config);
         let core = EmbeddedCore::start_here(&config).await.unwrap();
-        let any = "127.0.0.1:0".parse().unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let (rest, grpc) = (runtime::listen(any).unwrap(), runtime::listen(any).unwrap());
         let rest_address = rest.local_addr().unwrap();
         let base = format!("http://{rest_address}");
         let grpc_base = format!("http://{}", grpc.local_addr().unwrap());
+        let is_embedded = channel == Channel::Embedded;
         let thread = core.for_thread();
         let channel = match channel {
             Channel::Embedded => thread.channel(),
@@ -97,13 +101,18 @@ impl Gateway {
         core.serve_until(stop.clone()).await;
         let drain = Duration::from_secs(5);
         drop(task::spawn("grpc", thread.serve(grpc, stop.clone(), drain)));
+        let page = std::net::TcpListener::bind(any).unwrap();
+        let core_page = Client::new(&page.local_addr().unwrap().to_string(), "").with_key(None);
+        core.show_at(page).unwrap();
         let app = App::new(&config, channel, stop.clone());
+        let app = if is_embedded { app.showing(core.metrics()) } else { app };
         drop(task::spawn("rest", listener::serve(rest, app, drain)));
         Self {
             client: Client::new(&base, CLIENT_KEY),
             admin: Client::new(&base, ADMIN_KEY),
             grpc: grpc_base,
             rest: rest_address,
+            core_page,
             database: data.path().join("llm_orchestrator.db"),
             core,
             stop,
@@ -195,6 +204,16 @@ impl Gateway {
     /// The embedded core's own services, called without a socket.
     pub(crate) fn in_process(&self) -> CoreChannel {
         self.core.for_thread().channel()
+    }
+
+    /// The families that this process registered, the edge's too where it is one process.
+    pub(crate) fn families(&self) -> Vec<&'static Description> {
+        self.core.metrics().descriptions()
+    }
+
+    /// Begins to stop: nothing new is accepted.
+    pub(crate) fn begin_drain(&self) {
+        self.stop.cancel();
     }
 
     /// Stops accepting, lets what runs end, stores what is in the journal. Gives its files.

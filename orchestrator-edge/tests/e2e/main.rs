@@ -26,6 +26,7 @@ mod idempotency;
 mod keys;
 mod leaving;
 mod limits;
+mod metrics;
 mod model_lists;
 mod outage;
 mod prices;

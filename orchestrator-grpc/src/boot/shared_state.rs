@@ -25,7 +25,7 @@ const CONDITION: &str = "condition";
 
 /// The way to the other cores.
 pub(super) struct Together {
-    redis: Redis,
+    pub(super) redis: Redis,
     pub(super) news: News,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
+mod metrics;
 mod money;
 mod redis;
 
@@ -10,6 +11,7 @@ use std::{fmt, path::PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::metrics::Metrics;
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
 use super::Declared;
@@ -25,6 +27,8 @@ pub struct Config {
     pub edge: Edge,
     /// The core's gRPC listener.
     pub grpc: Grpc,
+    /// Where metrics are shown.
+    pub metrics: Metrics,
     /// Where files lie.
     pub data: Data,
     /// Keys that are given rather than generated.

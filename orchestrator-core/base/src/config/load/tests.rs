@@ -337,6 +337,13 @@ fn what_is_shown_says_everything_but_secrets() {
     host = "127.0.0.1"
     port = 50051
 
+    [metrics]
+    enabled = true
+    host = "127.0.0.1"
+    port = 9464
+    # public =
+    max_series = 1000
+
     [data]
     dir = "./data"
 
