@@ -32,6 +32,7 @@ use orchestrator_base::{
     config::{self, AppEnv, Config},
     random::Random,
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{body::BodyLimits, core_client::CoreChannel};
@@ -57,6 +58,8 @@ impl App {
             max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
             settings: Arc::new(config.edge.clone()),
             environment: config.app.env,
+            public_details: config.health.is_public(config.app.env),
+            began: Instant::now(),
             clock: Clock::system(),
             random: Random::system(),
             stop,
@@ -72,6 +75,8 @@ impl App {
             max_answer_bytes: shared.max_answer_bytes,
             settings: shared.settings.clone(),
             environment: shared.environment,
+            public_details: shared.public_details,
+            began: shared.began,
             clock: shared.clock.clone(),
             random: Random::system(),
             stop: shared.stop.clone(),
@@ -100,6 +105,10 @@ struct Shared {
     max_answer_bytes: usize,
     settings: Arc<config::Edge>,
     environment: AppEnv,
+    /// How the program is, is told without an admin key.
+    public_details: bool,
+    /// When this process began to serve.
+    began: Instant,
     clock: Clock,
     random: Random,
     stop: CancellationToken,

@@ -151,5 +151,7 @@ fn operations(router: Router<Edge>, prefix: &str) -> Router<Edge> {
         .route(&format!("{prefix}/healthz"), get(ops::health))
         .route(&format!("{prefix}/health/live"), get(ops::live))
         .route(&format!("{prefix}/health/ready"), get(ops::ready))
+        .route(&format!("{prefix}/health/detailed"), get(admin_api::detailed))
+        .route(&format!("{prefix}/health/queue/status"), get(admin_api::queue_status))
         .route(&format!("{prefix}/version"), get(ops::version))
 }

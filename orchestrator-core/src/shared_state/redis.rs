@@ -37,7 +37,7 @@ use redis::{
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -133,6 +133,13 @@ impl Redis {
     /// One command.
     pub(crate) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
         self.run(async |link: &mut MultiplexedConnection| command.query_async(link).await).await
+    }
+
+    /// How long it takes to answer now; `None`: it does not, or is known to be away.
+    pub(crate) async fn answer_time(&self) -> Option<Duration> {
+        let began = Instant::now();
+        self.command::<()>(&redis::cmd("PING")).await.ok()?;
+        Some(began.elapsed())
     }
 
     /// Several commands in one round trip.

@@ -74,6 +74,8 @@ const ROUTES: &[(&str, &str, &[&str], &str, &str)] = &[
     ("GET",    "/healthz", OPERATIONS, "", ""),
     ("GET",    "/health/live", OPERATIONS, "", ""),
     ("GET",    "/health/ready", OPERATIONS, "", ""),
+    ("GET",    "/health/detailed", OPERATIONS, "", ""),
+    ("GET",    "/health/queue/status", OPERATIONS, "", ""),
     ("GET",    "/version", OPERATIONS, "", ""),
     ("GET",    "/api/providers/health", NONE, "", ""),
     ("GET",    "/api/providers/health/{id}", NONE, "/api/providers/health/none", ""),
