@@ -7,6 +7,7 @@
 //! * A body is the resource, with the contract's own field names. A PATCH's keys are its field mask; `null` clears a field.
 //! * Answers are the bare resource, or the bare array with a `next-page-token` header; 201 for created, 204 for deleted.
 
+mod describe;
 mod details;
 mod failure;
 mod llmio;
@@ -48,6 +49,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-orchestrator-client-address");
 
 pub(crate) use self::{
+    describe::describe,
     details::{detailed, queue as queue_status},
     llmio::routes as llmio_routes,
 };

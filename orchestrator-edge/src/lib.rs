@@ -14,9 +14,11 @@
 
 mod admin_api;
 pub mod core_client;
+mod docs;
 mod error;
 pub mod listener;
 mod native;
+mod openapi;
 mod ops;
 pub mod probe;
 mod router;

@@ -11,10 +11,10 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
-    Edge, admin_api,
+    Edge, admin_api, docs,
     error::{EVENT_LOGGING, EdgeError, Voice},
     native::{Target, gemini, invoke, invoke_named},
-    ops,
+    openapi, ops,
 };
 
 const CHAT: Target = Target { dialect: "openai_chat", operation: "" };
@@ -56,6 +56,8 @@ pub(crate) fn routes(edge: Edge) -> Router {
         router = admin_api::routes(router, prefix);
     }
     router = admin_api::llmio_routes(router);
+    router = router.route("/openapi.json", get(openapi::serve));
+    router = docs::routes(router);
     router
         .fallback(async |request: Request| {
             EdgeError::unknown_path(request.method(), request.uri().path()).into_response()
