@@ -63,8 +63,8 @@ fn insert(paths: &mut Map<String, Value>, path: &str, method: &str, operation: V
 fn unique(row: &Row, names: &mut BTreeSet<String>) -> String {
     let last = row.path.rsplit('/').next().unwrap_or_default().trim_matches(['{', '}']);
     let (method, place) = (capital(&row.method.as_str().to_ascii_lowercase()), capital(last));
-    let candidates =
-        [row.rpc.to_owned(), format!("{}{method}", row.rpc), format!("{}{place}{method}", row.rpc)];
+    let first = if row.only.is_some() { format!("{}{place}", row.rpc) } else { row.rpc.to_owned() };
+    let candidates = [first, format!("{}{method}", row.rpc), format!("{}{place}{method}", row.rpc)];
     candidates.into_iter().find(|name| names.insert(name.clone())).unwrap_or_default()
 }
 

@@ -23,15 +23,16 @@ answered = collections.defaultdict(list)
 atexit.register(lambda: json.dump(answered, open(os.environ["ANSWERED"], "w")))
 
 # Bodies of good requests where the document has no example.
+HELLO = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
+EMBED = {"content": {"parts": [{"text": "Hello"}]}}
+BATCH = {"requests": [{"model": "models/echo", **EMBED}]}
 BODIES = {
-    "UpdateProviderKey": {"label": "renamed"}, "UpdateModel": {"remark": "changed"}, "UpdateModelProvider": {"weight": 50},
+    "UpdateProviderKey": {"label": "renamed"}, "UpdateModel": {"remark": "changed"}, "UpdateModelProvider": {"weight": 50}, "UpdateApiKey": {"owner": "ann"},
     "UpdateTeam": {"remark": "changed"}, "UpdateAdminKey": {"role": "viewer"}, "UpdatePrice": {"input": "0.5"},
-    "UpdateHealthCheckConfig": {"max_error_count": 5}, "UpdateRetention": {"bodies_days": 7}, "ResetBreakers": {}, "ExportConfigPost": {},
-    "dropEvents": {"events": []}, "llmioChangeConfig": {"max_error_count": 5}, "AcknowledgeAlert": {},
-    "geministreamGenerateContent": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]},
-    "geminiembedContent": {"content": {"parts": [{"text": "Hello"}]}},
-    "geminibatchEmbedContents": {"requests": [{"model": "models/echo", "content": {"parts": [{"text": "Hello"}]}}]},
-    "geminiAnyVerb": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]},
+    "UpdateHealthCheckConfigPatch": {"max_error_count": 5}, "UpdateRetentionPatch": {"bodies_days": 7}, "ResetBreakers": {}, "ExportConfigPost": {},
+    "dropEvents": {"events": []}, "llmioChangeConfig": {"max_error_count": 5},
+    "geminiStreamGenerate": HELLO, "geminiAnyVerb": HELLO, "geminiEmbed": EMBED, "geminiBatchEmbed": BATCH,
+    "geminiGenerateV1": HELLO, "geminiStreamGenerateV1": HELLO, "geminiCountV1": HELLO, "geminiEmbedV1": EMBED, "geminiBatchEmbedV1": BATCH,
 }
 # Queries of good requests that need one.
 QUERIES = {"ExportRequestLogs": {"format": "csv"}, "PurgeRequestLogs": {"retention_days": 30}}

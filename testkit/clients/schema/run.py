@@ -63,10 +63,10 @@ def ask(gateway):
         "GATEWAY_ADMIN_KEY": gateway.keys.admin, "ANSWERED": str(pathlib.Path(gateway.home.name) / "answered.json"),
     }
     command = [
-        sys.executable, "-m", "schemathesis.cli", "run", f"{gateway.rest}/openapi.json", "--checks", ",".join(CHECKS), "--phases", ",".join(PHASES),
+        str(pathlib.Path(sys.executable).parent / "schemathesis"), "run", f"{gateway.rest}/openapi.json", "--checks", ",".join(CHECKS), "--phases", ",".join(PHASES),
         "--exclude-operation-id", ENDLESS, "--seed", str(SEED), "--generation-deterministic", "--max-examples", str(EXAMPLES), "--request-timeout", "20",
         "--workers", "1", "--continue-on-failure", "--no-shrink", "--suppress-health-check", "all", "--warnings", "off", "--no-color",
-        "--generation-database", "none",
+        "--generation-database", "none", "--generation-with-security-parameters", "false",
     ]
     try:
         return subprocess.run(command, cwd=gateway.home.name, env=environment, timeout=SECONDS).returncode == 0
