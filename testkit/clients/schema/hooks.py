@@ -5,9 +5,11 @@ Of each operation's requests the first is a good one, with the example of the do
 
 import atexit
 import collections
+import functools
 import itertools
 import json
 import os
+import time
 
 import requests
 import schemathesis
@@ -82,13 +84,20 @@ def stored():
     return answer.json()["id"]
 
 
+@functools.cache
 def alert():
-    """A caller without any money is one."""
-    key = made("keys", {"name": name(), "budget_usd": 0.000001, "budget_period": "day"})
-    body = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
-    ASKS.post(f"{REST}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key['secret']}"}, timeout=20)
-    alerts = ASKS.get(f"{REST}/admin/alerts", headers=ADMIN, timeout=20).json()
-    return alerts[0]["id"] if alerts else "none-yet"
+    """A caller who has spent most of its money is one, as soon as that is stored."""
+    made("prices", {"kind": "echo", "upstream_model": "echo", "input": "100", "output": "100"})
+    key = made("keys", {"name": name(), "budget_usd": 0.001, "budget_period": "day"})
+    headers = {"authorization": f"Bearer {key['secret']}"}
+    body = {"model": "echo", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
+    for _ in range(40):
+        ASKS.post(f"{REST}/v1/chat/completions", json=body, headers=headers, timeout=20)
+        time.sleep(0.2)
+        alerts = ASKS.get(f"{REST}/admin/alerts", headers=ADMIN, timeout=20).json()
+        if alerts:
+            return alerts[0]["id"]
+    raise AssertionError("a budget that is spent is no alert")
 
 
 def only(key, make):
@@ -99,6 +108,7 @@ def only(key, make):
 PLACES = [
     ("/admin/providers/{provider_id}/keys/{id}", provider_key),
     ("/admin/providers/{provider_id}/keys", lambda: {"provider_id": provider_key()["provider_id"]}),
+    ("/admin/providers/{id}/check", only("id", lambda: "echo")),
     ("/admin/providers/{id}", only("id", provider)),
     ("/admin/models/{id}", only("id", model)),
     ("/admin/model-providers/{id}", only("id", association)),
@@ -110,7 +120,7 @@ PLACES = [
     ("/admin/alerts/{id}", only("id", alert)),
     ("/admin/health/{id}", only("id", provider)),
     ("/api/providers/health/{id}", only("id", provider)),
-    ("/api/health-check/force/{id}", only("id", provider)),
+    ("/api/health-check/force/{id}", only("id", lambda: "echo")),
     ("/v1/responses/{id}", only("id", stored)),
     ("/v1beta/{model}:{verb}", lambda: {"model": "models/echo", "verb": "generateContent"}),
     ("/v1/models/{model}", only("model", lambda: "echo")),
