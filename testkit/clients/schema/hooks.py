@@ -87,12 +87,12 @@ def stored():
 @functools.cache
 def alert():
     """A caller who has spent most of its money is one, as soon as that is stored."""
-    made("prices", {"kind": "echo", "upstream_model": "echo", "input": "100", "output": "100"})
+    made("prices", {"kind": "openai", "upstream_model": "m", "input": "100", "output": "100"})
     key = made("keys", {"name": name(), "budget_usd": 0.001, "budget_period": "day"})
     headers = {"authorization": f"Bearer {key['secret']}"}
-    body = {"model": "echo", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
+    body = {"model": "scripted/m", "input": "hi", "max_output_tokens": 1}
     for _ in range(40):
-        ASKS.post(f"{REST}/v1/chat/completions", json=body, headers=headers, timeout=20)
+        ASKS.post(f"{REST}/v1/responses", json=body, headers=headers, timeout=20)
         time.sleep(0.2)
         alerts = ASKS.get(f"{REST}/admin/alerts", headers=ADMIN, timeout=20).json()
         if alerts:
