@@ -15,10 +15,12 @@ use super::{health, timestamp};
 
 /// Into the contract. `draining`: it is about to end.
 pub(crate) fn status(state: CoreState, draining: bool) -> v1::CoreStatus {
-    let status = match state.degraded.as_slice() {
-        _ if draining => "draining",
-        [] => "healthy",
-        _ => "degraded",
+    let status = if draining {
+        "draining"
+    } else if state.degraded.is_empty() {
+        "healthy"
+    } else {
+        "degraded"
     };
     let providers = providers(&state);
     let (journal, log_writer) = state.journal.map(ledger).unzip();
