@@ -99,8 +99,7 @@ fn operation(row: &Row, rpc: &Rpc, comments: &Comments, schemas: &mut Schemas<'_
 fn path_parameter(name: &str, rpc: &Rpc, comments: &Comments) -> Value {
     let resource = || resource_field(&rpc.input)?.kind().as_message()?.get_field_by_name(name);
     let field = rpc.input.get_field_by_name(name).or_else(resource);
-    let description =
-        field.map(|field| comments.of_field(&field)).unwrap_or_else(|| "Its provider's id.".into());
+    let description = field.map_or_else(|| "Its provider's id.".into(), |field| comments.of_field(&field));
     let schema = json!({ "type": "string", "minLength": 1 });
     json!({ "name": name, "in": "path", "required": true, "description": description, "schema": schema })
 }
