@@ -136,6 +136,14 @@ impl SharedState {
         }
     }
 
+    /// How long the cores' common store takes to answer now. `None`: there is none; `Some(None)`: it does not answer.
+    pub async fn answer_time(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Local(_) => None,
+            Self::Redis(remote) => Some(remote.answer_time().await),
+        }
+    }
+
     /// Whether cores that share their limits can do so now. A core on its own shares none.
     pub fn is_well(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@
 //! A channel belongs to one runtime: each request thread makes its own, so that no request crosses threads.
 
 mod connection;
+mod each;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod pool;
@@ -17,6 +18,7 @@ use http::{Request, Response};
 use tonic::{Status, body::Body};
 use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
+pub(crate) use each::{Asked, ask_each};
 pub use pool::EndpointError;
 #[cfg(test)]
 pub(crate) use raw::RawCodec;

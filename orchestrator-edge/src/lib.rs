@@ -14,10 +14,12 @@
 
 mod admin_api;
 pub mod core_client;
+mod docs;
 mod error;
 pub mod listener;
 mod metrics;
 mod native;
+mod openapi;
 mod ops;
 pub mod probe;
 mod router;
@@ -34,6 +36,7 @@ use orchestrator_base::{
     metrics::{Collect, Registry, process::Process},
     random::Random,
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{body::BodyLimits, core_client::CoreChannel, metrics::Metrics};
@@ -62,6 +65,8 @@ impl App {
             max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
             settings: Arc::new(config.edge.clone()),
             environment: config.app.env,
+            public_details: config.health.is_public(config.app.env),
+            began: Instant::now(),
             public_metrics: config.metrics.public.unwrap_or(config.app.env == AppEnv::Development),
             registry: metrics::registry(&metrics, Process::started(&clock)),
             metrics,
@@ -83,6 +88,8 @@ impl App {
             public_metrics: shared.public_metrics,
             registry: shared.registry.clone(),
             metrics: Arc::clone(&shared.metrics),
+            public_details: shared.public_details,
+            began: shared.began,
             clock: shared.clock.clone(),
             random: Random::system(),
             stop: shared.stop.clone(),
@@ -125,6 +132,10 @@ struct Shared {
     /// What the process shows of itself.
     registry: Registry,
     metrics: Arc<Metrics>,
+    /// How the program is, is told without an admin key.
+    public_details: bool,
+    /// When this process began to serve.
+    began: Instant,
     clock: Clock,
     random: Random,
     stop: CancellationToken,

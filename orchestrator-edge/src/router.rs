@@ -11,11 +11,11 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
-    Edge, admin_api,
+    Edge, admin_api, docs,
     error::{EVENT_LOGGING, EdgeError, Voice},
     metrics,
     native::{Target, gemini, invoke, invoke_named},
-    ops,
+    openapi, ops,
 };
 
 const CHAT: Target = Target { dialect: "openai_chat", operation: "" };
@@ -57,6 +57,8 @@ pub(crate) fn routes(edge: Edge) -> Router {
         router = admin_api::routes(router, prefix);
     }
     router = admin_api::llmio_routes(router);
+    router = router.route("/openapi.json", get(openapi::serve));
+    router = docs::routes(router);
     router
         .fallback(async |request: Request| {
             EdgeError::unknown_path(request.method(), request.uri().path()).into_response()
@@ -154,5 +156,7 @@ fn operations(router: Router<Edge>, prefix: &str) -> Router<Edge> {
         .route(&format!("{prefix}/health/ready"), get(ops::ready))
         .route(&format!("{prefix}/health/metrics"), get(metrics::show))
         .route(&format!("{prefix}/metrics"), get(metrics::show))
+        .route(&format!("{prefix}/health/detailed"), get(admin_api::detailed))
+        .route(&format!("{prefix}/health/queue/status"), get(admin_api::queue_status))
         .route(&format!("{prefix}/version"), get(ops::version))
 }

@@ -24,7 +24,7 @@ use orchestrator_base::{
     task,
 };
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals, seed},
+    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals, seed, status::StatusDesk},
     admission::gate::Gate,
     alerts::{Watch, Webhook},
     catalog::snapshot::SharedCatalog,
@@ -78,6 +78,8 @@ pub struct Core {
     shared: Arc<Shared>,
     admin: Admin,
     desk: HealthDesk,
+    status: StatusDesk,
+    public_status: bool,
     auth: AdminAuth,
     refusals: Refusals,
     /// What load balancers are told.
@@ -120,7 +122,8 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         .counting(Arc::new(Metrics::new(config.metrics.max_series)))
         .charging(Estimates::new(&config.budget).ceiling);
     let elsewhere = shared_state::answers(config, together.as_ref(), &core);
-    let shared_state = shared_state::open(config, together.as_ref(), core, store.clone(), clock.clone());
+    let shared_state =
+        shared_state::open(config, together.as_ref(), core.clone(), store.clone(), clock.clone());
     let touched = Touched::default();
     let mut background =
         start_background(config, &database, journal, reloader, (&shared_state, &touched), &stop).await?;
@@ -158,11 +161,15 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let refusals = Refusals::default();
     let writing = refusals.clone().run(store, shared.clock.clone(), shared.random.clone(), stop.clone());
     background.push(task::spawn("refused sign-ins", writing));
+    let status = StatusDesk::new(core, Arc::clone(&shared.gate), shared.shared_state.clone())
+        .with_ledger(shared.ledger.clone());
     let (environment, declared, desk) = (config.app.env, config.declared.clone(), watching.desk);
     Ok(Core {
         shared,
         admin,
         desk,
+        status,
+        public_status: config.health.is_public(config.app.env),
         auth,
         refusals,
         health,
@@ -187,8 +194,9 @@ impl Core {
                 self.desk.clone(),
                 self.auth.clone(),
                 self.refusals.clone(),
-                Arc::clone(&self.shared.gate),
+                self.status.clone(),
             )
+            .with_public_status(self.public_status)
             .rereading(self.declared.clone())
             .until(self.health.draining()),
             health: self.health.clone(),

@@ -115,7 +115,7 @@ class Gateway:
     """A gateway whose catalog has the scenes: one process, or a core and an edge before it."""
 
     def __init__(self, channel, keys, provider):
-        self.keys, self.provider = keys, provider
+        self.channel, self.keys, self.provider = channel, keys, provider
         self.home = tempfile.TemporaryDirectory(prefix="test-clients-")
         self.processes = []
         try:
@@ -170,7 +170,7 @@ class Gateway:
         """What a suite is told."""
         return {
             "GATEWAY_REST": self.rest, "GATEWAY_GRPC": self.grpc, "GATEWAY_KEY": self.keys.client,
-            "GATEWAY_ADMIN_KEY": self.keys.admin, "PROVIDER_CONTROL": self.provider.control,
+            "GATEWAY_CHANNEL": self.channel, "GATEWAY_ADMIN_KEY": self.keys.admin, "PROVIDER_CONTROL": self.provider.control,
         }
 
     def stop(self):

@@ -138,6 +138,13 @@ impl Redis {
         self.run(async |link: &mut MultiplexedConnection| command.query_async(link).await).await
     }
 
+    /// How long it takes to answer now; `None`: it does not, or is known to be away.
+    pub(crate) async fn answer_time(&self) -> Option<Duration> {
+        let began = Instant::now();
+        self.command::<()>(&redis::cmd("PING")).await.ok()?;
+        Some(began.elapsed())
+    }
+
     /// Several commands in one round trip.
     pub(crate) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Away> {
         self.run(async |link: &mut MultiplexedConnection| pipeline.query_async(link).await).await

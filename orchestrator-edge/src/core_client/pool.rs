@@ -25,7 +25,10 @@ use tokio::{
 };
 use tonic::{Status, body::Body};
 
-use super::connection::Address;
+use super::{
+    connection::Address,
+    each::{Found, Which},
+};
 
 /// How long a resolved name is trusted.
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);
@@ -95,6 +98,9 @@ impl Pool {
     pub(super) async fn send(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, Status> {
         let resolved = self.addresses().await;
         let addresses = &resolved.addresses;
+        if let Some(which) = request.extensions().get::<Which>().cloned() {
+            return send_to(addresses, &which, request).await;
+        }
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
         for step in 0..addresses.len() {
             let address = &addresses[start.wrapping_add(step) % addresses.len()];
@@ -156,6 +162,19 @@ impl Pool {
         }
         self.resolved.store(Arc::new(Resolved { until: Some(Instant::now() + RESOLVE_EVERY), addresses }));
     }
+}
+
+/// Sends a request to the address that it is for, and to no other.
+async fn send_to(
+    addresses: &[Arc<Address>],
+    which: &Which,
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    let address = addresses.get(which.place);
+    // Nobody else has it.
+    let _ = which.found.set(Found { of: addresses.len(), at: address.map(|address| address.at) });
+    let Some(address) = address else { return Err(Status::unavailable("no core can be reached")) };
+    address.send(request).await.map_err(|_| Status::unavailable("the core cannot be reached"))
 }
 
 #[cfg(test)]

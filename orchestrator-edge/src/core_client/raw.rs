@@ -20,10 +20,19 @@ pub(crate) async fn unary(
     metadata: MetadataMap,
     message: Bytes,
 ) -> Result<Bytes, Status> {
-    let mut grpc = tonic::client::Grpc::new(core.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
-    grpc.ready().await?;
     let mut request = Request::new(message);
     *request.metadata_mut() = metadata;
+    unary_request(core, path, request).await
+}
+
+/// The same, for a request that says more.
+pub(super) async fn unary_request(
+    core: &CoreChannel,
+    path: PathAndQuery,
+    request: Request<Bytes>,
+) -> Result<Bytes, Status> {
+    let mut grpc = tonic::client::Grpc::new(core.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+    grpc.ready().await?;
     let answer = grpc.unary(request, path, RawCodec).await?;
     Ok(answer.into_inner())
 }

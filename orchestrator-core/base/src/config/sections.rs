@@ -2,6 +2,7 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
+mod health;
 mod metrics;
 mod money;
 mod redis;
@@ -11,6 +12,7 @@ use std::{fmt, path::PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::health::Health;
 pub use self::metrics::Metrics;
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
@@ -55,6 +57,8 @@ pub struct Config {
     pub breaker: Breaker,
     /// How providers' health is checked, at first.
     pub health_check: HealthCheck,
+    /// Who is told how the program is.
+    pub health: Health,
     /// Rules for every provider.
     pub providers: ProviderRules,
     /// Answers under an idempotency key.

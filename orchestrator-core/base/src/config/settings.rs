@@ -177,6 +177,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("health_check.interval", "HEALTH_CHECK_INTERVAL", Shape::Number(1, 86_400)),
     known("health_check.max_errors", "HEALTH_CHECK_MAX_ERRORS", Shape::Number(1, 1000)),
     known("health_check.retry_hours", "HEALTH_CHECK_RETRY_HOURS", Shape::Number(1, 720)),
+    known("health.public_details", "HEALTH_PUBLIC_DETAILS", Shape::Switch),
     other("providers.deny_private_networks", Shape::Switch),
     // Ninety days.
     other("idempotency.retention_seconds", Shape::Number(0, 7_776_000)),

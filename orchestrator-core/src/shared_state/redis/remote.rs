@@ -95,6 +95,13 @@ struct Entered<'a> {
     over: bool,
 }
 
+impl Remote {
+    /// How long Redis takes to answer now; `None`: it does not.
+    pub async fn answer_time(&self) -> Option<Duration> {
+        self.redis.answer_time().await
+    }
+}
+
 impl Entered<'_> {
     /// Nothing was taken. `heard`: what became of each account.
     fn leave(mut self, heard: impl Fn(usize) -> Heard) {
