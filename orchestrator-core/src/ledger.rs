@@ -59,6 +59,11 @@ impl Ledger {
         Self { bodies, ..self }
     }
 
+    /// Where its records are written first.
+    pub fn journal(&self) -> Arc<Journal> {
+        Arc::clone(&self.journal)
+    }
+
     /// How its journal is.
     pub fn health(&self) -> JournalHealth {
         self.journal.health()

@@ -5,9 +5,11 @@
 //!
 //! A channel belongs to one runtime: each request thread makes its own, so that no request crosses threads.
 
+mod begun;
 mod connection;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod greeting;
 mod pool;
 mod raw;
 
@@ -17,6 +19,7 @@ use http::{Request, Response};
 use tonic::{Status, body::Body};
 use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
+pub(crate) use begun::Again;
 pub use pool::EndpointError;
 #[cfg(test)]
 pub(crate) use raw::RawCodec;

@@ -7,9 +7,9 @@
 //! A process starts one edge per request thread:
 //!
 //! ```text
-//! let app = App::new(&config, channel, stop);          // first thread
+//! let app = App::new(&config, channel, stages);        // first thread
 //! let other = app.for_thread(another_channel);         // each further one: shares the bound of bodies in flight
-//! listener::serve(listener, app, drain).await          // inside that thread's runtime
+//! listener::serve(listener, app).await                 // inside that thread's runtime
 //! ```
 
 mod admin_api;
@@ -31,8 +31,8 @@ use orchestrator_base::{
     clock::Clock,
     config::{self, AppEnv, Config},
     random::Random,
+    stopping::Stages,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{body::BodyLimits, core_client::CoreChannel};
 
@@ -47,8 +47,8 @@ pub struct App {
 }
 
 impl App {
-    /// Everything but the listener. `stop` begins the drain: readiness fails at once, listeners stop accepting.
-    pub fn new(config: &Config, core: CoreChannel, stop: CancellationToken) -> Self {
+    /// Everything but the listener. `stages` say when it is not ready any more, when listeners stop accepting, and so on.
+    pub fn new(config: &Config, core: CoreChannel, stages: Stages) -> Self {
         let largest_part = config.limits.max_answer_bytes.max(config.limits.max_body_bytes);
         let body_time = Duration::from_millis(config.edge.body_timeout_ms);
         Self::assemble(Edge(Arc::new(Shared {
@@ -59,7 +59,7 @@ impl App {
             environment: config.app.env,
             clock: Clock::system(),
             random: Random::system(),
-            stop,
+            stages,
         })))
     }
 
@@ -74,7 +74,7 @@ impl App {
             environment: shared.environment,
             clock: shared.clock.clone(),
             random: Random::system(),
-            stop: shared.stop.clone(),
+            stages: shared.stages.for_thread(),
         })))
     }
 
@@ -102,7 +102,7 @@ struct Shared {
     environment: AppEnv,
     clock: Clock,
     random: Random,
-    stop: CancellationToken,
+    stages: Stages,
 }
 
 impl std::ops::Deref for Edge {

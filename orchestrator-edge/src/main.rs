@@ -47,9 +47,9 @@ fn serve(loaded: &Loaded) -> ExitCode {
         None => serve::with_core(config),
     };
     match served {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
-            tracing::error!(error = %failure.why, "the start failed");
+            tracing::error!(error = %failure.why, "the process ends because of a failure");
             ExitCode::from(failure.exit_code)
         }
     }

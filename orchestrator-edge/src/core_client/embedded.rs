@@ -1,12 +1,12 @@
 //! A core in this process: started, served over gRPC beside the edge, and called by it without a socket.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, sync::Arc};
 
-use orchestrator_base::{config::Config, runtime::Background};
+use orchestrator_base::{config::Config, runtime::Background, stopping::Stages};
 use orchestrator_grpc::{boot, routes::CoreService, server};
 use tokio_util::sync::CancellationToken;
 
-pub use orchestrator_grpc::boot::StartError;
+pub use orchestrator_grpc::boot::{FLUSH, StartError};
 
 use super::CoreChannel;
 
@@ -35,15 +35,15 @@ impl EmbeddedCore {
         &self.0.data_dir
     }
 
-    /// Says to health checks that it takes calls, until `drain`.
-    pub async fn serve_until(&self, drain: CancellationToken) {
-        self.0.health.serve_until(drain).await;
+    /// Says to health checks that it takes calls, until the process leaves; and ends what still runs at the curfew.
+    pub async fn serve_until(&self, stages: &Stages) {
+        self.0.serve_until(stages).await;
     }
 
-    /// Stores what is in the journal and closes the database, once every other clone is gone.
-    pub async fn finish(self) {
+    /// Stores what is in the journal and closes the database, once every other clone is gone. `hurry`: not to wait for that.
+    pub async fn finish(self, hurry: &CancellationToken) {
         if let Some(core) = Arc::into_inner(self.0) {
-            core.finish().await;
+            core.finish(hurry).await;
         }
     }
 }
@@ -58,12 +58,7 @@ impl ThreadCore {
     }
 
     /// Serves gRPC clients from outside.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        stop: CancellationToken,
-        drain: Duration,
-    ) -> std::io::Result<()> {
-        server::serve(listener, self.0, stop, drain).await
+    pub async fn serve(self, listener: TcpListener, stages: Stages) -> std::io::Result<()> {
+        server::serve(listener, self.0, stages).await
     }
 }

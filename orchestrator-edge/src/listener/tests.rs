@@ -11,10 +11,11 @@ use tokio::{
     net::TcpSocket,
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::tests::{
-    app_with,
+    app_in,
     fake_core::{FakeCore, Parts, head, part, stream_of},
 };
 
@@ -28,11 +29,12 @@ struct Running {
 }
 
 fn run(core: &FakeCore, change: impl FnOnce(&mut Config)) -> Running {
-    let app = app_with(core.channel(), change);
-    let stop = app.edge.stop.clone();
+    let stop = CancellationToken::new();
+    let stages = Stages::after(stop.clone(), Duration::from_millis(100));
+    let app = app_in(core.channel(), stages, change);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let server = task::spawn("listener", serve(listener, app, Duration::from_millis(100)));
+    let server = task::spawn("listener", serve(listener, app));
     Running { address, stop, server }
 }
 

@@ -9,7 +9,9 @@ use std::{
 
 use orchestrator_base::{
     config::{AppEnv, Config},
-    runtime, task, tls,
+    runtime,
+    stopping::Stages,
+    task, tls,
 };
 use orchestrator_edge::{
     App,
@@ -94,11 +96,11 @@ impl Gateway {
             Channel::Split => core_client::remote(&grpc_base).unwrap(),
         };
         let stop = CancellationToken::new();
-        core.serve_until(stop.clone()).await;
-        let drain = Duration::from_secs(5);
-        drop(task::spawn("grpc", thread.serve(grpc, stop.clone(), drain)));
-        let app = App::new(&config, channel, stop.clone());
-        drop(task::spawn("rest", listener::serve(rest, app, drain)));
+        let stages = Stages::after(stop.clone(), Duration::from_secs(5));
+        core.serve_until(&stages).await;
+        drop(task::spawn("grpc", thread.serve(grpc, stages.clone())));
+        let app = App::new(&config, channel, stages.without_curfew());
+        drop(task::spawn("rest", listener::serve(rest, app)));
         Self {
             client: Client::new(&base, CLIENT_KEY),
             admin: Client::new(&base, ADMIN_KEY),
@@ -200,7 +202,7 @@ impl Gateway {
     /// Stops accepting, lets what runs end, stores what is in the journal. Gives its files.
     pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.stop.cancel();
-        self.core.finish().await;
+        self.core.finish(&CancellationToken::new()).await;
         self.data
     }
 }

@@ -4,6 +4,7 @@
 
 mod money;
 mod redis;
+mod shutdown;
 
 use std::{fmt, path::PathBuf};
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
+pub use self::shutdown::ShutdownTimes;
 use super::Declared;
 use crate::mask;
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub bodies: Bodies,
     /// What several cores share.
     pub redis: Redis,
+    /// How the process ends.
+    pub shutdown: ShutdownTimes,
     /// Threads.
     pub runtime: Runtime,
     /// The catalog that the file declares; no setting.
