@@ -100,15 +100,17 @@ async fn serve_connection(socket: TcpStream, service: CoreService, stages: Stage
         service.clone().oneshot(request)
     });
     let mut connection = pin!(http2_settings().serve_connection(TokioIo::new(socket), handler));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        // A connection that is told so before it has begun would be closed with the first calls on it.
-        () = stages.closing_of(accepted) => {
-            connection.as_mut().graceful_shutdown();
-            cut.run_until_cancelled(connection).await
+    let serving = async {
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            // A connection that is told so before it has begun would be closed with the first calls on it.
+            () = stages.closing_of(accepted) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Some(Err(error)) = ended {
+    if let Some(Err(error)) = cut.run_until_cancelled(serving).await {
         // Peers come and go; what became of their calls is in the calls' own records.
         tracing::debug!(error = %error, "a connection ended");
     }

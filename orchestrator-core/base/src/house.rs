@@ -6,7 +6,7 @@ use std::{io, process::ExitCode, time::Duration};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    config::{Config, Supervision},
+    config::Config,
     runtime::Background,
     signals::Shutdown,
     stopping::{Stages, Times},
@@ -53,7 +53,7 @@ impl House {
     /// Starts the background's thread, which watches the signals from now on.
     pub fn open(config: &Config) -> io::Result<Self> {
         let background = Background::start()?;
-        let supervisor = Supervisor::new(&Supervision::of_process())?;
+        let supervisor = Supervisor::of_process()?;
         let (shutdown, times) = (Shutdown::new(), Times::from(&config.shutdown));
         let begun = background.block_on(async {
             shutdown.watch_signals()?;

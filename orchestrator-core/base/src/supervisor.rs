@@ -11,7 +11,7 @@ use std::{
     io,
     os::unix::net::{SocketAddr, UnixDatagram},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
@@ -21,6 +21,15 @@ use std::{
 use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{config::Supervision, task};
+
+/// The one of this process.
+static OWN: OnceLock<Supervisor> = OnceLock::new();
+
+/// Tells this process's manager that its files are read again, until what is given is dropped.
+#[must_use = "dropping it says that the files are read"]
+pub fn reloading() -> Reloading {
+    OWN.get().cloned().unwrap_or_default().reloading()
+}
 
 /// Who watches over this process, if anybody does. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +74,14 @@ impl Supervisor {
             thread::Builder::new().name("watchdog".into()).spawn(move || watch(&watched, pause))?;
         }
         Ok(Self(Some(line)))
+    }
+
+    /// This process's own, as it was told.
+    ///
+    /// Errors: see [`Supervisor::new`].
+    pub fn of_process() -> io::Result<Self> {
+        let supervisor = Self::new(&Supervision::of_process())?;
+        Ok(OWN.get_or_init(|| supervisor).clone())
     }
 
     /// The process serves; `status` is shown to people.

@@ -1,5 +1,7 @@
 //! The remote channel over real sockets.
 
+mod unbegun;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -23,7 +25,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::{pool::Pool, *};
 use crate::{
-    listener,
+    App, listener,
     tests::{
         app, ask,
         fake_core::{FakeCore, Parts, head, part, stream_of},
