@@ -13,7 +13,7 @@ use tonic_health::{
     pb::{
         HealthCheckRequest, HealthCheckResponse, health_check_response,
         health_client::HealthClient,
-        health_server::{self, Health as _, HealthServer},
+        health_server::{self, HealthServer},
     },
     server::{HealthReporter, HealthService},
 };
