@@ -124,7 +124,7 @@ impl Server {
         let under_way = UnderWay::default();
         let patience = Duration::from_millis(self.settings.header_timeout_ms);
         client.time_heads(HeadClock::new(patience, under_way.clone()));
-        let router = self.router.clone();
+        let (router, busy) = (self.router.clone(), under_way.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             let guard = under_way.begin();
             request.extensions_mut().insert(PeerAddress(peer));
@@ -143,7 +143,13 @@ impl Server {
         }
         let connection = builder.serve_connection(TokioIo::new(client), service);
         let mut connection = pin!(connection);
-        if self.until_closing(accepted, connection.as_mut()).await {
+        let told = async {
+            self.stages.closing().cancelled().await;
+            if !busy.is() {
+                self.stages.closing_of(accepted).await;
+            }
+        };
+        if Self::until_closing(told, connection.as_mut()).await {
             connection.as_mut().graceful_shutdown();
             self.stages.cut().run_until_cancelled(connection).await;
         }
@@ -165,14 +171,14 @@ impl Server {
         });
         let connection = builder.serve_connection(TokioIo::new(client), service);
         let mut connection = pin!(connection);
-        if self.until_closing(accepted, connection.as_mut()).await {
+        if Self::until_closing(self.stages.closing_of(accepted), connection.as_mut()).await {
             connection.as_mut().graceful_shutdown();
             self.stages.cut().run_until_cancelled(connection).await;
         }
     }
 
-    /// Runs a connection until it ends (false) or is to be told to (true).
-    async fn until_closing<C>(&self, accepted: Instant, connection: C) -> bool
+    /// Runs a connection until it ends (false) or is `told` to (true).
+    async fn until_closing<C>(told: impl Future<Output = ()>, connection: C) -> bool
     where
         C: Future<Output = hyper::Result<()>>,
     {
@@ -184,7 +190,7 @@ impl Server {
                 }
                 false
             }
-            () = self.stages.closing_of(accepted) => true,
+            () = told => true,
         }
     }
 }

@@ -49,7 +49,7 @@ fn serve(loaded: &Loaded) -> ExitCode {
     match served {
         Ok(code) => code,
         Err(failure) => {
-            tracing::error!(error = %failure.why, "the process ends because of a failure");
+            tracing::error!(error = %failure.why, "the start failed");
             ExitCode::from(failure.exit_code)
         }
     }

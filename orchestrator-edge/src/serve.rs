@@ -49,8 +49,7 @@ pub(crate) fn before(config: &Config, cores: &str) -> Result<ExitCode, Failure> 
     })?;
     tracing::info!("Application startup complete");
     house.ready(&format!("serving REST on {address}"), Duration::ZERO);
-    let results = workers.join();
-    finish(house.close(), results)
+    Ok(house.close(workers.join()))
 }
 
 /// The edge and a core in this process.
@@ -89,23 +88,13 @@ pub(crate) fn with_core(config: &Config) -> Result<ExitCode, Failure> {
     house.ready(&status, core_client::embedded::FLUSH);
     let results = workers.join();
     house.background.block_on(core.finish(house.shutdown.abort()));
-    finish(house.close(), results)
+    Ok(house.close(results))
 }
 
 /// A build without a core can only serve before others.
 #[cfg(not(feature = "embedded"))]
 pub(crate) fn with_core(_: &Config) -> Result<ExitCode, Failure> {
     Err(Failure { why: "this build has no core of its own: set CORE_ENDPOINT".into(), exit_code: 2 })
-}
-
-fn finish(
-    code: ExitCode,
-    results: Vec<Result<io::Result<()>, runtime::WorkerError>>,
-) -> Result<ExitCode, Failure> {
-    for result in results {
-        result??;
-    }
-    Ok(code)
 }
 
 /// Logs where the listeners listen, and gives it: with port 0 only they know.

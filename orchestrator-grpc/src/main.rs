@@ -67,7 +67,7 @@ fn serve(loaded: &Loaded) -> ExitCode {
             ExitCode::from(if error.configuration { 2 } else { 1 })
         }
         Err(Failure::Io(error)) => {
-            tracing::error!(error = %error, "the process ends because of a failure");
+            tracing::error!(error = %error, "the start failed");
             ExitCode::FAILURE
         }
     }
@@ -109,9 +109,5 @@ fn try_serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     if let Some(core) = Arc::into_inner(core) {
         house.background.block_on(core.finish(house.shutdown.abort()));
     }
-    let code = house.close();
-    for result in results {
-        result.map_err(std::io::Error::other)??;
-    }
-    Ok(code)
+    Ok(house.close(results))
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     config::Config,
-    runtime::Background,
+    runtime::{Background, WorkerError},
     signals::Shutdown,
     stopping::{Stages, Times},
     supervisor::{Heartbeat, Supervisor},
@@ -86,10 +86,19 @@ impl House {
         }));
     }
 
-    /// Ends the background, and says how the process ended.
-    pub fn close(self) -> ExitCode {
+    /// Ends the background, and says how the process ended, of whose request threads these are the `results`.
+    pub fn close(self, results: Vec<Result<io::Result<()>, WorkerError>>) -> ExitCode {
         drop(self.heartbeat);
         self.background.stop();
+        for result in results {
+            let failure = match result {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            tracing::error!(error = failure, "Stopped, for a request thread has failed");
+            return ExitCode::FAILURE;
+        }
         if self.shutdown.abort().is_cancelled() {
             tracing::warn!("Stopped at once, as asked");
             return ExitCode::from(HURRIED);
@@ -126,10 +135,22 @@ mod tests {
                 task::spawn("other work", std::future::pending::<()>());
                 assert_ne!(index, 0, "on purpose");
                 thread.stages.closing().cancelled().await;
+                Ok(())
             }
         });
         let results = workers.unwrap().join();
         assert!(results[0].is_err() && results[1].is_ok());
-        assert_eq!(house.close(), ExitCode::SUCCESS, "what went wrong is said by the results");
+        assert_eq!(house.close(results), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn the_exit_code_says_whether_it_was_told_twice() {
+        for (requests, code) in [(1, 0), (2, HURRIED)] {
+            let house = House::open(&Config::default()).unwrap();
+            for _ in 0..requests {
+                house.shutdown.request();
+            }
+            assert_eq!(house.close(vec![Ok(Ok(()))]), ExitCode::from(code));
+        }
     }
 }
