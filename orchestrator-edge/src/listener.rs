@@ -85,11 +85,7 @@ pub async fn serve(listener: std::net::TcpListener, app: App) -> std::io::Result
         begin(TcpStream::from_std(stream)?, peer);
     }
     drop(listener);
-    connections.close();
-    if server.stages.cut().run_until_cancelled(connections.wait()).await.is_none() {
-        tracing::warn!(connections.open = connections.len(), "closing connections that did not end in time");
-        connections.wait().await;
-    }
+    server.stages.last_of(&connections).await;
     Ok(())
 }
 

@@ -56,7 +56,8 @@ pub(crate) fn before(config: &Config, cores: &str) -> Result<ExitCode, Failure> 
 #[cfg(feature = "embedded")]
 pub(crate) fn with_core(config: &Config) -> Result<ExitCode, Failure> {
     let house = House::open(config)?;
-    let core = core_client::embedded::EmbeddedCore::start(&house.background, config);
+    let starting = core_client::embedded::EmbeddedCore::start(config);
+    let Some(core) = house.while_wanted(starting) else { return Ok(house.close(Vec::new())) };
     let core = core.map_err(|error| Failure {
         why: error.to_string(),
         exit_code: if error.configuration { 2 } else { 1 },

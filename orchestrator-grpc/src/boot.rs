@@ -18,7 +18,6 @@ use orchestrator_base::{
     config::{AppEnv, Config, Declared},
     curfew::Curfew,
     random::Random,
-    runtime::Background,
     stopping::Stages,
     task,
 };
@@ -397,9 +396,4 @@ fn adopt_journals(
 fn condition_rules(config: &Config) -> ConditionRules {
     let open = Duration::from_secs(config.breaker.timeout);
     ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
-}
-
-/// Starts a core whose background work runs on `background`.
-pub fn start_on(background: &Background, config: &Config) -> Result<Core, StartError> {
-    background.block_on(start(config))
 }

@@ -84,7 +84,8 @@ enum Failure {
 fn try_serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     let house = House::open(config)?;
-    let core = Arc::new(boot::start_on(&house.background, config)?);
+    let Some(core) = house.while_wanted(boot::start(config)) else { return Ok(house.close(Vec::new())) };
+    let core = Arc::new(core?);
 
     tracing::info!("Starting application server");
     let threads = runtime::threads(config.runtime.threads);

@@ -65,11 +65,7 @@ pub async fn serve(listener: std::net::TcpListener, service: CoreService, stages
         begin(TcpStream::from_std(socket)?);
     }
     drop(listener);
-    open.close();
-    if cut.run_until_cancelled(open.wait()).await.is_none() {
-        tracing::warn!(connections = open.len(), "open calls that did not end in time are cut off");
-        open.wait().await;
-    }
+    stages.last_of(&open).await;
     Ok(())
 }
 

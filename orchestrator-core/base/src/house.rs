@@ -73,6 +73,11 @@ impl House {
         }
     }
 
+    /// Starts something on the background, as long as the process is not asked to stop: nobody waits for a database then.
+    pub fn while_wanted<T>(&self, starting: impl Future<Output = T>) -> Option<T> {
+        self.background.block_on(self.shutdown.drain().run_until_cancelled(starting))
+    }
+
     /// The process serves. When it is asked to stop, the manager is told how long that takes: until the last connection is gone, and
     /// `afterwards`.
     pub fn ready(&self, status: &str, afterwards: Duration) {

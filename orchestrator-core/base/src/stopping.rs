@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{config, curfew::Curfew, task};
 
@@ -28,6 +28,8 @@ pub struct Stages {
     leaving: CancellationToken,
     closing: CancellationToken,
     curfew: Curfew,
+    /// With the curfew.
+    late: CancellationToken,
     cut: CancellationToken,
 }
 
@@ -108,13 +110,32 @@ impl Stages {
         sleep_until(accepted + SETTLED).await;
     }
 
+    /// Waits until `open` have ended, or are cut. Whoever listens calls it once nobody is let in any more.
+    pub async fn last_of(&self, open: &TaskTracker) {
+        open.close();
+        if self.late.run_until_cancelled(open.wait()).await.is_none() {
+            let connections = open.len();
+            tracing::warn!(
+                connections.open = connections,
+                "the time to stop in is over; what still runs ends with an error"
+            );
+        }
+        if self.cut.run_until_cancelled(open.wait()).await.is_none() {
+            tracing::warn!(
+                connections.open = open.len(),
+                "connections that have not taken even that are closed"
+            );
+            open.wait().await;
+        }
+    }
+
     async fn walk(self, asked: CancellationToken, hurry: CancellationToken, times: Times) {
         asked.cancelled().await;
         self.leaving.cancel();
         let _ = hurry.run_until_cancelled(sleep(times.ready_delay)).await;
         self.closing.cancel();
         let _ = hurry.run_until_cancelled(sleep(times.drain)).await;
-        tracing::warn!("the time to stop in is over; what still runs ends with an error");
+        self.late.cancel();
         self.curfew.ring();
         sleep(FAREWELL).await;
         self.cut.cancel();

@@ -123,7 +123,7 @@ impl Supervisor {
                     sleep(allowed / 8).await;
                 }
             });
-            (Arc::downgrade(line), beat, counting)
+            Beating { line: Arc::downgrade(line), beat, counting }
         });
         Heartbeat(beating)
     }
@@ -187,11 +187,18 @@ impl Drop for Reloading {
 
 /// See [`Supervisor::heartbeat`].
 #[derive(Debug)]
-pub struct Heartbeat(Option<(Weak<Line>, Arc<Beat>, JoinHandle<Option<()>>)>);
+pub struct Heartbeat(Option<Beating>);
+
+#[derive(Debug)]
+struct Beating {
+    line: Weak<Line>,
+    beat: Arc<Beat>,
+    counting: JoinHandle<Option<()>>,
+}
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        let Some((line, beat, counting)) = self.0.take() else { return };
+        let Some(Beating { line, beat, counting }) = self.0.take() else { return };
         // A runtime whose future was unwound by a panic does not end in order: its silence is to be noticed.
         if thread::panicking() {
             return;

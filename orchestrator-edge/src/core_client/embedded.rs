@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, sync::Arc};
 
-use orchestrator_base::{config::Config, runtime::Background, stopping::Stages};
+use orchestrator_base::{config::Config, stopping::Stages};
 use orchestrator_grpc::{boot, routes::CoreService, server};
 use tokio_util::sync::CancellationToken;
 
@@ -15,13 +15,8 @@ use super::CoreChannel;
 pub struct EmbeddedCore(Arc<boot::Core>);
 
 impl EmbeddedCore {
-    /// Starts it; its background work runs on `background`.
-    pub fn start(background: &Background, config: &Config) -> Result<Self, StartError> {
-        boot::start_on(background, config).map(|core| Self(Arc::new(core)))
-    }
-
-    /// Starts it on the runtime that this is called on, background work included: for a program of one runtime.
-    pub async fn start_here(config: &Config) -> Result<Self, StartError> {
+    /// Starts it on the runtime that this is called on, background work included.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
         boot::start(config).await.map(|core| Self(Arc::new(core)))
     }
 
