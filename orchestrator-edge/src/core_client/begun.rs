@@ -58,7 +58,7 @@ impl Default for Again {
 impl Again {
     /// Asked once for each failure.
     pub(crate) fn may(&mut self, status: &Status) -> bool {
-        let unbegun = status.source().is_some_and(|source| source.is::<NotBegun>());
+        let unbegun = status.source().is_some_and(<dyn Error>::is::<NotBegun>);
         let may = unbegun && self.left > 0;
         self.left = self.left.saturating_sub(1);
         may

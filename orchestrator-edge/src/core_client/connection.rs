@@ -90,14 +90,11 @@ impl Drop for Place {
 }
 
 /// A request that got no answer.
-pub(super) enum Failure {
-    /// None of it was written: it may be sent elsewhere.
-    Unsent(Request<Body>),
-    /// It was written. The core may have begun to work on it, unless it has said that it did not.
-    Lost {
-        /// Whether it may have.
-        begun: bool,
-    },
+pub(super) struct Failure {
+    /// The request, when none of it was written: it may be sent elsewhere.
+    pub(super) unsent: Option<Request<Body>>,
+    /// The core may have begun to work on it: it was written, and the core has not said that it did not.
+    pub(super) begun: bool,
 }
 
 impl Address {
@@ -128,11 +125,11 @@ impl Address {
             let Some(unsent) = error.take_message() else {
                 let begun = !begun::refused_unbegun(error.error());
                 tracing::warn!(core.address = %self.at, error = %error.error(), begun, "a call to the core was lost");
-                return Err(Failure::Lost { begun });
+                return Err(Failure { unsent: None, begun });
             };
             request = unsent;
         }
-        Err(Failure::Unsent(request))
+        Err(Failure { unsent: Some(request), begun: false })
     }
 
     /// HTTP/2 needs the scheme and the authority in the request line; the client knows the path alone.

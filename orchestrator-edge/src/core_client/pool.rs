@@ -107,8 +107,8 @@ impl Pool {
             }
             match address.send(request).await {
                 Ok(response) => return Ok(response),
-                Err(Failure::Unsent(unsent)) => request = unsent,
-                Err(Failure::Lost { begun }) => return Err(begun::lost(begun)),
+                Err(Failure { unsent: Some(unsent), .. }) => request = unsent,
+                Err(Failure { begun, .. }) => return Err(begun::lost(begun)),
             }
         }
         Err(Status::unavailable("no core can be reached"))
