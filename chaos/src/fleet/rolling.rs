@@ -139,7 +139,7 @@ async fn cut_short(fleet: &mut Fleet, twice: bool) -> Result<Scene, AnyError> {
     fleet.await_known().await?;
     let edge = fleet.sides[0].edge;
     let long = |number: usize| {
-        let mut ask = Ask::new(format!("{prefix}{number}"), &key, LONG).stream(number % 2 == 0);
+        let mut ask = Ask::new(format!("{prefix}{number}"), &key, LONG).stream(number.is_multiple_of(2));
         ask.wish.model = LONG;
         (edge, ask)
     };
@@ -237,7 +237,7 @@ impl Mixed {
                     _ => LONG,
                 };
                 let mut ask = Ask::new(format!("rolling-{number}"), &key, model);
-                ask = ask.stream(number / 10 % 2 == 0);
+                ask = ask.stream((number / 10).is_multiple_of(2));
                 let book = Arc::clone(&book);
                 under_way.spawn(async move {
                     let answer = ask.make(edge).await;
