@@ -13,7 +13,7 @@ pub mod upstream;
 
 use std::{sync::Arc, time::Duration};
 
-use orchestrator_base::{clock::Clock, random::Random};
+use orchestrator_base::{clock::Clock, curfew::Curfew, random::Random};
 use tokio::time::Instant;
 
 use self::queue::Queue;
@@ -48,6 +48,8 @@ pub struct Asker {
     pub max_event_bytes: usize,
     /// The largest whole answer, in bytes.
     pub max_answer_bytes: usize,
+    /// When what runs is to end.
+    pub curfew: Curfew,
 }
 
 /// Asks candidate after candidate until one answers, or none may be asked any more.

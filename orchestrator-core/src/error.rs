@@ -159,6 +159,12 @@ impl Error {
         Self { param: param.into(), ..Self::new(ErrorKind::InvalidRequest, message) }
     }
 
+    /// The process ends, and what still runs ends with it.
+    pub fn stopping() -> Self {
+        let error = Self::new(ErrorKind::Unavailable, "the gateway is stopping; send the request again");
+        Self { retry_after: Some(Duration::from_secs(1)), ..error.with_code("stopping") }
+    }
+
     /// A fault of our own. `message` is shown to the caller: it says what failed, not how.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)

@@ -74,6 +74,11 @@ impl Ledger {
         &self.metrics
     }
 
+    /// Where its records are written first.
+    pub fn journal(&self) -> Arc<Journal> {
+        Arc::clone(&self.journal)
+    }
+
     /// How its journal is.
     pub fn health(&self) -> JournalHealth {
         self.journal.health()

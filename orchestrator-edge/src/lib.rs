@@ -7,9 +7,9 @@
 //! A process starts one edge per request thread:
 //!
 //! ```text
-//! let app = App::new(&config, channel, stop);          // first thread
+//! let app = App::new(&config, channel, stages);        // first thread
 //! let other = app.for_thread(another_channel);         // each further one: shares the bound of bodies in flight
-//! listener::serve(listener, app, drain).await          // inside that thread's runtime
+//! listener::serve(listener, app).await                 // inside that thread's runtime
 //! ```
 
 mod admin_api;
@@ -35,9 +35,9 @@ use orchestrator_base::{
     config::{self, AppEnv, Config},
     metrics::{Collect, Registry, process::Process},
     random::Random,
+    stopping::Stages,
 };
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::{body::BodyLimits, core_client::CoreChannel, metrics::Metrics};
 
@@ -52,8 +52,8 @@ pub struct App {
 }
 
 impl App {
-    /// Everything but the listener. `stop` begins the drain: readiness fails at once, listeners stop accepting.
-    pub fn new(config: &Config, core: CoreChannel, stop: CancellationToken) -> Self {
+    /// Everything but the listener. `stages` say when it is not ready any more, when listeners stop accepting, and so on.
+    pub fn new(config: &Config, core: CoreChannel, stages: Stages) -> Self {
         let clock = Clock::system();
         let body_time = Duration::from_millis(config.edge.body_timeout_ms);
         let bodies = BodyLimits::new(config.limits.max_body_bytes, body_time);
@@ -72,7 +72,7 @@ impl App {
             metrics,
             clock,
             random: Random::system(),
-            stop,
+            stages,
         })))
     }
 
@@ -92,7 +92,7 @@ impl App {
             began: shared.began,
             clock: shared.clock.clone(),
             random: Random::system(),
-            stop: shared.stop.clone(),
+            stages: shared.stages.for_thread(),
         })))
     }
 
@@ -138,7 +138,7 @@ struct Shared {
     began: Instant,
     clock: Clock,
     random: Random,
-    stop: CancellationToken,
+    stages: Stages,
 }
 
 impl std::ops::Deref for Edge {

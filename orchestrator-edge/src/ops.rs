@@ -55,7 +55,7 @@ pub(crate) async fn live() -> Response {
 
 /// `GET /health/ready`: 503 while draining, and while no core serves. A core whose database is away serves, and is degraded.
 pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
-    if edge.stop.is_cancelled() {
+    if edge.stages.leaving().is_cancelled() {
         return not_ready("draining");
     }
     match check(&edge, "").await {

@@ -3,19 +3,17 @@
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener},
+    process::ExitCode,
     time::Duration,
 };
 
 use orchestrator_base::{
     config::Config,
+    house::House,
     process,
-    runtime::{self, Background, Workers},
-    signals::Shutdown,
+    runtime::{self, Workers},
 };
 use orchestrator_edge::{App, core_client, listener};
-
-/// How long streams may go on once the process was asked to stop.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// Why the edge does not serve.
 #[derive(Debug)]
@@ -33,32 +31,34 @@ impl<E: fmt::Display> From<E> for Failure {
 }
 
 /// The edge alone, before cores elsewhere.
-pub(crate) fn before(config: &Config, cores: &str) -> Result<(), Failure> {
+pub(crate) fn before(config: &Config, cores: &str) -> Result<ExitCode, Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), core = cores, "Starting LLM Orchestrator edge");
-    let (background, shutdown) = begin()?;
+    let house = House::open(config)?;
     let listeners =
         process::listen(&config.edge.host, config.edge.port, runtime::threads(config.runtime.threads))?;
-    say_address(&listeners, "Listening for REST")?;
-    let shared = App::new(config, core_client::remote(cores)?, shutdown.drain().clone());
-    let cores = cores.to_owned();
-    let workers = Workers::start_with(listeners, move |_, socket| {
-        let (app, channel) = (shared.clone(), core_client::remote(&cores));
+    let address = say_address(&listeners, "Listening for REST")?;
+    let shared = App::new(config, core_client::remote(cores)?, house.stages.clone());
+    let (cores, thread) = (cores.to_owned(), house.thread());
+    let workers = Workers::start_with(listeners, move |index, socket| {
+        let (app, channel, thread) = (shared.clone(), core_client::remote(&cores), thread.clone());
         async move {
+            let _alive = thread.begin(index);
             let app = app.for_thread(channel.map_err(io::Error::other)?);
-            listener::serve(socket, app, DRAIN).await
+            listener::serve(socket, app).await
         }
     })?;
     tracing::info!("Application startup complete");
-    let results = workers.join();
-    background.stop();
-    finish(results)
+    house.ready(&format!("serving REST on {address}"), Duration::ZERO);
+    Ok(house.close(workers.join()))
 }
 
 /// The edge and a core in this process.
 #[cfg(feature = "embedded")]
-pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
-    let (background, shutdown) = begin()?;
-    let core = core_client::embedded::EmbeddedCore::start(&background, config).map_err(|error| Failure {
+pub(crate) fn with_core(config: &Config) -> Result<ExitCode, Failure> {
+    let house = House::open(config)?;
+    let starting = core_client::embedded::EmbeddedCore::start(config);
+    let Some(core) = house.while_wanted(starting) else { return Ok(house.close(Vec::new())) };
+    let core = core.map_err(|error| Failure {
         why: error.to_string(),
         exit_code: if error.configuration { 2 } else { 1 },
     })?;
@@ -69,49 +69,37 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
     let shown = core_client::embedded::EmbeddedCore::listen_for_metrics(config)?;
     let addresses = (say_address(&rest, "Listening for REST")?, say_address(&grpc, "Listening for gRPC")?);
     if let Some(listener) = shown {
-        background.block_on(async { core.show_at(listener) })?;
+        house.background.block_on(async { core.show_at(listener) })?;
     }
-    background.block_on(core.serve_until(shutdown.drain().clone()));
+    house.background.block_on(core.serve_until(&house.stages));
 
-    let stop = shutdown.drain().clone();
-    let shared = App::new(config, core.for_thread().channel(), stop.clone()).showing(core.metrics());
-    let serving = core.clone();
-    let workers = Workers::start_with(rest.into_iter().zip(grpc), move |_, (rest, grpc)| {
-        let (app, core, stop) = (shared.clone(), serving.clone(), stop.clone());
+    // The core knows better than the edge how an answer ends.
+    let stages = house.stages.clone().without_curfew();
+    let shared = App::new(config, core.for_thread().channel(), stages).showing(core.metrics());
+    let (serving, thread) = (core.clone(), house.thread());
+    let workers = Workers::start_with(rest.into_iter().zip(grpc), move |index, (rest, grpc)| {
+        let (app, core, thread) = (shared.clone(), serving.clone(), thread.clone());
         async move {
+            let _alive = thread.begin(index);
             let core = core.for_thread();
             let app = app.for_thread(core.channel());
-            let (rest, grpc) = tokio::join!(listener::serve(rest, app, DRAIN), core.serve(grpc, stop, DRAIN));
+            let (rest, grpc) = tokio::join!(listener::serve(rest, app), core.serve(grpc, thread.stages));
             rest.and(grpc)
         }
     })?;
     process::print(process::greeting(config, addresses.0, addresses.1, core.data_dir()));
     tracing::info!("Application startup complete");
+    let status = format!("serving REST on {} and gRPC on {}", addresses.0, addresses.1);
+    house.ready(&status, core_client::embedded::FLUSH);
     let results = workers.join();
-    background.block_on(core.finish());
-    background.stop();
-    finish(results)
+    house.background.block_on(core.finish(house.shutdown.abort()));
+    Ok(house.close(results))
 }
 
 /// A build without a core can only serve before others.
 #[cfg(not(feature = "embedded"))]
-pub(crate) fn with_core(_: &Config) -> Result<(), Failure> {
+pub(crate) fn with_core(_: &Config) -> Result<ExitCode, Failure> {
     Err(Failure { why: "this build has no core of its own: set CORE_ENDPOINT".into(), exit_code: 2 })
-}
-
-fn begin() -> io::Result<(Background, Shutdown)> {
-    let background = Background::start()?;
-    let shutdown = Shutdown::new();
-    background.block_on(async { shutdown.watch_signals() })?;
-    Ok((background, shutdown))
-}
-
-fn finish(results: Vec<Result<io::Result<()>, runtime::WorkerError>>) -> Result<(), Failure> {
-    tracing::info!("Stopped");
-    for result in results {
-        result??;
-    }
-    Ok(())
 }
 
 /// Logs where the listeners listen, and gives it: with port 0 only they know.

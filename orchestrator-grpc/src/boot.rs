@@ -18,9 +18,10 @@ use std::{
 use orchestrator_base::{
     clock::Clock,
     config::{AppEnv, Config, Declared},
+    curfew::Curfew,
     metrics::Registry,
     random::Random,
-    runtime::Background,
+    stopping::Stages,
     task,
 };
 use orchestrator_core::{
@@ -42,7 +43,7 @@ use orchestrator_core::{
     store::Database,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -91,6 +92,8 @@ pub struct Core {
     pub metrics: Registry,
     background: Vec<JoinHandle<Option<()>>>,
     stop: CancellationToken,
+    /// What tells the other cores how requests ended: it goes on until the last of them is stored.
+    together: (Vec<JoinHandle<Option<()>>>, CancellationToken),
     /// Where its files lie, absolute.
     pub data_dir: PathBuf,
 }
@@ -137,6 +140,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         estimates: Estimates::new(&config.budget),
         gate: Gate::new(&config.admission),
         drains: Drains::default(),
+        curfew: Curfew::new(),
         claims: Claims::new(&config.idempotency, elsewhere),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
@@ -147,7 +151,8 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         deny_private: config.providers.deny_private_networks,
     });
     let redis = together.as_ref().map(|together| together.redis.clone());
-    background.extend(shared_state::start(together, &shared, &stop));
+    let apart = CancellationToken::new();
+    let together = (shared_state::start(together, &shared, &apart), apart);
     background.push(watch_alerts(config, &database, &shared, touched, &stop));
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
     let registry = metrics::registry(&shared, &database, redis, watching.leads);
@@ -179,6 +184,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         metrics: registry,
         background,
         stop,
+        together,
         data_dir,
     })
 }
@@ -216,20 +222,44 @@ impl Core {
         metrics_listener::start(listener, page, self.stop.clone())
     }
 
+    /// Says to health checks that it takes calls, until the process leaves; and ends what still runs at the curfew.
+    pub async fn serve_until(&self, stages: &Stages) {
+        self.health.serve_until(stages.leaving().clone()).await;
+        let (rung, curfew) = (stages.curfew().clone(), self.shared.curfew.clone());
+        drop(task::spawn("curfew", async move {
+            rung.rung().await;
+            curfew.ring();
+        }));
+    }
+
     /// Ends the background work once the last request is over: answers that are still read for callers who left are accounted
-    /// for, what is in the journal is stored, then the database is closed.
-    pub async fn finish(self) {
-        if tokio::time::timeout(FLUSH, self.shared.drains.end()).await.is_err() {
-            tracing::warn!("answers that were read on for callers who left did not end in time");
+    /// for, what is in the journal is stored, the other cores are told, then the database is closed. All of it takes at most
+    /// [`FLUSH`]; the journal keeps what is not stored by then. Who does not want to wait says so with `hurry`.
+    pub async fn finish(self, hurry: &CancellationToken) {
+        let journal = self.shared.ledger.journal();
+        let flushed = hurry.run_until_cancelled(timeout(FLUSH, self.flush())).await;
+        if !matches!(flushed, Some(Ok(()))) {
+            tracing::warn!(
+                "what was to be stored is not stored yet; the journal keeps it for the next start"
+            );
         }
+        // The last word: nothing that was answered may be lost with the machine.
+        let synced = tokio::task::spawn_blocking(move || journal.sync()).await;
+        if let Ok(Err(error)) = synced {
+            tracing::error!(error = %error, "the ledger's journal cannot be forced to the disk");
+        }
+    }
+
+    async fn flush(self) {
+        self.shared.drains.end().await;
         self.stop.cancel();
         for task in self.background {
-            // A database that is away must not hold up the end: the journal keeps what is not stored.
-            if tokio::time::timeout(FLUSH, task).await.is_err() {
-                tracing::warn!(
-                    "background work did not end in time; the journal keeps what is not stored yet"
-                );
-            }
+            let _ = task.await;
+        }
+        let (telling, apart) = self.together;
+        apart.cancel();
+        for task in telling {
+            let _ = task.await;
         }
         self.database.close().await;
     }
@@ -248,8 +278,8 @@ impl Core {
     }
 }
 
-/// How long the end waits for the journal to be stored.
-const FLUSH: Duration = Duration::from_secs(10);
+/// How long the end waits for the journal to be stored. A database that is away must not hold it up.
+pub const FLUSH: Duration = Duration::from_secs(10);
 
 pub(crate) fn data_dir(dir: &Path) -> Result<PathBuf, StartError> {
     std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize()).map_err(StartError::at("making DATA_DIR"))
@@ -396,9 +426,4 @@ fn adopt_journals(
 fn condition_rules(config: &Config) -> ConditionRules {
     let open = Duration::from_secs(config.breaker.timeout);
     ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
-}
-
-/// Starts a core whose background work runs on `background`.
-pub fn start_on(background: &Background, config: &Config) -> Result<Core, StartError> {
-    background.block_on(start(config))
 }

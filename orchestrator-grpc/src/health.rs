@@ -1,14 +1,17 @@
 //! `grpc.health.v1`: whether this core takes calls, for all of it (the empty name) and for each of its services.
 
-use std::{process::ExitCode, time::Duration};
+use std::{pin::Pin, process::ExitCode, time::Duration};
 
+use futures_core::Stream;
+use futures_util::StreamExt as _;
 use orchestrator_base::{config, process, task};
 use orchestrator_proto::v1::{admin_server, orchestrate_server};
 use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
 use tonic_health::{
     ServingStatus,
     pb::{
-        HealthCheckRequest, health_check_response,
+        HealthCheckRequest, HealthCheckResponse, health_check_response,
         health_client::HealthClient,
         health_server::{self, HealthServer},
     },
@@ -23,6 +26,9 @@ pub const LEDGER: &str = "ledger";
 
 /// The name under which it is said whether cores that share limits can count together. One that cannot goes by its own share.
 pub const SHARED_STATE: &str = "shared_state";
+
+/// A watch ends so long after it was told that nothing is served any more.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// How long `health` waits for an answer.
 const ASK: Duration = Duration::from_secs(2);
@@ -90,8 +96,41 @@ impl Health {
     }
 
     /// The service that answers with this state.
-    pub fn service(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    pub fn service(&self) -> HealthServer<Watched> {
+        let answers = HealthService::from_health_reporter(self.reporter.clone());
+        HealthServer::new(Watched { answers, draining: self.draining() })
+    }
+}
+
+/// Watches end with the drain: one that is never ended would hold up the process for as long as any answer may.
+#[derive(Debug)]
+pub struct Watched {
+    answers: HealthService,
+    draining: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl health_server::Health for Watched {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        self.answers.check(request).await
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let told = self.answers.watch(request).await?.into_inner();
+        let draining = self.draining.clone();
+        let end = async move {
+            draining.cancelled().await;
+            tokio::time::sleep(LAST_WORD).await;
+        };
+        Ok(Response::new(Box::pin(told.take_until(Box::pin(end)))))
     }
 }
 

@@ -1,22 +1,22 @@
 //! `orchestrator-grpc`: the core alone.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use clap::Parser as _;
 use orchestrator_base::{
     config::{CoreArgs, CoreCommand, Loaded, Role, init_env},
+    house::House,
     process,
-    runtime::{self, Background, Workers},
-    signals::Shutdown,
+    runtime::{self, Workers},
     telemetry, tls,
 };
-use orchestrator_grpc::{boot, commands, descriptor, health, metrics_listener, server};
+use orchestrator_grpc::{
+    boot::{self, FLUSH},
+    commands, descriptor, health, metrics_listener, server,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// How long streams may go on once the process was asked to stop.
-const DRAIN: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let args = CoreArgs::parse();
@@ -61,7 +61,7 @@ fn serve(loaded: &Loaded) -> ExitCode {
     telemetry::install(&loaded.config.log, loaded.config.app.debug);
     tls::install_crypto();
     match try_serve(loaded) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure::Start(error)) => {
             tracing::error!(error = %error, "the start failed");
             ExitCode::from(if error.configuration { 2 } else { 1 })
@@ -81,12 +81,11 @@ enum Failure {
     Io(#[from] std::io::Error),
 }
 
-fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
+fn try_serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
-    let background = Background::start()?;
-    let shutdown = Shutdown::new();
-    background.block_on(async { shutdown.watch_signals() })?;
-    let core = Arc::new(boot::start_on(&background, config)?);
+    let house = House::open(config)?;
+    let Some(core) = house.while_wanted(boot::start(config)) else { return Ok(house.close(Vec::new())) };
+    let core = Arc::new(core?);
 
     tracing::info!("Starting application server");
     let threads = runtime::threads(config.runtime.threads);
@@ -95,26 +94,25 @@ fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
     let first = listeners.first().ok_or_else(|| std::io::Error::other("there is no listener"))?;
     let address = first.local_addr()?;
     tracing::info!(%address, "Listening for gRPC");
-    let (serving, drain) = (Arc::clone(&core), shutdown.drain().clone());
-    let workers = Workers::start_with(listeners, move |_, listener| {
-        let (core, drain) = (Arc::clone(&serving), drain.clone());
-        async move { server::serve(listener, core.service(), drain, DRAIN).await }
+    let (serving, thread) = (Arc::clone(&core), house.thread());
+    let workers = Workers::start_with(listeners, move |index, listener| {
+        let (core, thread) = (Arc::clone(&serving), thread.clone());
+        async move {
+            let _alive = thread.begin(index);
+            server::serve(listener, core.service(), thread.stages).await
+        }
     })?;
     if let Some(listener) = shown {
-        background.block_on(async { core.show_at(listener) })?;
+        house.background.block_on(async { core.show_at(listener) })?;
     }
-    background.block_on(core.health.serve_until(shutdown.drain().clone()));
+    house.background.block_on(core.serve_until(&house.stages));
     process::print(process::core_greeting(config, address, &core.data_dir));
     tracing::info!("Application startup complete");
+    house.ready(&format!("serving gRPC on {address}"), FLUSH);
 
     let results = workers.join();
     if let Some(core) = Arc::into_inner(core) {
-        background.block_on(core.finish());
+        house.background.block_on(core.finish(house.shutdown.abort()));
     }
-    background.stop();
-    tracing::info!("Stopped");
-    for result in results {
-        result.map_err(std::io::Error::other)??;
-    }
-    Ok(())
+    Ok(house.close(results))
 }

@@ -7,6 +7,7 @@ use http::HeaderName;
 use orchestrator_base::{
     clock::Clock,
     config::{self, Limits},
+    curfew::Curfew,
     random::Random,
     tls,
 };
@@ -69,6 +70,7 @@ pub(crate) fn core(set: impl FnOnce(&mut Shared)) -> Arc<Orchestrator> {
         estimates: Estimates::default(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
+        curfew: Curfew::default(),
         claims: Claims::new(&config::Idempotency::default(), None),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),

@@ -222,6 +222,11 @@ impl Fleet {
         self.sides[side].core.take().ok_or("there is no core")?.kill()
     }
 
+    /// A core, for whoever means to end it.
+    pub(crate) fn take_core(&mut self, side: usize) -> Result<Program, AnyError> {
+        self.sides[side].core.take().ok_or_else(|| "there is no core".into())
+    }
+
     /// Errors: one of the programs has ended.
     pub(crate) fn all_run(&mut self) -> Result<(), AnyError> {
         let cores = self.sides.iter_mut().filter_map(|side| side.core.as_mut());

@@ -146,8 +146,15 @@ async fn commit(
         expect_event_stream(target, prepared.dialect, &headers)?;
         let deadline = sooner(total, job.deadline);
         let reader = Reader::new(prepared);
-        let mut stream =
-            UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, deadline);
+        let max_event = asker.max_event_bytes;
+        let mut stream = UpstreamStream::new(
+            answer.body,
+            reader,
+            max_event,
+            target.timeouts.idle,
+            deadline,
+            asker.curfew.watch(),
+        );
         hold_until_content(&mut stream, asker.max_event_bytes, target, prepared.dialect).await?;
         CommittedAnswer::Stream(stream)
     } else {

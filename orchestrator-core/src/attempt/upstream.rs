@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use orchestrator_base::curfew::Watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::request::Prepared;
@@ -91,6 +92,8 @@ pub struct UpstreamStream {
     said_end: bool,
     /// Bytes that have come.
     received: usize,
+    /// When the process ends.
+    curfew: Watch,
     /// The presence at the provider, which a break after the beginning counts against.
     lease: Option<Lease>,
 }
@@ -102,6 +105,7 @@ impl UpstreamStream {
         max_event: usize,
         idle: Duration,
         deadline: Instant,
+        curfew: Watch,
     ) -> Self {
         let last_piece = Instant::now();
         Self {
@@ -119,6 +123,7 @@ impl UpstreamStream {
             lingering: false,
             said_end: false,
             received: 0,
+            curfew,
             lease: None,
         }
     }
@@ -157,9 +162,15 @@ impl UpstreamStream {
             self.said_end |= held.signals.terminator || held.signals.finish.is_some();
             return Poll::Ready(Some(Ok(held)));
         }
+        if self.curfew.is_over() && !self.ended {
+            return self.stopping();
+        }
         let read = match self.poll_read(context) {
             Poll::Ready(read) => read,
             Poll::Pending => {
+                if self.curfew.poll(context).is_ready() {
+                    return self.stopping();
+                }
                 ready!(self.poll_timer(context));
                 Some(Err(self.too_late()))
             }
@@ -259,6 +270,13 @@ impl UpstreamStream {
         self.ended = true;
         self.failed = true;
         Poll::Ready(Some(Err(Error::new(ErrorKind::ProviderFailed, what))))
+    }
+
+    /// The process ends. Nobody is to blame, so no fault is noted.
+    fn stopping(&mut self) -> Poll<Option<Result<Batch, Error>>> {
+        self.ended = true;
+        self.failed = true;
+        Poll::Ready(Some(Err(Error::stopping())))
     }
 
     /// Ready when a time-out has really run out.

@@ -61,7 +61,7 @@ impl Orchestrator {
     /// Waits for a place if there are too many.
     pub(super) async fn place(&self, limited: Limited) -> Result<Admitted, Box<Refusal>> {
         let Limited { job, plan, mut entry, on_disconnect } = limited;
-        match self.shared.gate.enter(job.deadline).await {
+        match self.until_curfew(self.shared.gate.enter(job.deadline)).await {
             Ok(place) => {
                 entry.waited(place.since());
                 let drains = (on_disconnect == OnDisconnect::Drain).then(|| self.shared.drains.clone());

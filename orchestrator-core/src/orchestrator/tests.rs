@@ -94,6 +94,7 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
         estimates: Estimates::default(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
+        curfew: Curfew::default(),
         claims: Claims::new(&config::Idempotency::default(), None),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),

@@ -102,7 +102,7 @@ fn verdict(edge: &Edge, cores: &[Core]) -> (String, Vec<Value>) {
     for lost in cores.iter().filter(|core| core.said.is_none()) {
         degraded.push(format!("the core at {} does not answer", address(lost)).into());
     }
-    if edge.stop.is_cancelled() {
+    if edge.stages.leaving().is_cancelled() {
         return ("draining".into(), degraded);
     }
     let status = match core["status"].as_str() {

@@ -1,12 +1,12 @@
 //! A core in this process: started, served over gRPC beside the edge, and called by it without a socket.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, sync::Arc};
 
-use orchestrator_base::{config::Config, metrics::Registry, runtime::Background};
+use orchestrator_base::{config::Config, metrics::Registry, stopping::Stages};
 use orchestrator_grpc::{boot, metrics_listener, routes::CoreService, server};
 use tokio_util::sync::CancellationToken;
 
-pub use orchestrator_grpc::boot::StartError;
+pub use orchestrator_grpc::boot::{FLUSH, StartError};
 
 use super::CoreChannel;
 
@@ -15,13 +15,8 @@ use super::CoreChannel;
 pub struct EmbeddedCore(Arc<boot::Core>);
 
 impl EmbeddedCore {
-    /// Starts it; its background work runs on `background`.
-    pub fn start(background: &Background, config: &Config) -> Result<Self, StartError> {
-        boot::start_on(background, config).map(|core| Self(Arc::new(core)))
-    }
-
-    /// Starts it on the runtime that this is called on, background work included: for a program of one runtime.
-    pub async fn start_here(config: &Config) -> Result<Self, StartError> {
+    /// Starts it on the runtime that this is called on, background work included.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
         boot::start(config).await.map(|core| Self(Arc::new(core)))
     }
 
@@ -50,15 +45,15 @@ impl EmbeddedCore {
         self.0.show_at(listener)
     }
 
-    /// Says to health checks that it takes calls, until `drain`.
-    pub async fn serve_until(&self, drain: CancellationToken) {
-        self.0.health.serve_until(drain).await;
+    /// Says to health checks that it takes calls, until the process leaves; and ends what still runs at the curfew.
+    pub async fn serve_until(&self, stages: &Stages) {
+        self.0.serve_until(stages).await;
     }
 
-    /// Stores what is in the journal and closes the database, once every other clone is gone.
-    pub async fn finish(self) {
+    /// Stores what is in the journal and closes the database, once every other clone is gone. `hurry`: not to wait for that.
+    pub async fn finish(self, hurry: &CancellationToken) {
         if let Some(core) = Arc::into_inner(self.0) {
-            core.finish().await;
+            core.finish(hurry).await;
         }
     }
 }
@@ -73,12 +68,7 @@ impl ThreadCore {
     }
 
     /// Serves gRPC clients from outside.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        stop: CancellationToken,
-        drain: Duration,
-    ) -> std::io::Result<()> {
-        server::serve(listener, self.0, stop, drain).await
+    pub async fn serve(self, listener: TcpListener, stages: Stages) -> std::io::Result<()> {
+        server::serve(listener, self.0, stages).await
     }
 }

@@ -4,8 +4,9 @@
 //! come and go without a restart of the edge. An address that was slow to refuse rests for a moment; when none can be
 //! reached, the call fails at once as `Unavailable`, which the caller sees as a 503 with `retry-after`.
 //!
-//! A request that provably never left (the connection was closed before it was written) is sent elsewhere; any other
-//! failure is the caller's to know: the core may have begun to work.
+//! A request that provably never left (the connection was closed before it was written) is sent elsewhere. One that the core says it
+//! has not begun is lost here and made again by whoever asks [`Again`](super::Again). Any other failure is the caller's to know: the
+//! core may have begun to work.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -26,7 +27,8 @@ use tokio::{
 use tonic::{Status, body::Body};
 
 use super::{
-    connection::Address,
+    begun,
+    connection::{Address, Failure},
     each::{Found, Which},
 };
 
@@ -109,10 +111,8 @@ impl Pool {
             }
             match address.send(request).await {
                 Ok(response) => return Ok(response),
-                Err(failure) => match failure.unsent {
-                    Some(unsent) => request = unsent,
-                    None => return Err(Status::unavailable("the connection to the core broke")),
-                },
+                Err(Failure { unsent: Some(unsent), .. }) => request = unsent,
+                Err(Failure { begun, .. }) => return Err(begun::lost(begun)),
             }
         }
         Err(Status::unavailable("no core can be reached"))

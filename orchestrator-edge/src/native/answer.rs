@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
+use orchestrator_base::curfew::Watch;
 use orchestrator_proto::v1::{Head, InvokeResponse};
 use tonic::{Status, Streaming};
 
@@ -60,8 +61,8 @@ pub(super) async fn answer(
     }
 
     let in_parts = |ready, over, rest| {
-        let (rest, present) = (Some(rest), edge.metrics.stream());
-        Body::new(PartsBody { ready, over, rest, framing, voice, request_id, begun: false, present })
+        let (rest, present, curfew) = (Some(rest), edge.metrics.stream(), edge.stages.curfew().watch());
+        Body::new(PartsBody { ready, over, rest, framing, voice, request_id, begun: false, present, curfew })
     };
     let body = if framing == Framing::Unknown {
         match rest.message().await {
@@ -126,6 +127,8 @@ struct PartsBody {
     begun: bool,
     /// It counts as under way.
     present: Present,
+    /// When this edge ends.
+    curfew: Watch,
 }
 
 /// How the parts of an answer follow each other.
@@ -142,10 +145,20 @@ enum Framing {
 impl PartsBody {
     /// A core that is lost in the middle of a stream: events, or elements, end with an error in the protocol and then cleanly, for
     /// a reset would hide it. Anything else is cut, so that half an answer never looks like a whole one.
-    fn end_with(&self, status: Status) -> Result<Frame<Bytes>, Status> {
+    fn end_with(&mut self, status: Status) -> Result<Frame<Bytes>, Status> {
         self.present.metrics().core_lost.inc();
         tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core was lost in a stream");
-        let envelope = EdgeError::from_status(&status).envelope(self.voice, &self.request_id);
+        self.end(&EdgeError::from_status(&status), status)
+    }
+
+    /// This edge ends, and the stream with it, likewise.
+    fn end_at_curfew(&mut self) -> Result<Frame<Bytes>, Status> {
+        self.end(&EdgeError::stopping(), Status::unavailable("the edge is stopping"))
+    }
+
+    fn end(&mut self, error: &EdgeError, status: Status) -> Result<Frame<Bytes>, Status> {
+        self.rest = None;
+        let envelope = error.envelope(self.voice, &self.request_id);
         let last = match self.framing {
             Framing::Events if self.voice == Voice::Anthropic => {
                 format!("event: error\ndata: {envelope}\n\n")
@@ -178,7 +191,12 @@ impl http_body::Body for PartsBody {
         }
         loop {
             let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
-            match ready!(Pin::new(rest).poll_next(cx)) {
+            let next = Pin::new(rest).poll_next(cx);
+            if !self.over && (self.curfew.is_over() || (next.is_pending() && self.curfew.poll(cx).is_ready()))
+            {
+                return Poll::Ready(Some(self.end_at_curfew()));
+            }
+            match ready!(next) {
                 Some(Ok(part)) => {
                     self.over |= part.last;
                     if !part.data.is_empty() {
@@ -189,10 +207,7 @@ impl http_body::Body for PartsBody {
                     tracing::warn!(grpc.code = ?status.code(), "the core was lost after a stream's last part");
                     self.rest = None;
                 }
-                Some(Err(status)) => {
-                    self.rest = None;
-                    return Poll::Ready(Some(self.end_with(status)));
-                }
+                Some(Err(status)) => return Poll::Ready(Some(self.end_with(status))),
                 None => self.rest = None,
             }
         }

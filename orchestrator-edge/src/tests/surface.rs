@@ -79,7 +79,7 @@ async fn ready_is_what_the_core_says_until_the_drain_begins() {
     };
     let ready = app(serving(&[0x08, 1]));
     assert_eq!(ask(&ready, get("/health/ready")).await.text(), r#"{"status":"ready"}"#);
-    ready.edge.stop.cancel();
+    ready.edge.stages.leaving().cancel();
     assert_eq!(ask(&ready, get("/health/ready")).await.status, 503, "draining");
     assert_eq!(ask(&app(serving(&[0x08, 2])), get("/api/v1/health/ready")).await.status, 503, "not serving");
     let away = raw_core(|_, _, _| Err(Status::unavailable("away")));

@@ -10,7 +10,9 @@ use std::{
 use orchestrator_base::{
     config::{AppEnv, Config},
     metrics::Description,
-    runtime, task, tls,
+    runtime,
+    stopping::Stages,
+    task, tls,
 };
 use orchestrator_edge::{
     App,
@@ -98,15 +100,15 @@ impl Gateway {
             Channel::Split => core_client::remote(&grpc_base).unwrap(),
         };
         let stop = CancellationToken::new();
-        core.serve_until(stop.clone()).await;
-        let drain = Duration::from_secs(5);
-        drop(task::spawn("grpc", thread.serve(grpc, stop.clone(), drain)));
+        let stages = Stages::after(stop.clone(), Duration::from_secs(5));
+        core.serve_until(&stages).await;
+        drop(task::spawn("grpc", thread.serve(grpc, stages.clone())));
         let page = std::net::TcpListener::bind(any).unwrap();
         let core_page = Client::new(&page.local_addr().unwrap().to_string(), "").with_key(None);
         core.show_at(page).unwrap();
-        let app = App::new(&config, channel, stop.clone());
+        let app = App::new(&config, channel, stages.without_curfew());
         let app = if is_embedded { app.showing(core.metrics()) } else { app };
-        drop(task::spawn("rest", listener::serve(rest, app, drain)));
+        drop(task::spawn("rest", listener::serve(rest, app)));
         Self {
             client: Client::new(&base, CLIENT_KEY),
             admin: Client::new(&base, ADMIN_KEY),
@@ -219,7 +221,7 @@ impl Gateway {
     /// Stops accepting, lets what runs end, stores what is in the journal. Gives its files.
     pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.stop.cancel();
-        self.core.finish().await;
+        self.core.finish(&CancellationToken::new()).await;
         self.data
     }
 }

@@ -2,6 +2,8 @@
 
 mod isolation;
 
+use std::sync::Arc;
+
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
     config::{Admission, ProviderRules, Timeouts},
@@ -49,7 +51,7 @@ async fn service_on(folder: &tempfile::TempDir, shared: Arc<SharedCatalog>) -> A
     drop(task::spawn("prober", prober.run(CancellationToken::new())));
     let settings = Arc::new(SettingsKeeper::new(database, Arc::clone(&board), Settings::default()));
     let desk = HealthDesk { admin: admin.clone(), board, conditions, prober: desk, settings };
-    let alone = SharedState::local("core".into(), Arc::new(NothingSpent));
+    let alone = SharedState::local(Arc::new(NothingSpent));
     let status = StatusDesk::new("core".into(), Gate::new(&Admission::default()), alone);
     AdminService::new(admin, desk, auth, Refusals::default(), status)
 }

@@ -6,6 +6,7 @@ mod health;
 mod metrics;
 mod money;
 mod redis;
+mod shutdown;
 
 use std::{fmt, path::PathBuf};
 
@@ -16,6 +17,7 @@ pub use self::health::Health;
 pub use self::metrics::Metrics;
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
+pub use self::shutdown::ShutdownTimes;
 use super::Declared;
 use crate::mask;
 
@@ -69,6 +71,8 @@ pub struct Config {
     pub bodies: Bodies,
     /// What several cores share.
     pub redis: Redis,
+    /// How the process ends.
+    pub shutdown: ShutdownTimes,
     /// Threads.
     pub runtime: Runtime,
     /// The catalog that the file declares; no setting.

@@ -106,6 +106,8 @@ const DATABASES: &[&str] = &["mysql", "mariadb", "postgres", "postgresql", "sqli
 
 /// A time-out above a day is a mistake in the unit.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Nobody waits longer for a process to end.
+const HOUR_MS: i64 = 60 * 60 * 1000;
 /// A size above a tebibyte is a mistake too.
 const TEBIBYTE: i64 = 1 << 40;
 
@@ -197,6 +199,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("redis.command_ms", Shape::Number(1, 10_000)),
     other("redis.prefix", Shape::KeyPrefix),
     other("redis.core_expiry_ms", Shape::Number(50, 3_600_000)),
+    other("shutdown.ready_delay_ms", Shape::Number(0, HOUR_MS)),
+    other("shutdown.drain_ms", Shape::Number(0, HOUR_MS)),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures_core::Stream as _;
 use http::HeaderMap;
-use orchestrator_base::{clock::Clock, config, random::Random};
+use orchestrator_base::{clock::Clock, config, curfew::Curfew, random::Random};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -208,6 +208,7 @@ impl World {
             estimates: Estimates::default(),
             gate: Gate::new(&config::Admission::default()),
             drains: Drains::default(),
+            curfew: Curfew::new(),
             claims: Claims::new(idempotency, None),
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
@@ -260,6 +261,16 @@ impl World {
     /// Somebody sets the machine's clock.
     pub(super) fn jump(&self, by: Duration) {
         self.clock.advance(by);
+    }
+
+    /// The process is to end now.
+    pub(super) fn end(&self) {
+        self.core.shared.curfew.ring();
+    }
+
+    /// How many faults in a row a provider has shown.
+    pub(super) fn faults_of(&self, provider: &str) -> u32 {
+        self.core.shared.conditions.health().report(provider).facts.error_count
     }
 
     /// Milliseconds since it began.

@@ -441,6 +441,10 @@ fn what_is_shown_says_everything_but_secrets() {
     prefix = "llmo:"
     core_expiry_ms = 60000
 
+    [shutdown]
+    ready_delay_ms = 0
+    drain_ms = 30000
+
     [runtime]
     threads = 2  # command line
     "#);
