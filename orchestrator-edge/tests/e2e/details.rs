@@ -75,7 +75,7 @@ async fn a_provider_that_fails_is_told_with_its_breaker() {
 }
 
 /// An edge alone, before these cores.
-async fn edge_before(cores: &str) -> Client {
+fn edge_before(cores: &str) -> Client {
     let mut config = Config::default();
     config.app.env = AppEnv::Development;
     let socket = runtime::listen("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -90,7 +90,7 @@ async fn an_edge_tells_of_each_of_its_cores() {
     let (one, two) = (Gateway::start(Channel::Embedded).await, Gateway::start(Channel::Embedded).await);
     // Nobody listens on port 1.
     let nowhere = "http://127.0.0.1:1";
-    let edge = edge_before(&format!("{nowhere},{},{}", one.grpc, two.grpc)).await;
+    let edge = edge_before(&format!("{nowhere},{},{}", one.grpc, two.grpc));
     let answer = edge.get("/health/detailed").await;
     let details = answer.json();
     assert_eq!((answer.status, &details["status"]), (200, &json!("degraded")));
@@ -108,7 +108,7 @@ async fn an_edge_tells_of_each_of_its_cores() {
     assert_ne!(cores[1]["core"], cores[2]["core"]);
     assert_eq!(details["degraded"], json!(["the core at 127.0.0.1:1 does not answer"]));
 
-    let alone = edge_before(nowhere).await;
+    let alone = edge_before(nowhere);
     for path in ["/health/detailed", "/health/queue/status"] {
         let answer = alone.get(path).await;
         assert_eq!(

@@ -88,7 +88,7 @@ def stored():
 def alert():
     """A caller who has spent most of its money is one, as soon as that is stored."""
     made("prices", {"kind": "openai", "upstream_model": "m", "input": "100", "output": "100"})
-    key = made("keys", {"name": name(), "budget_usd": 0.001, "budget_period": "day"})
+    key = made("keys", {"name": name(), "budget_usd": 0.02, "budget_period": "day"})
     headers = {"authorization": f"Bearer {key['secret']}"}
     body = {"model": "scripted/m", "input": "hi", "max_output_tokens": 1}
     for _ in range(40):

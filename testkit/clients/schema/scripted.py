@@ -24,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def response(self, identity):
         return {
             "id": identity, "object": "response", "created_at": 0, "status": "completed", "model": "m", "output": [], "store": True,
-            "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2},
+            "usage": {"input_tokens": 50, "output_tokens": 50, "total_tokens": 100},
         }
 
     def do_POST(self):
