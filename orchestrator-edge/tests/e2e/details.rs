@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use orchestrator_base::{
     config::{AppEnv, Config},
-    runtime, task,
+    runtime,
+    stopping::Stages,
+    task,
 };
 use orchestrator_edge::{App, core_client, listener};
 use orchestrator_testkit::provider::{Answer as Scripted, Provider};
@@ -80,8 +82,12 @@ fn edge_before(cores: &str) -> Client {
     config.app.env = AppEnv::Development;
     let socket = runtime::listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let base = format!("http://{}", socket.local_addr().unwrap());
-    let app = App::new(&config, core_client::remote(cores).unwrap(), CancellationToken::new());
-    drop(task::spawn("rest", listener::serve(socket, app, Duration::ZERO)));
+    let app = App::new(
+        &config,
+        core_client::remote(cores).unwrap(),
+        Stages::after(CancellationToken::new(), Duration::ZERO),
+    );
+    drop(task::spawn("rest", listener::serve(socket, app)));
     Client::new(&base, ADMIN_KEY)
 }
 

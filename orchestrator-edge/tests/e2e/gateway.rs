@@ -87,7 +87,7 @@ impl Gateway {
         // Most tests count what their providers are asked.
         config.health_check.enabled = false;
         set(&mut config);
-        let core = EmbeddedCore::start_here(&config).await.unwrap();
+        let core = EmbeddedCore::start(&config).await.unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let (rest, grpc) = (runtime::listen(any).unwrap(), runtime::listen(any).unwrap());
         let rest_address = rest.local_addr().unwrap();
