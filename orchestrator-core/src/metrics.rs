@@ -15,6 +15,7 @@ mod store;
 use std::{
     collections::HashMap,
     fmt,
+    hash::BuildHasherDefault,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -31,6 +32,7 @@ use orchestrator_base::{
 use crate::error::ErrorKind;
 
 pub use names::Name;
+use names::NameHasher;
 #[cfg(test)]
 pub(crate) use pair::{DIALECTS, OPERATIONS};
 pub use pair::{Door, Pair, TokenCounts};
@@ -141,10 +143,12 @@ impl Gaps {
     }
 }
 
+type Pairs = HashMap<(Name, Name), Arc<Pair>, BuildHasherDefault<NameHasher>>;
+
 /// What a core counts. See the module.
 pub struct Metrics {
     /// By the numbers of the model's and the provider's name.
-    pairs: ArcSwap<HashMap<(Name, Name), Arc<Pair>>>,
+    pairs: ArcSwap<Pairs>,
     most_pairs: usize,
     overhead: Histogram,
     phases: [Histogram; Phase::ALL.len()],
@@ -198,7 +202,7 @@ impl Metrics {
         self.pairs.rcu(|pairs| {
             let names = if pairs.len() < self.most_pairs { (model, provider) } else { others };
             let pair = pairs.get(&names).map_or_else(|| Arc::new(Pair::new(names)), Arc::clone);
-            let mut more = HashMap::clone(pairs);
+            let mut more = Pairs::clone(pairs);
             more.insert(names, Arc::clone(&pair));
             found = Some(pair);
             more

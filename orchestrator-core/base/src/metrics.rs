@@ -81,11 +81,13 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     /// One more.
+    #[inline]
     pub fn inc(&self) {
         self.add(1);
     }
 
     /// So many more.
+    #[inline]
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
@@ -145,8 +147,10 @@ impl Histogram {
     }
 
     /// It took so many nanoseconds.
+    #[inline]
     pub fn record_nanos(&self, nanos: u64) {
-        let bucket = self.bounds.partition_point(|bound| bound.saturating_mul(1000) < nanos);
+        let micros = nanos.div_ceil(1000);
+        let bucket = self.bounds.partition_point(|bound| *bound < micros);
         if let Some(count) = self.counts.get(bucket) {
             count.fetch_add(1, Ordering::Relaxed);
         }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hasher,
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
@@ -14,6 +15,27 @@ const MOST: usize = 100_000;
 /// The value of a label: a model or a provider of the catalog. The default is [`Name::OTHER`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Name(u32);
+
+/// Hashes names. Their numbers are the catalog's, not a caller's to choose, so nobody can make them clash.
+#[derive(Default)]
+pub(super) struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // Odd, and half of its bits set: Knuth's multiplicative hashing, with the golden ratio of 64 bits.
+        self.0 = (self.0.rotate_left(5) ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
 
 struct Names {
     numbers: HashMap<Arc<str>, u32>,

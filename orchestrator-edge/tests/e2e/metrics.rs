@@ -20,7 +20,7 @@ const DOCUMENT: &str = include_str!("../../../docs/METRICS.md");
 
 fn scraped(answer: &Answer) -> Page {
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.header("content-type"), "text/plain; version=0.4; charset=utf-8");
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     Page::read(&answer.text())
 }
 
@@ -239,7 +239,7 @@ async fn nothing_that_a_caller_makes_up_is_in_a_label() {
             .send(Method::POST, "/v1beta/models/canary:generateContent?key=canary-key", &[], "{}".into())
             .await;
         for page in [core_page(&stage.gateway, channel).await, edge_page(&stage.gateway).await] {
-            for canary in ["canary", &*secret, &secret[..12], CLIENT_KEY, PROVIDER_KEY, "127.0.1"] {
+            for canary in ["canary", &*secret, &secret[..12], CLIENT_KEY, PROVIDER_KEY, "127.0.0.1"] {
                 assert!(!page.text.contains(canary), "{channel:?}, {canary}: {}", page.text);
             }
         }
