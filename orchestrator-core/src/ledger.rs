@@ -11,6 +11,7 @@ pub mod journal;
 pub mod record;
 pub mod replay;
 pub mod rollup;
+pub(crate) mod trail;
 pub mod usage;
 pub mod writer;
 
@@ -91,14 +92,15 @@ impl Ledger {
             tags: about.tags.clone(),
             ..RequestRecord::default()
         };
-        Entry::new(
+        let entry = Entry::new(
             record,
             Arc::clone(&self.journal),
             call.received,
             facts.body_bytes,
             self.bodies,
             self.ceiling,
-        )
+        );
+        entry.along(&about.trace)
     }
 
     /// Opens the account of a probe. It has no caller, and its records count in no statistics.

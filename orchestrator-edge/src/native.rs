@@ -10,12 +10,14 @@ use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse as _, Response},
 };
+use orchestrator_base::telemetry::context::TraceId;
 use orchestrator_proto::v1::orchestrate_client::OrchestrateClient;
+use tracing::field::DisplayValue;
 
 use crate::{
     Edge,
     error::{EdgeError, Voice},
-    layers::RequestId,
+    layers::{RequestId, trace},
 };
 
 pub(crate) use request::KEY_HEADERS;
@@ -83,16 +85,38 @@ pub(crate) async fn invoke_at(
     }
 
     let mut core = OrchestrateClient::new(edge.core.clone()).max_decoding_message_size(edge.max_answer_bytes);
-    let mut parts = core.stream_invoke(call).await.map_err(|status| lost(&status))?.into_inner();
-    let first = parts.message().await.map_err(|status| lost(&status))?;
+    let whose = Whose { voice, request_id, trace_id: trace::id(&head) };
+    let mut parts = core.stream_invoke(call).await.map_err(|status| lost(&status, &whose))?.into_inner();
+    let first = parts.message().await.map_err(|status| lost(&status, &whose))?;
     // From here on the core answers: whatever it needed of the body, it has.
     drop(body.share);
     let first = first.ok_or_else(EdgeError::no_answer)?;
-    answer::answer(first, parts, (voice, request_id), place.in_array).await
+    answer::answer(first, parts, whose, place.in_array).await
+}
+
+/// Whose request it is: in whose envelope an error in the middle comes, and what it and the log name.
+struct Whose {
+    voice: Voice,
+    request_id: String,
+    trace_id: Option<TraceId>,
+}
+
+impl Whose {
+    /// The ids of the request and of its trace, for the log.
+    fn names(&self) -> (&str, Option<DisplayValue<TraceId>>) {
+        (&self.request_id, self.trace_id.map(tracing::field::display))
+    }
 }
 
 /// A call that failed before its answer began.
-fn lost(status: &tonic::Status) -> EdgeError {
-    tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core gave no answer");
+fn lost(status: &tonic::Status, whose: &Whose) -> EdgeError {
+    let (request_id, trace_id) = whose.names();
+    tracing::warn!(
+        request_id,
+        trace_id,
+        grpc.code = ?status.code(),
+        grpc.message = status.message(),
+        "the core gave no answer"
+    );
     EdgeError::from_status(status)
 }

@@ -11,6 +11,7 @@ use orchestrator_base::{
     process,
     runtime::{self, Background, Workers},
     signals::Shutdown,
+    telemetry,
 };
 use orchestrator_edge::{App, core_client, listener};
 
@@ -50,6 +51,7 @@ pub(crate) fn before(config: &Config, cores: &str) -> Result<(), Failure> {
     })?;
     tracing::info!("Application startup complete");
     let results = workers.join();
+    telemetry::otlp::finish(&background);
     background.stop();
     finish(results)
 }
@@ -85,6 +87,7 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
     tracing::info!("Application startup complete");
     let results = workers.join();
     background.block_on(core.finish());
+    telemetry::otlp::finish(&background);
     background.stop();
     finish(results)
 }
@@ -97,6 +100,7 @@ pub(crate) fn with_core(_: &Config) -> Result<(), Failure> {
 
 fn begin() -> io::Result<(Background, Shutdown)> {
     let background = Background::start()?;
+    telemetry::otlp::start(&background);
     let shutdown = Shutdown::new();
     background.block_on(async { shutdown.watch_signals() })?;
     Ok((background, shutdown))

@@ -58,6 +58,7 @@ fn write_descriptor(out: Option<&Path>) -> ExitCode {
 
 fn serve(loaded: &Loaded) -> ExitCode {
     process::use_small_pages();
+    telemetry::otlp::prepare(&loaded.config, "llm-orchestrator-core");
     telemetry::install(&loaded.config.log, loaded.config.app.debug);
     tls::install_crypto();
     match try_serve(loaded) {
@@ -84,6 +85,7 @@ enum Failure {
 fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
     let config = &loaded.config;
     let background = Background::start()?;
+    telemetry::otlp::start(&background);
     let shutdown = Shutdown::new();
     background.block_on(async { shutdown.watch_signals() })?;
     let core = Arc::new(boot::start_on(&background, config)?);
@@ -107,6 +109,7 @@ fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
     if let Some(core) = Arc::into_inner(core) {
         background.block_on(core.finish());
     }
+    telemetry::otlp::finish(&background);
     background.stop();
     tracing::info!("Stopped");
     for result in results {

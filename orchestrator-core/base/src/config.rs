@@ -35,3 +35,4 @@ pub use sections::*;
 pub use show::show;
 pub use sources::Sources;
 pub use strength::weakness;
+pub use value::pairs;

@@ -149,7 +149,7 @@ pub(super) async fn asked(
     let job = Arc::clone(&admitted.job);
     let Driven { result, mut entry, stay: _stay } = asking::whole(core, admitted).await;
     let answered = result.and_then(|committed| {
-        let Committed { keeper, status, headers, dropped, answer } = *committed;
+        let Committed { keeper, status, headers, dropped, answer, .. } = *committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
             return Err(Error::internal("a stream came for a request that asked for none"));
         };

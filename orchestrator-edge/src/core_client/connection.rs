@@ -109,6 +109,7 @@ impl Address {
         for _ in 0..2 {
             let Some(lease) = self.lease().await else { break };
             let Lease { mut sender, place } = lease;
+            let id = request.headers().get("x-request-id").cloned();
             let mut error = match sender.try_send_request(request).await {
                 Ok(response) => {
                     return Ok(response.map(|incoming| Body::new(AnswerBody { incoming, _place: place })));
@@ -116,7 +117,8 @@ impl Address {
                 Err(error) => error,
             };
             let Some(unsent) = error.take_message() else {
-                tracing::warn!(core.address = %self.at, error = %error.error(), "a call to the core was lost");
+                let request_id = id.as_ref().and_then(|id| id.to_str().ok());
+                tracing::warn!(request_id, core.address = %self.at, error = %error.error(), "a call to the core was lost");
                 return Err(Failure { unsent: None });
             };
             request = unsent;

@@ -17,6 +17,7 @@ use http_body::Frame;
 use orchestrator_proto::v1::{Head, InvokeResponse};
 use tonic::{Status, Streaming};
 
+use super::Whose;
 use crate::error::{EdgeError, Voice};
 
 /// Headers that belong to a connection or that the edge computes itself: never taken from an answer's head.
@@ -31,11 +32,11 @@ const NOT_FROM_THE_CORE: [HeaderName; 6] = [
 
 /// Turns the first part and whatever follows it into an answer.
 ///
-/// `voice` and `request_id`: whose envelope an error in the middle has, and what it names. `in_array`: a stream of the elements of one JSON array was asked for.
+/// `whose`: in which envelope an error in the middle comes, and what it names. `in_array`: a stream of the elements of one JSON array was asked for.
 pub(super) async fn answer(
     first: InvokeResponse,
     mut rest: Streaming<InvokeResponse>,
-    (voice, request_id): (Voice, String),
+    whose: Whose,
     in_array: bool,
 ) -> Result<Response, EdgeError> {
     let Some(head) = first.head else { return Err(EdgeError::no_answer()) };
@@ -50,24 +51,25 @@ pub(super) async fn answer(
     };
     let mut headers = headers_of(&head);
 
-    let in_parts = |ready, over, rest| {
-        Body::new(PartsBody { ready, over, rest: Some(rest), framing, voice, request_id, begun: false })
+    let in_parts = |ready, over, rest, whose| {
+        Body::new(PartsBody { ready, over, rest: Some(rest), framing, whose, begun: false })
     };
     let body = if framing == Framing::Unknown {
         match rest.message().await {
             Ok(None) => whole(status, &mut headers, first.data),
             // By contract a whole answer is one part, and that part is here; a core of an earlier version does not say that it is the last.
             Err(lost) => {
-                tracing::warn!(grpc.code = ?lost.code(), "the core was lost after a whole answer");
+                let (request_id, trace_id) = whose.names();
+                tracing::warn!(request_id, trace_id, grpc.code = ?lost.code(), "the core was lost after a whole answer");
                 whole(status, &mut headers, first.data)
             }
-            Ok(Some(second)) => in_parts([Some(first.data), Some(second.data)], second.last, rest),
+            Ok(Some(second)) => in_parts([Some(first.data), Some(second.data)], second.last, rest, whose),
         }
     } else {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
         // Asks nginx, and proxies that follow it, not to hold events back.
         headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
-        in_parts([Some(first.data), None], first.last, rest)
+        in_parts([Some(first.data), None], first.last, rest, whose)
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -109,8 +111,7 @@ struct PartsBody {
     /// The parts still to come; `None` once the end was reached.
     rest: Option<Streaming<InvokeResponse>>,
     framing: Framing,
-    voice: Voice,
-    request_id: String,
+    whose: Whose,
     /// Something was said already.
     begun: bool,
 }
@@ -130,10 +131,17 @@ impl PartsBody {
     /// A core that is lost in the middle of a stream: events, or elements, end with an error in the protocol and then cleanly, for
     /// a reset would hide it. Anything else is cut, so that half an answer never looks like a whole one.
     fn end_with(&self, status: Status) -> Result<Frame<Bytes>, Status> {
-        tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core was lost in a stream");
-        let envelope = EdgeError::from_status(&status).envelope(self.voice, &self.request_id);
+        let (request_id, trace_id) = self.whose.names();
+        tracing::warn!(
+            request_id,
+            trace_id,
+            grpc.code = ?status.code(),
+            grpc.message = status.message(),
+            "the core was lost in a stream"
+        );
+        let envelope = EdgeError::from_status(&status).envelope(self.whose.voice, request_id);
         let last = match self.framing {
-            Framing::Events if self.voice == Voice::Anthropic => {
+            Framing::Events if self.whose.voice == Voice::Anthropic => {
                 format!("event: error\ndata: {envelope}\n\n")
             }
             Framing::Events => format!("data: {envelope}\n\n"),
@@ -172,7 +180,9 @@ impl http_body::Body for PartsBody {
                     }
                 }
                 Some(Err(status)) if self.over => {
-                    tracing::warn!(grpc.code = ?status.code(), "the core was lost after a stream's last part");
+                    let (request_id, trace_id) = self.whose.names();
+                    let code = status.code();
+                    tracing::warn!(request_id, trace_id, grpc.code = ?code, "the core was lost after a stream's last part");
                     self.rest = None;
                 }
                 Some(Err(status)) => {

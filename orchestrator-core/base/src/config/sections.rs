@@ -4,6 +4,7 @@
 
 mod money;
 mod redis;
+mod traces;
 
 use std::{fmt, path::PathBuf};
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
+pub use self::traces::{Otlp, OtlpProtocol, Sampler, Traces};
 use super::Declared;
 use crate::mask;
 
@@ -61,6 +63,10 @@ pub struct Config {
     pub bodies: Bodies,
     /// What several cores share.
     pub redis: Redis,
+    /// Where traces go.
+    pub otlp: Otlp,
+    /// Which requests are traced.
+    pub traces: Traces,
     /// Threads.
     pub runtime: Runtime,
     /// The catalog that the file declares; no setting.
