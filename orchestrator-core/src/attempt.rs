@@ -70,10 +70,11 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
         // A provider that is slow beats none: with nobody else to turn to, its first token is waited for.
         let is_last = || entry.attempts() >= max_attempts || !queue.others(asker).free;
         let last = job.facts.stream && is_last();
-        let error = match one::try_one(asker, job, &current, last).await {
+        let error = match one::try_one(asker, job, &current, last, entry.trail()).await {
             Ok(mut committed) => {
                 entry.sent_at(committed.sent);
-                entry.answering(committed.status.as_u16(), job.facts.stream);
+                let call = std::mem::replace(&mut committed.call, tracing::Span::none());
+                entry.answering(committed.status.as_u16(), job.facts.stream, call);
                 committed.hold_lease(lease);
                 return Ok(committed);
             }
@@ -82,7 +83,7 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
         entry.attempt_failed(&error);
         lease.failed(&error);
         drop(lease);
-        log_failure(job, &current, &error);
+        log_failure(job, &current, &error, entry.trace_id());
         if !error.retryable() {
             return Err(Error { attempts: entry.attempts(), ..error });
         }
@@ -157,9 +158,11 @@ fn most_telling(failures: Vec<Error>) -> Option<Error> {
     Some(error)
 }
 
-fn log_failure(job: &Job, candidate: &Candidate, error: &Error) {
+fn log_failure(job: &Job, candidate: &Candidate, error: &Error, trace_id: Option<&str>) {
     tracing::warn!(
         request_id = job.request_id,
+        // Once a stream's head was sent early, nobody stands around it who would say so.
+        trace_id,
         provider = &*candidate.target().provider_name,
         model = job.facts.model,
         error.kind = error.kind.name(),

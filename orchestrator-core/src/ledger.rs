@@ -12,6 +12,7 @@ mod meter;
 pub mod record;
 pub mod replay;
 pub mod rollup;
+pub(crate) mod trail;
 pub mod usage;
 pub mod writer;
 
@@ -113,7 +114,7 @@ impl Ledger {
         };
         let door = meter::door(&call.input, operation);
         let meter = Meter::new(Arc::clone(&self.metrics), door, false, call.received);
-        self.open(record, meter, call.received, facts.body_bytes)
+        self.open(record, meter, call.received, facts.body_bytes).along(&about.trace)
     }
 
     fn open(&self, record: RequestRecord, meter: Meter, received: Instant, request_bytes: usize) -> Entry {

@@ -1,5 +1,7 @@
 //! What every request passes through, whatever its path. [`wrap`] is the list; each line says why it stands there.
 
+pub(crate) mod trace;
+
 use std::{any::Any, fmt, sync::Arc};
 
 use axum::{
@@ -17,6 +19,7 @@ use tower_http::{
     cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
+use tracing::Instrument as _;
 
 use crate::{
     Edge,
@@ -35,8 +38,9 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 const MAX_URL_BYTES: usize = 8 * 1024;
 
 /// Answer headers that pages in a browser may read.
-const EXPOSED: [HeaderName; 9] = [
+const EXPOSED: [HeaderName; 10] = [
     REQUEST_ID,
+    trace::TRACE_ID,
     HeaderName::from_static("x-orchestrator-provider"),
     HeaderName::from_static("x-orchestrator-model"),
     HeaderName::from_static("x-orchestrator-attempts"),
@@ -79,8 +83,10 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
     let (class, received) = (Metrics::class(&request), Instant::now());
     let id = request_id(request.headers(), &edge.clock, &edge.random);
     request.extensions_mut().insert(RequestId(id.clone()));
+    let trace = trace::begin(&mut request, &id);
     let voice = Voice::of(request.uri().path(), request.headers());
-    let mut response = retell(next.run(request).await, voice, &id);
+    let log = trace::log_span(request.uri().path(), &id, &trace);
+    let mut response = retell(next.run(request).instrument(log).await, voice, &id);
     // Visible ASCII always makes a header's value.
     if let Ok(id) = HeaderValue::from_str(&id) {
         if voice == Voice::Anthropic {
@@ -89,7 +95,7 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
         response.headers_mut().insert(REQUEST_ID, id);
     }
     edge.metrics.answered(class, response.status(), received.elapsed());
-    response
+    trace::finish(trace, response)
 }
 
 /// The caller's own id if it is visible ASCII of a fair length, else a new one.

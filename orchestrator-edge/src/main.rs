@@ -40,6 +40,7 @@ fn ask_health(loaded: &Loaded) -> ExitCode {
 fn serve(loaded: &Loaded) -> ExitCode {
     process::use_small_pages();
     let config = &loaded.config;
+    telemetry::otlp::prepare(config, "llm-orchestrator-edge");
     telemetry::install(&config.log, config.app.debug);
     tls::install_crypto();
     let served = match &config.edge.core_endpoint {

@@ -58,6 +58,7 @@ fn write_descriptor(out: Option<&Path>) -> ExitCode {
 
 fn serve(loaded: &Loaded) -> ExitCode {
     process::use_small_pages();
+    telemetry::otlp::prepare(&loaded.config, "llm-orchestrator-core");
     telemetry::install(&loaded.config.log, loaded.config.app.debug);
     tls::install_crypto();
     match try_serve(loaded) {

@@ -37,3 +37,4 @@ pub use show::show;
 pub use sources::Sources;
 pub use strength::weakness;
 pub use supervision::Supervision;
+pub use value::pairs;

@@ -1,6 +1,9 @@
 //! Logs: one line an event on standard error, JSON for machines or plain text for a person at a terminal.
 
+pub mod context;
 mod json;
+pub mod otlp;
+pub mod traces;
 
 use std::{
     fmt,
@@ -38,7 +41,7 @@ pub fn install(log: &Log, debug: bool) -> bool {
         LogFormat::Pretty => lines.with_ansi(is_terminal).with_timer(WallClock(Clock::system())).boxed(),
     };
     let filter = targets(level(&log.level, debug));
-    tracing_subscriber::registry().with(lines.with_filter(filter)).try_init().is_ok()
+    tracing_subscriber::registry().with(otlp::layer()).with(lines.with_filter(filter)).try_init().is_ok()
 }
 
 /// The level of this name, in any case. The configuration's check lets no other name through; for a section made by hand, an
@@ -49,7 +52,8 @@ fn level(name: &str, debug: bool) -> LevelFilter {
 
 fn targets(level: LevelFilter) -> Targets {
     let libraries = if level >= LevelFilter::DEBUG { level } else { level.min(LevelFilter::WARN) };
-    let mut targets = Targets::new().with_default(level);
+    // Spans that are exported are no part of the log: it has its own.
+    let mut targets = Targets::new().with_default(level).with_target(traces::TARGET, LevelFilter::OFF);
     for library in NOISY {
         targets = targets.with_target(*library, libraries);
     }
@@ -87,6 +91,10 @@ mod tests {
 
         let debugging = targets(level("error", true));
         assert!(debugging.would_enable("h2::client", &Level::DEBUG));
+        assert!(
+            !debugging.would_enable(traces::TARGET, &Level::INFO),
+            "spans that are exported are not logged"
+        );
 
         let silent = targets(level("Off", false));
         assert!(!silent.would_enable("h2::client", &Level::ERROR));

@@ -116,6 +116,7 @@ impl Address {
         for _ in 0..2 {
             let Some(lease) = self.lease().await else { break };
             let Lease { mut sender, place } = lease;
+            let id = request.headers().get("x-request-id").cloned();
             let mut error = match sender.try_send_request(request).await {
                 Ok(response) => {
                     return Ok(response.map(|incoming| Body::new(AnswerBody { incoming, _place: place })));
@@ -124,7 +125,8 @@ impl Address {
             };
             let Some(unsent) = error.take_message() else {
                 let begun = !begun::refused_unbegun(error.error());
-                tracing::warn!(core.address = %self.at, error = %error.error(), begun, "a call to the core was lost");
+                let (request_id, error) = (id.as_ref().and_then(|id| id.to_str().ok()), error.error());
+                tracing::warn!(request_id, core.address = %self.at, %error, begun, "a call to the core was lost");
                 return Err(Failure { unsent: None, begun });
             };
             request = unsent;

@@ -37,6 +37,7 @@ mod recordings;
 mod responses;
 mod shared;
 mod streams;
+mod traces;
 mod typed;
 mod waiting;
 mod wishes;

@@ -86,7 +86,7 @@ fn report(panic: &(dyn Any + Send), request_id: &str) -> Status {
         (None, Some(text)) => text.as_str(),
         (None, None) => "no message",
     };
-    tracing::error!(request.id = request_id, panic.message = message, "a request's handler panicked");
+    tracing::error!(request_id, panic.message = message, "a request's handler panicked");
     to_status(&Error::internal("the request failed on a fault of the gateway"), request_id)
 }
 

@@ -7,6 +7,7 @@ mod metrics;
 mod money;
 mod redis;
 mod shutdown;
+mod traces;
 
 use std::{fmt, path::PathBuf};
 
@@ -18,6 +19,7 @@ pub use self::metrics::Metrics;
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
 pub use self::shutdown::ShutdownTimes;
+pub use self::traces::{Otlp, OtlpProtocol, Sampler, Traces};
 use super::Declared;
 use crate::mask;
 
@@ -73,6 +75,10 @@ pub struct Config {
     pub redis: Redis,
     /// How the process ends.
     pub shutdown: ShutdownTimes,
+    /// Where traces go.
+    pub otlp: Otlp,
+    /// Which requests are traced.
+    pub traces: Traces,
     /// Threads.
     pub runtime: Runtime,
     /// The catalog that the file declares; no setting.

@@ -47,6 +47,16 @@ pub(super) enum Shape {
     Dollars,
     /// Percentages from 1 to 1000, a list.
     Percents,
+    /// A number from 0 to 1, kept as it was written.
+    Share,
+    /// Names of providers, or `*`, a list.
+    Names,
+    /// A name for people and programs.
+    Text,
+    /// `name=value`, comma-separated, percent-encoded where needed.
+    Pairs,
+    /// The same, never shown, never quoted.
+    SecretPairs,
     /// Never shown, never quoted.
     Secret,
     /// An `http` or `https` URL that may hold a token anywhere: never shown, never quoted.
@@ -56,12 +66,15 @@ pub(super) enum Shape {
 impl Shape {
     /// Whether a file may give an array.
     pub(super) fn is_list(self) -> bool {
-        matches!(self, Self::Endpoints | Self::Origins | Self::Percents)
+        matches!(self, Self::Endpoints | Self::Origins | Self::Percents | Self::Names)
     }
 
     /// Whether the value must not be quoted, and may be given as `env:NAME`, `file:/path` or by a variable ending in `_FILE`.
     pub(super) fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::SecretUrl | Self::DatabaseUrl | Self::RedisUrl)
+        matches!(
+            self,
+            Self::Secret | Self::SecretPairs | Self::SecretUrl | Self::DatabaseUrl | Self::RedisUrl
+        )
     }
 }
 
@@ -110,6 +123,16 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 /// A size above a tebibyte is a mistake too.
 const TEBIBYTE: i64 = 1 << 40;
+
+/// The samplers of the OpenTelemetry standard.
+const SAMPLERS: &[&str] = &[
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+];
 
 const TIME: Shape = Shape::Number(1, DAY_MS);
 const SIZE: Shape = Shape::Number(1, TEBIBYTE);
@@ -201,6 +224,25 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("redis.core_expiry_ms", Shape::Number(50, 3_600_000)),
     other("shutdown.ready_delay_ms", Shape::Number(0, HOUR_MS)),
     other("shutdown.drain_ms", Shape::Number(0, HOUR_MS)),
+    known("otlp.disabled", "OTEL_SDK_DISABLED", Shape::Switch),
+    known("otlp.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", Shape::BaseUrl),
+    known("otlp.headers", "OTEL_EXPORTER_OTLP_HEADERS", Shape::SecretPairs),
+    known("otlp.protocol", "OTEL_EXPORTER_OTLP_PROTOCOL", Shape::Word(&["grpc"])),
+    known("otlp.timeout_ms", "OTEL_EXPORTER_OTLP_TIMEOUT", TIME),
+    known("otlp.service_name", "OTEL_SERVICE_NAME", Shape::Text),
+    known("otlp.resource_attributes", "OTEL_RESOURCE_ATTRIBUTES", Shape::Pairs),
+    known("traces.endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", Shape::BaseUrl),
+    known("traces.headers", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", Shape::SecretPairs),
+    known("traces.protocol", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", Shape::Word(&["grpc"])),
+    known("traces.timeout_ms", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", TIME),
+    known("traces.sampler", "OTEL_TRACES_SAMPLER", Shape::Word(SAMPLERS)),
+    known("traces.sampler_arg", "OTEL_TRACES_SAMPLER_ARG", Shape::Share),
+    known("traces.schedule_delay_ms", "OTEL_BSP_SCHEDULE_DELAY", Shape::Number(0, DAY_MS)),
+    known("traces.max_queue_size", "OTEL_BSP_MAX_QUEUE_SIZE", Shape::Number(1, 1_000_000)),
+    known("traces.max_export_batch_size", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", Shape::Number(1, 100_000)),
+    known("traces.capture_content", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", Shape::Switch),
+    other("traces.max_content_bytes", Shape::Number(1, 1 << 20)),
+    other("traces.providers", Shape::Names),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 

@@ -97,6 +97,10 @@ fn sample(shape: Shape, default: &str) -> &'static str {
         Shape::KeyPrefix => "elsewhere:",
         Shape::Dollars => "2.50",
         Shape::Percents => "50, 75",
+        Shape::Share => "0.25",
+        Shape::Names => "one, two",
+        Shape::Text => "somebody",
+        Shape::Pairs | Shape::SecretPairs => "a.b=c%20d,e=f",
         Shape::Secret => GOOD_KEY,
         Shape::SecretUrl => "https://hooks.example.com/x?token=y",
     }
@@ -444,6 +448,29 @@ fn what_is_shown_says_everything_but_secrets() {
     [shutdown]
     ready_delay_ms = 0
     drain_ms = 30000
+
+    [otlp]
+    disabled = false
+    # endpoint =
+    # headers =
+    # protocol =
+    timeout_ms = 10000
+    # service_name =
+    # resource_attributes =
+
+    [traces]
+    # endpoint =
+    # headers =
+    # protocol =
+    # timeout_ms =
+    sampler = "parentbased_always_on"
+    sampler_arg = "1"
+    schedule_delay_ms = 5000
+    max_queue_size = 2048
+    max_export_batch_size = 512
+    capture_content = false
+    max_content_bytes = 16384
+    providers = []
 
     [runtime]
     threads = 2  # command line
