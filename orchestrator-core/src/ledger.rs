@@ -11,6 +11,7 @@ pub mod journal;
 pub mod record;
 pub mod replay;
 pub mod rollup;
+mod told;
 pub mod usage;
 pub mod writer;
 

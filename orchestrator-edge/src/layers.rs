@@ -19,6 +19,7 @@ use tower_http::{
 
 use crate::{
     Edge,
+    access::AccessLine,
     error::{EdgeError, Voice, retell},
     native::KEY_HEADERS,
 };
@@ -75,6 +76,7 @@ pub(crate) fn wrap(router: Router, edge: &Edge) -> Router {
 
 async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers(), &edge.clock, &edge.random);
+    let access = AccessLine::begin(&request, &id, &edge.clock);
     request.extensions_mut().insert(RequestId(id.clone()));
     let voice = Voice::of(request.uri().path(), request.headers());
     let mut response = retell(next.run(request).await, voice, &id);
@@ -85,7 +87,10 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
         }
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    response
+    match access {
+        Some(line) => line.around(response),
+        None => response,
+    }
 }
 
 /// The caller's own id if it is visible ASCII of a fair length, else a new one.

@@ -12,6 +12,7 @@
 //! listener::serve(listener, app, drain).await          // inside that thread's runtime
 //! ```
 
+mod access;
 mod admin_api;
 pub mod core_client;
 mod error;

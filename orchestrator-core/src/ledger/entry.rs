@@ -14,7 +14,7 @@ use super::{
     bounds,
     journal::Journal,
     record::{AttemptRecord, HeldRecord},
-    usage,
+    told, usage,
 };
 use crate::{
     call::{Input, Served, Signals, UsageSource},
@@ -364,6 +364,7 @@ impl Entry {
         record.bodies = self.bodies.take().map(|bodies| bodies.record());
         bounds::bound(record);
         self.journal.close_record(&self.record);
+        told::finished(&self.record);
         self.settle_limits();
     }
 }

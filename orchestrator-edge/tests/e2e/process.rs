@@ -71,7 +71,7 @@ impl Edge {
         let log = self.log();
         let line = log.lines().find(|line| line.contains(message)).unwrap_or_else(|| panic!("{log}"));
         let line: Value = serde_json::from_str(line).unwrap();
-        line["fields"]["address"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned()
+        line["address"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned()
     }
 
     fn client(&self, key: &str) -> Client {

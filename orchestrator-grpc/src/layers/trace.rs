@@ -122,7 +122,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let id = self.layer.name(&request);
-        let span = tracing::info_span!("rpc", request.id = id.as_str(), rpc.method = request.uri().path());
+        let span = tracing::info_span!("rpc", request_id = id.as_str(), rpc.method = request.uri().path());
         request.extensions_mut().insert(id.clone());
         if let Some(trace) = request.headers().get(TRACE_PARENT).and_then(TraceId::from_parent) {
             request.extensions_mut().insert(trace);

@@ -2,6 +2,7 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
+mod log;
 mod money;
 mod redis;
 
@@ -10,9 +11,10 @@ use std::{fmt, path::PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::log::{Log, LogFormat};
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
-use super::Declared;
+use super::{Declared, Origin};
 use crate::mask;
 
 /// The whole configuration. One file serves both binaries; each uses its own sections.
@@ -66,6 +68,9 @@ pub struct Config {
     /// The catalog that the file declares; no setting.
     #[serde(skip)]
     pub declared: Declared,
+    /// What it was read from; no setting.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// Section `app`.
@@ -239,36 +244,6 @@ impl fmt::Display for DatabaseType {
             Self::Postgres => "postgres",
         })
     }
-}
-
-/// Section `log`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// `LOG_LEVEL`, default `info`, in any case: `error`, `warn`, `info`, `debug`, `trace`, `off`.
-    pub level: String,
-    /// `LOG_FORMAT`, default `json` when not a terminal, else `pretty`.
-    pub format: Option<LogFormat>,
-    /// `LOG_RETENTION_DAYS`, default 30: how long request logs are kept, at first; 0 is for ever. Afterwards the database holds it.
-    pub retention_days: u32,
-    /// How long what was said is kept, at first, default 0: as long as its request's log.
-    pub bodies_retention_days: u32,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".into(), format: None, retention_days: 30, bodies_retention_days: 0 }
-    }
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For a person at a terminal.
-    Pretty,
 }
 
 /// Section `limits`.
@@ -460,7 +435,7 @@ pub struct Runtime {
 /// A secret as it may be shown: whether it is set.
 #[expect(clippy::ref_option, reason = "serde calls it so")]
 fn masked<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    secret.as_ref().map(|_| mask::HIDDEN).serialize(serializer)
+    secret.as_ref().map(|secret| mask::hidden(secret.expose_secret())).serialize(serializer)
 }
 
 /// A URL without its credentials.
