@@ -15,6 +15,7 @@ use std::{
 
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
+    live::Live,
     random::Random,
     task,
 };
@@ -63,7 +64,7 @@ pub struct Watch {
     /// Which keys providers refuse.
     pub conditions: Conditions,
     /// At which percentages of a budget there is an alert.
-    pub percents: Vec<u32>,
+    pub percents: Live<Vec<u32>>,
     /// Who is told, if anybody.
     pub webhook: Option<Webhook>,
     /// Wall-clock time.
@@ -115,7 +116,7 @@ impl Watch {
             && let Ok(sums) = self.spend.spent(&scopes, now).await
         {
             for ((scope, budgeted), sums) in budgets.iter().zip(&sums) {
-                let news = of_budget(budgeted, sums, &self.percents, now);
+                let news = of_budget(budgeted, sums, &self.percents.load(), now);
                 let news = news.filter(|news| !told.contains(&(Arc::clone(scope), news.mark.clone())));
                 if let Some(news) = news
                     && self.raise(news.clone(), now, sender).await

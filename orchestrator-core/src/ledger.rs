@@ -17,7 +17,7 @@ pub mod writer;
 
 use std::{sync::Arc, time::Duration};
 
-use orchestrator_base::{clock::Clock, random::Random};
+use orchestrator_base::{clock::Clock, live::Live, random::Random};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ pub use record::{Origin, RequestRecord};
 use crate::{
     call::{Call, Facts},
     dialect::Operation,
-    policy::{estimate::Estimates, price::Rates},
+    policy::estimate::Estimates,
 };
 use bodies::BodyRules;
 use journal::{Journal, JournalHealth};
@@ -38,26 +38,25 @@ pub struct Ledger {
     journal: Arc<Journal>,
     clock: Clock,
     random: Random,
-    bodies: BodyRules,
-    /// What tokens cost a budget where no price is known.
-    ceiling: Rates,
+    bodies: Live<BodyRules>,
+    /// What tokens cost a budget where no price is known is among them.
+    estimates: Live<Estimates>,
 }
 
 impl Ledger {
     /// A ledger that writes into this journal.
     pub fn new(journal: Arc<Journal>, clock: Clock, random: Random) -> Self {
-        let ceiling = Estimates::default().ceiling;
-        Self { journal, clock, random, bodies: BodyRules::default(), ceiling }
+        Self { journal, clock, random, bodies: Live::default(), estimates: Live::default() }
     }
 
     /// Charges budgets by this where no price is known.
-    pub fn charging(self, ceiling: Rates) -> Self {
-        Self { ceiling, ..self }
+    pub fn charging(self, estimates: Live<Estimates>) -> Self {
+        Self { estimates, ..self }
     }
 
     /// Keeps bodies by these rules; without them none is kept.
-    pub fn keeping_bodies(self, bodies: BodyRules) -> Self {
-        Self { bodies, ..self }
+    pub fn keeping_bodies(self, bodies: impl Into<Live<BodyRules>>) -> Self {
+        Self { bodies: bodies.into(), ..self }
     }
 
     /// How its journal is.
@@ -97,8 +96,8 @@ impl Ledger {
             Arc::clone(&self.journal),
             call.received,
             facts.body_bytes,
-            self.bodies,
-            self.ceiling,
+            self.bodies.get(),
+            self.estimates.get().ceiling,
         )
     }
 
@@ -120,8 +119,8 @@ impl Ledger {
             Arc::clone(&self.journal),
             Instant::now(),
             facts.body_bytes,
-            self.bodies,
-            self.ceiling,
+            self.bodies.get(),
+            self.estimates.get().ceiling,
         )
     }
 }

@@ -20,6 +20,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use orchestrator_base::{
     clock::Clock,
     config::{Limits, Stream},
+    live::Live,
     random::Random,
 };
 use secrecy::SecretString;
@@ -65,7 +66,7 @@ pub struct Shared {
     /// How much of their limits callers have used.
     pub shared_state: SharedState,
     /// What requests are taken to use before it is known.
-    pub estimates: Estimates,
+    pub estimates: Live<Estimates>,
     /// How many requests for models run at once.
     pub gate: Arc<Gate>,
     /// Answers that are made or read on whether or not their callers are still there.
@@ -83,7 +84,7 @@ pub struct Shared {
     /// What a request may weigh.
     pub limits: Limits,
     /// How streams begin and keep alive.
-    pub stream: Stream,
+    pub stream: Live<Stream>,
     /// Refuse private addresses as providers.
     pub deny_private: bool,
 }
@@ -199,11 +200,11 @@ impl Orchestrator {
     }
 
     pub(crate) fn early_head(&self) -> Duration {
-        Duration::from_millis(self.shared.stream.early_head_ms)
+        Duration::from_millis(self.shared.stream.load().early_head_ms)
     }
 
     pub(crate) fn idle_bytes(&self) -> Duration {
-        Duration::from_millis(self.shared.stream.idle_bytes_ms.max(1))
+        Duration::from_millis(self.shared.stream.load().idle_bytes_ms.max(1))
     }
 }
 

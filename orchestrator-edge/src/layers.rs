@@ -10,7 +10,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use orchestrator_base::{clock::Clock, random::Random};
-use tower::ServiceBuilder;
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders},
@@ -65,8 +65,6 @@ pub(crate) fn wrap(router: Router, edge: &Edge) -> Router {
         .layer(from_fn_with_state(edge.clone(), identify))
         // Keys print as "Sensitive" wherever headers are debugged, and HTTP/2 keeps them out of its tables.
         .layer(SetSensitiveRequestHeadersLayer::new(secrets))
-        // Pages of the named origins may call; without origins the layer is not there.
-        .option_layer(cors(&edge.settings.cors_origins))
         // One request's panic is one 500.
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| EdgeError::panicked().into_response()))
         // Exact bounds, with an answer that names the setting; the listener's own are coarser and answer bare.
@@ -79,7 +77,7 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
     let access = AccessLine::begin(&request, &id, &edge.clock);
     request.extensions_mut().insert(RequestId(id.clone()));
     let voice = Voice::of(request.uri().path(), request.headers());
-    let mut response = retell(next.run(request).await, voice, &id);
+    let mut response = retell(run(&edge, request, next).await, voice, &id);
     // Visible ASCII always makes a header's value.
     if let Ok(id) = HeaderValue::from_str(&id) {
         if voice == Voice::Anthropic {
@@ -91,6 +89,14 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
         Some(line) => line.around(response),
         None => response,
     }
+}
+
+/// Pages of the named origins may call; without origins there is no such layer.
+async fn run(edge: &Edge, request: Request, next: Next) -> Response {
+    let cors = edge.cors.load();
+    let Some(cors) = cors.as_ref() else { return next.run(request).await };
+    let answer = cors.layer(next).oneshot(request);
+    answer.await.unwrap_or_else(|never| match never {})
 }
 
 /// The caller's own id if it is visible ASCII of a fair length, else a new one.
@@ -118,19 +124,20 @@ fn check_head(request: &Request, edge: &Edge) -> Result<(), EdgeError> {
         return Err(EdgeError::url_too_long(MAX_URL_BYTES));
     }
     let headers = request.headers();
-    if headers.len() > edge.settings.max_headers {
-        return Err(EdgeError::too_many_headers(edge.settings.max_headers));
+    let settings = edge.settings.load();
+    if headers.len() > settings.max_headers {
+        return Err(EdgeError::too_many_headers(settings.max_headers));
     }
     // As on the wire: "name: value\r\n".
     let header_bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if header_bytes > edge.settings.max_header_bytes {
-        return Err(EdgeError::headers_too_large(edge.settings.max_header_bytes));
+    if header_bytes > settings.max_header_bytes {
+        return Err(EdgeError::headers_too_large(settings.max_header_bytes));
     }
     Ok(())
 }
 
 /// `*` means any origin. Keys travel in headers, not in cookies, so credentials are never allowed.
-fn cors(origins: &[String]) -> Option<CorsLayer> {
+pub(crate) fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }

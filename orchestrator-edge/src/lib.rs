@@ -16,6 +16,7 @@ mod access;
 mod admin_api;
 pub mod core_client;
 mod error;
+pub mod follow;
 pub mod listener;
 mod native;
 mod ops;
@@ -30,10 +31,12 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use orchestrator_base::{
     clock::Clock,
-    config::{self, AppEnv, Config},
+    config::{self, AppEnv, Config, Reload},
+    live::Live,
     random::Random,
 };
 use tokio_util::sync::CancellationToken;
+use tower_http::cors::CorsLayer;
 
 use crate::{body::BodyLimits, core_client::CoreChannel};
 
@@ -56,7 +59,8 @@ impl App {
             core,
             bodies: BodyLimits::new(config.limits.max_body_bytes, body_time),
             max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
-            settings: Arc::new(config.edge.clone()),
+            settings: config.edge.clone().into(),
+            cors: layers::cors(&config.edge.cors_origins).into(),
             environment: config.app.env,
             clock: Clock::system(),
             random: Random::system(),
@@ -72,11 +76,31 @@ impl App {
             bodies: shared.bodies.clone(),
             max_answer_bytes: shared.max_answer_bytes,
             settings: shared.settings.clone(),
+            cors: shared.cors.clone(),
             environment: shared.environment,
             clock: shared.clock.clone(),
             random: Random::system(),
             stop: shared.stop.clone(),
         })))
+    }
+
+    /// Says to `reload` what the edge can do with new settings: all threads' edges, and connections made from then on.
+    pub fn reloading(&self, reload: &Reload) {
+        let (settings, cors, bodies) =
+            (self.edge.settings.clone(), self.edge.cors.clone(), self.edge.bodies.clone());
+        let names = &[
+            "edge.cors_origins",
+            "edge.header_timeout_ms",
+            "edge.body_timeout_ms",
+            "edge.max_headers",
+            "edge.max_header_bytes",
+            "edge.write_timeout_ms",
+        ];
+        reload.part(names, move |config| {
+            cors.set(layers::cors(&config.edge.cors_origins));
+            bodies.set_time(Duration::from_millis(config.edge.body_timeout_ms));
+            settings.set(config.edge.clone());
+        });
     }
 
     fn assemble(edge: Edge) -> Self {
@@ -99,7 +123,9 @@ struct Shared {
     bodies: BodyLimits,
     /// The largest message that is taken from the core.
     max_answer_bytes: usize,
-    settings: Arc<config::Edge>,
+    settings: Live<config::Edge>,
+    /// `None`: pages of no other origin may call.
+    cors: Live<Option<CorsLayer>>,
     environment: AppEnv,
     clock: Clock,
     random: Random,

@@ -23,7 +23,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use orchestrator_base::{config, task};
+use orchestrator_base::{config, live::Live, task};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
@@ -97,7 +97,7 @@ pub async fn serve(listener: std::net::TcpListener, app: App, drain: Duration) -
 #[derive(Clone)]
 struct Server {
     router: Router,
-    settings: std::sync::Arc<config::Edge>,
+    settings: Live<config::Edge>,
     /// Answers under way may end.
     stop: CancellationToken,
     /// Nothing may go on.
@@ -110,19 +110,20 @@ impl Server {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let mut client = ClientIo::new(stream, Duration::from_millis(self.settings.write_timeout_ms));
-        let patience = Duration::from_millis(self.settings.header_timeout_ms);
+        let settings = self.settings.load_full();
+        let mut client = ClientIo::new(stream, Duration::from_millis(settings.write_timeout_ms));
+        let patience = Duration::from_millis(settings.header_timeout_ms);
         let told = self.stop.run_until_cancelled(timeout(patience, tell_protocol(&mut client))).await;
         let Some(Ok(Ok(protocol))) = told else { return };
         match protocol {
-            Protocol::Http1 => self.http1(client, peer).await,
-            Protocol::Http2 => self.http2(client, peer).await,
+            Protocol::Http1 => self.http1(client, peer, &settings).await,
+            Protocol::Http2 => self.http2(client, peer, &settings).await,
         }
     }
 
-    async fn http1(&self, mut client: ClientIo, peer: SocketAddr) {
+    async fn http1(&self, mut client: ClientIo, peer: SocketAddr, settings: &config::Edge) {
         let under_way = UnderWay::default();
-        let patience = Duration::from_millis(self.settings.header_timeout_ms);
+        let patience = Duration::from_millis(settings.header_timeout_ms);
         client.time_heads(HeadClock::new(patience, under_way.clone()));
         let router = self.router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -137,9 +138,9 @@ impl Server {
             .timer(TokioTimer::new())
             // In effect between requests; `head.rs` says why.
             .header_read_timeout(IDLE.max(patience))
-            .max_header_size(self.settings.max_header_bytes.saturating_add(REQUEST_LINE_BYTES));
-        if self.settings.max_headers > FREE_HEADERS {
-            builder.max_headers(self.settings.max_headers);
+            .max_header_size(settings.max_header_bytes.saturating_add(REQUEST_LINE_BYTES));
+        if settings.max_headers > FREE_HEADERS {
+            builder.max_headers(settings.max_headers);
         }
         let connection = builder.serve_connection(TokioIo::new(client), service);
         let mut connection = pin!(connection);
@@ -149,13 +150,13 @@ impl Server {
         }
     }
 
-    async fn http2(&self, client: ClientIo, peer: SocketAddr) {
+    async fn http2(&self, client: ClientIo, peer: SocketAddr, settings: &config::Edge) {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-            .max_header_list_size(u32::try_from(self.settings.max_header_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY);
         let router = self.router.clone();

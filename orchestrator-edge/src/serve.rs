@@ -7,12 +7,13 @@ use std::{
 };
 
 use orchestrator_base::{
-    config::Config,
+    config::{Config, Reload},
     process,
     runtime::{self, Background, Workers},
     signals::Shutdown,
+    task,
 };
-use orchestrator_edge::{App, core_client, listener};
+use orchestrator_edge::{App, core_client, follow, listener};
 
 /// How long streams may go on once the process was asked to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -40,6 +41,15 @@ pub(crate) fn before(config: &Config, cores: &str) -> Result<(), Failure> {
         process::listen(&config.edge.host, config.edge.port, runtime::threads(config.runtime.threads))?;
     say_address(&listeners, "Listening for REST")?;
     let shared = App::new(config, core_client::remote(cores)?, shutdown.drain().clone());
+    let reload = Reload::new(config);
+    shared.reloading(&reload);
+    // Its connections are the background runtime's: a channel belongs to one.
+    let core = core_client::remote(cores)?;
+    let stop = shutdown.drain().clone();
+    background.block_on(async move {
+        drop(task::spawn("log level", follow::log_level(core, stop)));
+        follow::hangups(reload)
+    })?;
     let cores = cores.to_owned();
     let workers = Workers::start_with(listeners, move |_, socket| {
         let (app, channel) = (shared.clone(), core_client::remote(&cores));
@@ -71,6 +81,7 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
 
     let stop = shutdown.drain().clone();
     let shared = App::new(config, core.for_thread().channel(), stop.clone());
+    shared.reloading(core.reload());
     let serving = core.clone();
     let workers = Workers::start_with(rest.into_iter().zip(grpc), move |_, (rest, grpc)| {
         let (app, core, stop) = (shared.clone(), serving.clone(), stop.clone());

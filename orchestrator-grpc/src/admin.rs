@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod caller;
 mod health;
+mod log_level;
 mod logs;
 mod model_providers;
 mod models;
@@ -23,7 +24,7 @@ pub(crate) mod transfer;
 
 use std::sync::Arc;
 
-use orchestrator_base::config::Declared;
+use orchestrator_base::config::{Declared, Reload};
 use orchestrator_core::{
     admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals},
     admission::gate::Gate,
@@ -32,7 +33,7 @@ use orchestrator_proto::v1::{self, admin_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::convert::admin::{admin_keys as convert, transfer::report as convert_report};
+use crate::convert::admin::{admin_keys as convert, transfer::reloaded as convert_reloaded};
 
 /// The service, over the core's [`Admin`] and its [`HealthDesk`].
 #[derive(Clone)]
@@ -44,6 +45,7 @@ pub struct AdminService {
     refusals: Refusals,
     gate: Arc<Gate>,
     declared: Declared,
+    reload: Reload,
     draining: CancellationToken,
 }
 
@@ -482,7 +484,18 @@ impl admin_server::Admin for AdminService {
 
     async fn reload(&self, request: Request<v1::ReloadRequest>) -> Answer<v1::ConfigReport> {
         let (caller, v1::ReloadRequest {}) = self.admit(request)?;
-        caller.answer(transfer::reload(&caller.admin, &self.declared).await.map(convert_report))
+        caller
+            .answer(transfer::reload(&caller.admin, &self.reload, &self.declared).await.map(convert_reloaded))
+    }
+
+    async fn get_log_level(&self, request: Request<v1::GetLogLevelRequest>) -> Answer<v1::LogLevel> {
+        let (caller, v1::GetLogLevelRequest {}) = self.admit(request)?;
+        caller.answer(Ok(log_level::get(&caller.admin)))
+    }
+
+    async fn set_log_level(&self, request: Request<v1::SetLogLevelRequest>) -> Answer<v1::LogLevel> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(log_level::set(&caller.admin, request).await)
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod database;
 mod declared;
 mod health;
 pub(crate) mod keys;
+mod reload;
 mod retention;
 mod shared_state;
 
@@ -15,22 +16,21 @@ use std::{
 
 use orchestrator_base::{
     clock::Clock,
-    config::{AppEnv, Config, Declared},
+    config::{AppEnv, Config, Declared, Reload},
     random::Random,
     runtime::Background,
     task,
 };
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals, seed},
+    admin::{Admin, AdminAuth, health::HealthDesk, log_level, refusals::Refusals, seed},
     admission::gate::Gate,
     alerts::{Watch, Webhook},
     catalog::snapshot::SharedCatalog,
-    condition::{ConditionRules, Conditions},
-    ledger::{self, Ledger, bodies::BodyRules, journal::Journal, replay, writer::Writer},
+    condition::Conditions,
+    ledger::{self, Ledger, journal::Journal, replay, writer::Writer},
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
-    policy::{breaker::BreakerRules, estimate::Estimates},
     provider::http::HttpClient,
     recording::claims::Claims,
     refresher::Reloader,
@@ -44,6 +44,7 @@ use uuid::Uuid;
 
 use crate::{
     admin::AdminService,
+    edges::EdgesService,
     health::Health,
     orchestrate::OrchestrateService,
     routes::{self, CoreService, Reflection, Services},
@@ -79,6 +80,7 @@ pub struct Core {
     pub health: Health,
     environment: AppEnv,
     declared: Declared,
+    reload: Reload,
     database: Database,
     background: Vec<JoinHandle<Option<()>>>,
     stop: CancellationToken,
@@ -107,36 +109,41 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let admin = Admin::new(store.clone(), vault, Arc::clone(&reloader), clock.clone(), random.clone(), rules);
     fill_catalog(config, &admin, &reloader, &catalog, &data_dir).await?;
 
+    let settings = reload::Settings::new(config);
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
-        .keeping_bodies(BodyRules::new(&config.bodies))
-        .charging(Estimates::new(&config.budget).ceiling);
+        .keeping_bodies(settings.bodies.clone())
+        .charging(settings.estimates.clone());
     let elsewhere = shared_state::answers(config, together.as_ref(), &core);
     let shared_state = shared_state::open(config, together.as_ref(), core, store.clone(), clock.clone());
     let touched = Touched::default();
+    let again = Arc::clone(&reloader);
     let mut background =
         start_background(config, &database, journal, reloader, (&shared_state, &touched), &stop).await?;
-    background.extend(declared::watch(config, &admin, &stop)?);
     background.push(adopt_journals(config, &data_dir, &database, &stop));
     background.push(learn_of_others(shared_state.clone(), clock.clone(), stop.clone()));
     let shared = Arc::new(Shared {
         catalog,
         ledger,
         shared_state,
-        estimates: Estimates::new(&config.budget),
+        estimates: settings.estimates.clone(),
         gate: Gate::new(&config.admission),
         drains: Drains::default(),
         claims: Claims::new(&config.idempotency, elsewhere),
         origins: Arc::new(LocalOrigins::default()),
-        conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
+        conditions: Conditions::new(settings.breakers.clone(), clock.clone(), random.clone()),
         clock,
         random,
         limits: config.limits.clone(),
-        stream: config.stream.clone(),
+        stream: config.stream.clone().into(),
         deny_private: config.providers.deny_private_networks,
     });
     background.extend(shared_state::start(together, &shared, &stop));
-    background.push(watch_alerts(config, &database, &shared, touched, &stop));
+    background.push(watch_alerts(config, &settings, &database, &shared, touched, &stop));
+    let reload = Reload::new(config);
+    reload::register(&reload, settings, again, &shared);
+    background.push(reload::watch(&reload, &config.declared, &admin, &stop)?);
+    background.push(follow_log_level(&shared, &stop));
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
     background.extend(watching.tasks);
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
@@ -158,6 +165,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         health,
         environment,
         declared,
+        reload,
         database,
         background,
         stop,
@@ -178,13 +186,19 @@ impl Core {
                 self.refusals.clone(),
                 Arc::clone(&self.shared.gate),
             )
-            .rereading(self.declared.clone())
+            .rereading(self.reload.clone(), self.declared.clone())
             .until(self.health.draining()),
+            edges: EdgesService::new(Arc::clone(&self.shared.catalog), self.shared.clock.clone()),
             health: self.health.clone(),
             reflection: self.reflection(),
             clock: self.shared.clock.clone(),
             random: self.shared.random.clone(),
         })
+    }
+
+    /// Reads settings again; whoever shares this process may have it apply more of them.
+    pub fn reload(&self) -> &Reload {
+        &self.reload
     }
 
     /// Ends the background work once the last request is over: answers that are still read for callers who left are accounted
@@ -307,23 +321,21 @@ async fn start_background(
 /// Tells operators what they should know of.
 fn watch_alerts(
     config: &Config,
+    settings: &reload::Settings,
     database: &Database,
     shared: &Arc<Shared>,
     touched: Touched,
     stop: &CancellationToken,
 ) -> JoinHandle<Option<()>> {
-    let url = config.alerts.webhook_url.as_ref();
-    let webhook = url.and_then(|url| {
-        let way = Arc::new(HttpClient::new(config.providers.deny_private_networks));
-        Webhook::new(url.expose_secret(), way)
-    });
+    let way = Arc::new(HttpClient::new(config.providers.deny_private_networks));
+    let webhook = Some(Webhook::to(settings.webhook.clone(), way));
     let watch = Watch {
         catalog: Arc::clone(&shared.catalog),
         store: Arc::new(database.clone()),
         spend: Arc::new(database.clone()),
         touched,
         conditions: shared.conditions.clone(),
-        percents: config.alerts.budget_percent.clone(),
+        percents: settings.alert_percents.clone(),
         webhook,
         clock: shared.clock.clone(),
         random: shared.random.clone(),
@@ -363,9 +375,12 @@ fn adopt_journals(
     })
 }
 
-fn condition_rules(config: &Config) -> ConditionRules {
-    let open = Duration::from_secs(config.breaker.timeout);
-    ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
+/// Logs what operators want logged.
+fn follow_log_level(shared: &Arc<Shared>, stop: &CancellationToken) -> JoinHandle<Option<()>> {
+    task::spawn(
+        "log level",
+        log_level::follow(Arc::clone(&shared.catalog), shared.clock.clone(), stop.clone()),
+    )
 }
 
 /// Starts a core whose background work runs on `background`.

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`config`] (what can be set, and how it is read), then the doors that everything else must use:
 //! [`clock`] for wall-clock time, [`random`] for randomness and ids, [`task`] for spawned tasks. Then what a `main` needs:
-//! [`telemetry`], [`tls`], [`runtime`], [`signals`], [`keyfile`]. [`mask`] is for whoever shows a secret.
+//! [`telemetry`], [`live`] (settings that change), [`tls`], [`runtime`], [`signals`], [`keyfile`]. [`mask`] is for whoever shows a secret.
 
 pub mod config;
 
@@ -11,6 +11,7 @@ pub mod random;
 pub mod task;
 
 pub mod keyfile;
+pub mod live;
 pub mod mask;
 pub mod process;
 pub mod runtime;

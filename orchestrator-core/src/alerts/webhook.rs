@@ -10,6 +10,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Uri,
     header::{CONTENT_TYPE, USER_AGENT},
 };
+use orchestrator_base::live::Live;
 use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -26,24 +27,34 @@ const CONNECT: Duration = Duration::from_secs(3);
 
 /// Where alerts are sent to.
 pub struct Webhook {
-    uri: Uri,
+    /// `None`: nowhere, at present.
+    uri: Live<Option<Uri>>,
     way: Arc<dyn Transport>,
 }
 
 impl Webhook {
     /// `None`: that is no address.
     pub fn new(url: &str, way: Arc<dyn Transport>) -> Option<Self> {
-        Some(Self { uri: url.parse().ok()?, way })
+        Some(Self::to(Some(url.parse().ok()?).into(), way))
+    }
+
+    /// To an address that may change, or be taken away.
+    pub fn to(uri: Live<Option<Uri>>, way: Arc<dyn Transport>) -> Self {
+        Self { uri, way }
     }
 
     /// Sends what comes, one after the other, until nobody sends any more. When told to stop, nothing is tried again.
     pub(super) async fn run(self, mut alerts: mpsc::Receiver<Alert>, stop: CancellationToken) {
         while let Some(alert) = alerts.recv().await {
-            self.send(&alert, &stop).await;
+            // One address for all tries.
+            let uri = self.uri.load().as_ref().clone();
+            if let Some(uri) = uri {
+                self.send(&alert, &uri, &stop).await;
+            }
         }
     }
 
-    async fn send(&self, alert: &Alert, stop: &CancellationToken) {
+    async fn send(&self, alert: &Alert, uri: &Uri, stop: &CancellationToken) {
         let body = json!({
             "id": alert.id,
             "created_at": alert.created_at.to_string(),
@@ -55,7 +66,7 @@ impl Webhook {
         let mut pauses = PAUSES.iter();
         loop {
             // The address may hold a token: it is not told.
-            let why = match timeout(LONGEST, self.post(body.clone())).await {
+            let why = match timeout(LONGEST, self.post(uri, body.clone())).await {
                 Ok(Ok(status)) if (200..300).contains(&status) => return,
                 Ok(Ok(status)) => format!("it answered {status}"),
                 Ok(Err(())) => "it cannot be reached".to_owned(),
@@ -73,12 +84,11 @@ impl Webhook {
         }
     }
 
-    async fn post(&self, body: Bytes) -> Result<u16, ()> {
+    async fn post(&self, uri: &Uri, body: Bytes) -> Result<u16, ()> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, OWN_NAME);
-        let ask =
-            Ask { method: Method::POST, uri: self.uri.clone(), headers, body, connect_timeout: CONNECT };
+        let ask = Ask { method: Method::POST, uri: uri.clone(), headers, body, connect_timeout: CONNECT };
         // What it says beside its status is of no interest.
         self.way.send(ask).await.map(|answer| answer.status.as_u16()).map_err(|_| ())
     }

@@ -2,7 +2,10 @@
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use orchestrator_base::{config::Config, runtime::Background};
+use orchestrator_base::{
+    config::{Config, Reload},
+    runtime::Background,
+};
 use orchestrator_grpc::{boot, routes::CoreService, server};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +36,11 @@ impl EmbeddedCore {
     /// Where its files lie, absolute.
     pub fn data_dir(&self) -> &std::path::Path {
         &self.0.data_dir
+    }
+
+    /// Reads settings again: the edge of this process may have it apply its own.
+    pub fn reload(&self) -> &Reload {
+        self.0.reload()
     }
 
     /// Says to health checks that it takes calls, until `drain`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use orchestrator_base::config::Declared;
+use orchestrator_base::config::{Config, Declared, Reload};
 use orchestrator_core::{
     admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals},
     admission::gate::Gate,
@@ -20,14 +20,15 @@ impl AdminService {
         refusals: Refusals,
         gate: Arc<Gate>,
     ) -> Self {
-        let (declared, draining) = (Declared::default(), CancellationToken::new());
-        Self { keeper: admin, desk: health, auth, refusals, gate, declared, draining }
+        let (declared, reload) = (Declared::default(), Reload::new(&Config::default()));
+        let draining = CancellationToken::new();
+        Self { keeper: admin, desk: health, auth, refusals, gate, declared, reload, draining }
     }
 
     /// Reads again what this was read from, when it is asked to.
     #[must_use]
-    pub fn rereading(self, declared: Declared) -> Self {
-        Self { declared, ..self }
+    pub fn rereading(self, reload: Reload, declared: Declared) -> Self {
+        Self { declared, reload, ..self }
     }
 
     /// Ends its streams when `draining` begins.

@@ -147,6 +147,7 @@ impl Reload {
                     None => running.remove(name),
                 };
             }
+            tracing::info!(setting = name, effect = effect.name(), "a setting differs");
             changes.push(Change { name, effect });
         }
         for (part, _) in parts.iter().zip(due).filter(|(_, due)| *due) {

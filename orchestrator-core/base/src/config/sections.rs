@@ -306,7 +306,7 @@ impl Default for Stream {
 }
 
 /// Section `timeouts`: what holds where neither provider nor model says otherwise.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// Until the connection stands, default 3 s.
