@@ -122,6 +122,7 @@ async fn reflection_shows_every_service() {
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "orchestrator.v1.Admin",
+        "orchestrator.v1.Edges",
         "orchestrator.v1.Orchestrate",
     ];
     assert_eq!(names, expected);
