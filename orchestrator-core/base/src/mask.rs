@@ -1,6 +1,6 @@
 //! What may be shown of a secret: enough to tell two apart, too little to use.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// What stands for something that is not shown.
 pub const HIDDEN: &str = "****";
@@ -8,8 +8,8 @@ pub const HIDDEN: &str = "****";
 /// Below this many characters nothing of a secret is shown: the ends would be too much of it.
 const LEAST_SHOWN: usize = 16;
 
-/// Query parameters that carry credentials have one of these in their name (Gemini's `?key=`, `access_token`, `X-Amz-Signature`, …).
-const SECRET_PARAMETERS: &[&str] =
+/// Query parameters and headers that carry credentials have one of these in their name (Gemini's `?key=`, `access_token`, `X-Amz-Signature`, …).
+const SECRET_NAMES: &[&str] =
     &["key", "token", "secret", "pass", "pwd", "sig", "auth", "cred", "jwt", "bearer", "cookie"];
 
 /// Whether everything is shown: for the one test that shows what masking is for. A release build has no such switch.
@@ -77,6 +77,21 @@ pub fn url(url: &str) -> String {
     shown
 }
 
+/// Whether a header, or a parameter, of this name carries a secret, as far as its name says.
+pub fn is_secret_name(name: &str) -> bool {
+    let lowercase = name.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|word| lowercase.contains(word))
+}
+
+/// Headers with their values, but for those that carry secrets by their names: these are [`HIDDEN`].
+pub fn headers(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let shown = |(name, value): (&String, &String)| {
+        let value = if is_secret_name(name) { hidden(value) } else { value };
+        (name.clone(), value.to_owned())
+    };
+    headers.iter().map(shown).collect()
+}
+
 /// A path and its query, without the values of parameters that carry credentials.
 pub fn path(path: &str) -> Cow<'_, str> {
     match path.split_once('?') {
@@ -91,8 +106,7 @@ fn masked_query(query: &str) -> String {
         let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
         // As a server reads it: `k%65y` is `key`.
         let read = url::form_urlencoded::parse(name.as_bytes()).next().unwrap_or_default();
-        let lowercase = read.0.to_ascii_lowercase();
-        if SECRET_PARAMETERS.iter().any(|word| lowercase.contains(word)) {
+        if is_secret_name(&read.0) {
             shown.push(format!("{name}={HIDDEN}"));
         } else {
             shown.push(parameter.to_owned());

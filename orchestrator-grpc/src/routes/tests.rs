@@ -140,5 +140,5 @@ async fn reflection_in_production_is_for_administrators() {
         listed(guarded.clone(), Some("Bearer other")).await.unwrap_err().code(),
         Code::Unauthenticated
     );
-    assert_eq!(listed(guarded, Some("Bearer admin")).await.unwrap().len(), 4);
+    assert_eq!(listed(guarded, Some("Bearer admin")).await.unwrap().len(), 5);
 }

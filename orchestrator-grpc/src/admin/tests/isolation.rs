@@ -52,7 +52,7 @@ fn asked(service: &str, method: &str) -> Vec<u8> {
             ..v1::InvokeRequest::default()
         }
         .encode_to_vec(),
-        ("Orchestrate", "ListModels") | ("Admin", _) => Vec::new(),
+        ("Orchestrate", "ListModels") | ("Admin" | "Edges", _) => Vec::new(),
         _ => panic!("{service}.{method} is new: say what is asked of it"),
     }
 }
