@@ -136,8 +136,7 @@ impl Reload {
             }
             let mut effect =
                 if IN_DATABASE.contains(&name) { Effect::InDatabase } else { Effect::NeedsRestart };
-            for (part, due) in parts.iter().zip(&mut due).filter(|(part, _)| part.names.contains(&name)) {
-                debug_assert!(part.names.contains(&name));
+            for (_, due) in parts.iter().zip(&mut due).filter(|(part, _)| part.names.contains(&name)) {
                 *due = true;
                 effect = Effect::Applied;
             }
