@@ -21,10 +21,9 @@ async fn a_level_is_in_the_catalog_until_it_ends_or_is_taken_back() {
     assert!(!house.admin.set_logging("", 0).await.unwrap().overruled);
     assert_eq!(house.database.load().await.unwrap().log_level, None);
 
-    let page = Page::default();
-    let log =
-        house.admin.audit_log(&AuditFilter { noun: text("log_level"), ..AuditFilter::default() }, &page);
-    assert_eq!(log.await.unwrap().items.len(), 3);
+    let filter = AuditFilter { noun: text("log_level"), ..AuditFilter::default() };
+    let log = house.admin.audit_log(&filter, &Page::default()).await.unwrap();
+    assert_eq!(log.items.len(), 3);
 }
 
 #[tokio::test]
