@@ -22,7 +22,7 @@ use orchestrator_base::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use self::webhook::Webhook;
+pub use self::webhook::{Address, Webhook};
 pub use crate::store::Alert;
 use crate::{
     catalog::{

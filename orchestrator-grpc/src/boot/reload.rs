@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::Uri;
 use orchestrator_base::{
     config::{Breaker, Config, Declared, Reload},
     live::Live,
@@ -10,6 +9,7 @@ use orchestrator_base::{
 };
 use orchestrator_core::{
     admin::{Admin, transfer::Report},
+    alerts::Address,
     condition::ConditionRules,
     ledger::bodies::BodyRules,
     orchestrator::Shared,
@@ -30,7 +30,7 @@ pub(super) struct Settings {
     pub(super) bodies: Live<BodyRules>,
     pub(super) estimates: Live<Estimates>,
     pub(super) alert_percents: Live<Vec<u32>>,
-    pub(super) webhook: Live<Option<Uri>>,
+    pub(super) webhook: Live<Option<Address>>,
 }
 
 impl Settings {
@@ -124,6 +124,6 @@ fn breakers(settings: &Breaker) -> ConditionRules {
     ConditionRules { breaker: BreakerRules { threshold: settings.threshold, open } }
 }
 
-fn webhook(config: &Config) -> Option<Uri> {
-    config.alerts.webhook_url.as_ref()?.expose_secret().parse().ok()
+fn webhook(config: &Config) -> Option<Address> {
+    Address::parse(config.alerts.webhook_url.as_ref()?.expose_secret())
 }
