@@ -170,7 +170,7 @@ impl Writer {
             let mut state = self.shared.lock();
             if !written {
                 // The line that tells of others is none that was logged.
-                let lines = batch.iter().filter(|byte| **byte == b'\n').count() as u64;
+                let lines = batch.split_inclusive(|byte| *byte == b'\n').count() as u64;
                 let lines = lines.saturating_sub(u64::from(untold > 0));
                 state.lost += lines;
                 state.untold += lines + untold;
