@@ -33,7 +33,7 @@ use orchestrator_proto::v1::{self, admin_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::convert::admin::{admin_keys as convert, transfer::reloaded as convert_reloaded};
+use crate::convert::admin::{admin_keys as convert, transfer::reloaded};
 
 /// The service, over the core's [`Admin`] and its [`HealthDesk`].
 #[derive(Clone)]
@@ -483,19 +483,16 @@ impl admin_server::Admin for AdminService {
     }
 
     async fn reload(&self, request: Request<v1::ReloadRequest>) -> Answer<v1::ConfigReport> {
-        let (caller, v1::ReloadRequest {}) = self.admit(request)?;
-        caller
-            .answer(transfer::reload(&caller.admin, &self.reload, &self.declared).await.map(convert_reloaded))
+        let (caller, _) = self.admit(request)?;
+        caller.answer(transfer::reload(&caller.admin, &self.reload, &self.declared).await.map(reloaded))
     }
 
     async fn get_log_level(&self, request: Request<v1::GetLogLevelRequest>) -> Answer<v1::LogLevel> {
-        let (caller, v1::GetLogLevelRequest {}) = self.admit(request)?;
-        caller.answer(Ok(log_level::get(&caller.admin)))
+        log_level::get(self.admit(request)?)
     }
 
     async fn set_log_level(&self, request: Request<v1::SetLogLevelRequest>) -> Answer<v1::LogLevel> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(log_level::set(&caller.admin, request).await)
+        log_level::set(self.admit(request)?).await
     }
 }
 

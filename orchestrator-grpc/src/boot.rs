@@ -22,7 +22,7 @@ use orchestrator_base::{
     task,
 };
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, health::HealthDesk, log_level, refusals::Refusals, seed},
+    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals, seed},
     admission::gate::Gate,
     alerts::{Watch, Webhook},
     catalog::snapshot::SharedCatalog,
@@ -44,6 +44,7 @@ use uuid::Uuid;
 
 use crate::{
     admin::AdminService,
+    convert::edges::EdgeSource,
     edges::EdgesService,
     health::Health,
     orchestrate::OrchestrateService,
@@ -140,10 +141,8 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     });
     background.extend(shared_state::start(together, &shared, &stop));
     background.push(watch_alerts(config, &settings, &database, &shared, touched, &stop));
-    let reload = Reload::new(config);
-    reload::register(&reload, settings, again, &shared);
-    background.push(reload::watch(&reload, &config.declared, &admin, &stop)?);
-    background.push(follow_log_level(&shared, &stop));
+    let (reload, following) = reload::start(config, settings, again, &shared, &admin, &stop)?;
+    background.extend(following);
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
     background.extend(watching.tasks);
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
@@ -188,7 +187,10 @@ impl Core {
             )
             .rereading(self.reload.clone(), self.declared.clone())
             .until(self.health.draining()),
-            edges: EdgesService::new(Arc::clone(&self.shared.catalog), self.shared.clock.clone()),
+            edges: EdgesService::new(EdgeSource::new(
+                Arc::clone(&self.shared.catalog),
+                self.shared.clock.clone(),
+            )),
             health: self.health.clone(),
             reflection: self.reflection(),
             clock: self.shared.clock.clone(),
@@ -373,14 +375,6 @@ fn adopt_journals(
     task::spawn("journal adoption", async move {
         replay::adopt(&folder, CORE_NAME, &settings, store, &stop).await;
     })
-}
-
-/// Logs what operators want logged.
-fn follow_log_level(shared: &Arc<Shared>, stop: &CancellationToken) -> JoinHandle<Option<()>> {
-    task::spawn(
-        "log level",
-        log_level::follow(Arc::clone(&shared.catalog), shared.clock.clone(), stop.clone()),
-    )
 }
 
 /// Starts a core whose background work runs on `background`.

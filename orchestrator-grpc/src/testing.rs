@@ -24,6 +24,7 @@ use orchestrator_proto::v1::{self, admin_server::Admin};
 use tonic::{Request, Response, Status, body::Body};
 
 use crate::{
+    convert::edges::EdgeSource,
     edges::EdgesService,
     health::Health,
     layers::{deadline, key, trace::RequestId},
@@ -49,7 +50,7 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     Services {
         orchestrate: OrchestrateService::new(core(|_| {}), limits),
         admin: NoAdmin,
-        edges: EdgesService::new(Arc::default(), Clock::system()),
+        edges: EdgesService::new(EdgeSource::new(Arc::default(), Clock::system())),
         health,
         reflection,
         clock: Clock::system(),

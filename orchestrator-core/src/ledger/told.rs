@@ -77,7 +77,7 @@ fn millis(micros: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use std::{
-        fmt,
+        fmt::{self, Write as _},
         sync::{Arc, Mutex},
     };
 
@@ -97,7 +97,7 @@ mod tests {
 
     impl Visit for Line {
         fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-            self.0.push_str(&format!(" {}={value:?}", field.name()));
+            write!(self.0, " {}={value:?}", field.name()).unwrap();
         }
     }
 

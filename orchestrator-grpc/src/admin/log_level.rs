@@ -1,19 +1,18 @@
 //! What is logged: decode, call, encode.
 
-use orchestrator_core::{
-    admin::{Admin, log_level::Logging},
-    error::Result,
-};
+use orchestrator_core::admin::log_level::Logging;
 use orchestrator_proto::v1;
 
+use super::{Answer, caller::Caller};
 use crate::convert::admin::timestamp;
 
-pub(super) fn get(admin: &Admin) -> v1::LogLevel {
-    message(admin.logging())
+pub(super) fn get((caller, _): (Caller, v1::GetLogLevelRequest)) -> Answer<v1::LogLevel> {
+    caller.answer(Ok(message(caller.admin.logging())))
 }
 
-pub(super) async fn set(admin: &Admin, request: v1::SetLogLevelRequest) -> Result<v1::LogLevel> {
-    admin.set_logging(&request.level, request.expires_seconds).await.map(message)
+pub(super) async fn set((caller, request): (Caller, v1::SetLogLevelRequest)) -> Answer<v1::LogLevel> {
+    let set = caller.admin.set_logging(&request.level, request.expires_seconds).await;
+    caller.answer(set.map(message))
 }
 
 fn message(logging: Logging) -> v1::LogLevel {

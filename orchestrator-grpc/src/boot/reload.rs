@@ -8,7 +8,7 @@ use orchestrator_base::{
     signals, task, telemetry,
 };
 use orchestrator_core::{
-    admin::{Admin, transfer::Report},
+    admin::{Admin, log_level, transfer::Report},
     alerts::Address,
     condition::ConditionRules,
     ledger::bodies::BodyRules,
@@ -45,8 +45,27 @@ impl Settings {
     }
 }
 
+/// Background work.
+type Task = JoinHandle<Option<()>>;
+
+/// Watches for what may change from now on: settings, and what is to be logged.
+pub(super) fn start(
+    config: &Config,
+    settings: Settings,
+    reloader: Arc<Reloader>,
+    shared: &Arc<Shared>,
+    admin: &Admin,
+    stop: &CancellationToken,
+) -> Result<(Reload, [Task; 2]), StartError> {
+    let reload = Reload::new(config);
+    register(&reload, settings, reloader, shared);
+    let watching = watch(&reload, &config.declared, admin, stop)?;
+    let logging = log_level::follow(Arc::clone(&shared.catalog), shared.clock.clone(), stop.clone());
+    Ok((reload, [watching, task::spawn("log level", logging)]))
+}
+
 /// Says to `reload` what the core can do with new settings.
-pub(super) fn register(reload: &Reload, settings: Settings, reloader: Arc<Reloader>, shared: &Arc<Shared>) {
+fn register(reload: &Reload, settings: Settings, reloader: Arc<Reloader>, shared: &Arc<Shared>) {
     let Settings { breakers: rules, bodies, estimates, alert_percents, webhook: address } = settings;
     let gate = Arc::clone(&shared.gate);
     reload.part(
@@ -80,7 +99,7 @@ pub(super) fn register(reload: &Reload, settings: Settings, reloader: Arc<Reload
 }
 
 /// Reads the files again at each SIGHUP.
-pub(super) fn watch(
+fn watch(
     reload: &Reload,
     declared: &Declared,
     admin: &Admin,

@@ -12,7 +12,7 @@ async fn a_level_is_in_the_catalog_until_it_ends_or_is_taken_back() {
     let rows = house.database.load().await.unwrap();
     let until = UnixMicros(house.clock.now().0 + 60_000_000);
     assert_eq!(rows.log_level, Some(LogLevel { filter: "debug,h2=off".into(), until: Some(until) }));
-    house.clock.advance(Duration::from_secs(60));
+    house.clock.advance(Duration::from_mins(1));
     assert!(!house.admin.logging().overruled, "its time is over");
 
     house.admin.set_logging("warn", 0).await.unwrap();

@@ -193,12 +193,12 @@ async fn every_method_opens_to_the_roles_that_the_table_says_and_to_no_other_key
     keys.push(("bootstrap", Some(KEY.to_owned())));
     let services = testing::services(Reflection::Open, Limits::default()).await;
     let service = routes(Services {
-        edges: crate::edges::EdgesService::new(Arc::default(), Clock::system()),
         orchestrate: OrchestrateService::new(
             testing::core(|shared| shared.catalog = catalog),
             Limits::default(),
         ),
         admin,
+        edges: services.edges,
         health: services.health,
         reflection: services.reflection,
         clock: services.clock,
