@@ -158,7 +158,13 @@ fn most_telling(failures: Vec<Error>) -> Option<Error> {
     Some(error)
 }
 
+/// Without a provider's own words: they may quote what it was asked, or the key that it was asked with. The account has them.
 fn log_failure(job: &Job, candidate: &Candidate, error: &Error, trace_id: Option<&str>) {
+    let upstream = error.upstream.as_deref();
+    let ours = upstream.is_none_or(|upstream| upstream.status == 0).then_some(error.message.as_str());
+    let plain = |code: &&str| {
+        code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    };
     tracing::warn!(
         request_id = job.request_id,
         // Once a stream's head was sent early, nobody stands around it who would say so.
@@ -166,8 +172,9 @@ fn log_failure(job: &Job, candidate: &Candidate, error: &Error, trace_id: Option
         provider = &*candidate.target().provider_name,
         model = job.facts.model,
         error.kind = error.kind.name(),
-        error = error.message,
-        upstream.status = error.upstream.as_ref().map_or(0, |upstream| upstream.status),
+        error.code = error.code.as_deref().filter(plain),
+        error = ours,
+        upstream.status = upstream.map(|upstream| upstream.status),
         "an attempt failed"
     );
 }

@@ -12,10 +12,12 @@
 //! listener::serve(listener, app).await                 // inside that thread's runtime
 //! ```
 
+mod access;
 mod admin_api;
 pub mod core_client;
 mod docs;
 mod error;
+pub mod follow;
 pub mod listener;
 mod metrics;
 mod native;
@@ -32,12 +34,14 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use orchestrator_base::{
     clock::Clock,
-    config::{self, AppEnv, Config},
+    config::{self, AppEnv, Config, Reload},
+    live::Live,
     metrics::{Collect, Registry, process::Process},
     random::Random,
     stopping::Stages,
 };
 use tokio::time::Instant;
+use tower_http::cors::CorsLayer;
 
 use crate::{body::BodyLimits, core_client::CoreChannel, metrics::Metrics};
 
@@ -63,7 +67,8 @@ impl App {
             core,
             bodies,
             max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
-            settings: Arc::new(config.edge.clone()),
+            settings: config.edge.clone().into(),
+            cors: layers::cors(&config.edge.cors_origins).into(),
             environment: config.app.env,
             public_details: config.health.is_public(config.app.env),
             began: Instant::now(),
@@ -84,6 +89,7 @@ impl App {
             bodies: shared.bodies.clone(),
             max_answer_bytes: shared.max_answer_bytes,
             settings: shared.settings.clone(),
+            cors: shared.cors.clone(),
             environment: shared.environment,
             public_metrics: shared.public_metrics,
             registry: shared.registry.clone(),
@@ -102,6 +108,25 @@ impl App {
         let shared = &self.edge;
         registry.add(Arc::clone(&shared.metrics) as Arc<dyn Collect>);
         Self::assemble(Edge(Arc::new(Shared { registry: registry.clone(), ..Shared::clone(shared) })))
+    }
+
+    /// Says to `reload` what the edge can do with new settings: all threads' edges, and connections made from then on.
+    pub fn reloading(&self, reload: &Reload) {
+        let (settings, cors, bodies) =
+            (self.edge.settings.clone(), self.edge.cors.clone(), self.edge.bodies.clone());
+        let names = &[
+            "edge.cors_origins",
+            "edge.header_timeout_ms",
+            "edge.body_timeout_ms",
+            "edge.max_headers",
+            "edge.max_header_bytes",
+            "edge.write_timeout_ms",
+        ];
+        reload.part(names, move |config| {
+            cors.set(layers::cors(&config.edge.cors_origins));
+            bodies.set_time(Duration::from_millis(config.edge.body_timeout_ms));
+            settings.set(config.edge.clone());
+        });
     }
 
     fn assemble(edge: Edge) -> Self {
@@ -125,7 +150,9 @@ struct Shared {
     bodies: BodyLimits,
     /// The largest message that is taken from the core.
     max_answer_bytes: usize,
-    settings: Arc<config::Edge>,
+    settings: Live<config::Edge>,
+    /// `None`: pages of no other origin may call.
+    cors: Live<Option<CorsLayer>>,
     environment: AppEnv,
     /// Whether `/metrics` is for everybody.
     public_metrics: bool,

@@ -23,7 +23,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use orchestrator_base::{config, stopping::Stages, task};
+use orchestrator_base::{config, live::Live, stopping::Stages, task};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{Instant, sleep, timeout},
@@ -93,7 +93,7 @@ pub async fn serve(listener: std::net::TcpListener, app: App) -> std::io::Result
 #[derive(Clone)]
 struct Server {
     router: Router,
-    settings: std::sync::Arc<config::Edge>,
+    settings: Live<config::Edge>,
     metrics: std::sync::Arc<Metrics>,
     stages: Stages,
 }
@@ -106,22 +106,29 @@ impl Server {
             return;
         }
         let accepted = Instant::now();
-        let mut client = ClientIo::new(stream, Duration::from_millis(self.settings.write_timeout_ms));
-        let patience = Duration::from_millis(self.settings.header_timeout_ms);
+        let settings = self.settings.load_full();
+        let mut client = ClientIo::new(stream, Duration::from_millis(settings.write_timeout_ms));
+        let patience = Duration::from_millis(settings.header_timeout_ms);
         let told = tokio::select! {
             told = timeout(patience, tell_protocol(&mut client)) => told,
             () = self.stages.closing_of(accepted) => return,
         };
         match told {
-            Ok(Ok(Protocol::Http1)) => self.http1(client, peer, accepted).await,
-            Ok(Ok(Protocol::Http2)) => self.http2(client, peer, accepted).await,
+            Ok(Ok(Protocol::Http1)) => self.http1(client, peer, accepted, &settings).await,
+            Ok(Ok(Protocol::Http2)) => self.http2(client, peer, accepted, &settings).await,
             Ok(Err(_)) | Err(_) => {}
         }
     }
 
-    async fn http1(&self, mut client: ClientIo, peer: SocketAddr, accepted: Instant) {
+    async fn http1(
+        &self,
+        mut client: ClientIo,
+        peer: SocketAddr,
+        accepted: Instant,
+        settings: &config::Edge,
+    ) {
         let under_way = UnderWay::default();
-        let patience = Duration::from_millis(self.settings.header_timeout_ms);
+        let patience = Duration::from_millis(settings.header_timeout_ms);
         client.time_heads(HeadClock::new(patience, under_way.clone()));
         let (router, busy) = (self.router.clone(), under_way.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -136,9 +143,9 @@ impl Server {
             .timer(TokioTimer::new())
             // In effect between requests; `head.rs` says why.
             .header_read_timeout(IDLE.max(patience))
-            .max_header_size(self.settings.max_header_bytes.saturating_add(REQUEST_LINE_BYTES));
-        if self.settings.max_headers > FREE_HEADERS {
-            builder.max_headers(self.settings.max_headers);
+            .max_header_size(settings.max_header_bytes.saturating_add(REQUEST_LINE_BYTES));
+        if settings.max_headers > FREE_HEADERS {
+            builder.max_headers(settings.max_headers);
         }
         let connection = builder.serve_connection(TokioIo::new(client), service);
         let mut connection = pin!(connection);
@@ -154,13 +161,13 @@ impl Server {
         }
     }
 
-    async fn http2(&self, client: ClientIo, peer: SocketAddr, accepted: Instant) {
+    async fn http2(&self, client: ClientIo, peer: SocketAddr, accepted: Instant, settings: &config::Edge) {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-            .max_header_list_size(u32::try_from(self.settings.max_header_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY);
         let router = self.router.clone();

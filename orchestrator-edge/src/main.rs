@@ -41,7 +41,10 @@ fn serve(loaded: &Loaded) -> ExitCode {
     process::use_small_pages();
     let config = &loaded.config;
     telemetry::otlp::prepare(config, "llm-orchestrator-edge");
-    telemetry::install(&config.log, config.app.debug);
+    let _logs = match telemetry::install(&config.log, config.app.debug) {
+        Ok(logs) => logs,
+        Err(error) => return process::no_logs(&error),
+    };
     tls::install_crypto();
     let served = match &config.edge.core_endpoint {
         Some(cores) => serve::before(config, cores),

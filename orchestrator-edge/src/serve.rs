@@ -8,12 +8,13 @@ use std::{
 };
 
 use orchestrator_base::{
-    config::Config,
+    config::{Config, Reload},
     house::House,
     process,
     runtime::{self, Workers},
+    task,
 };
-use orchestrator_edge::{App, core_client, listener};
+use orchestrator_edge::{App, core_client, follow, listener};
 
 /// Why the edge does not serve.
 #[derive(Debug)]
@@ -38,6 +39,15 @@ pub(crate) fn before(config: &Config, cores: &str) -> Result<ExitCode, Failure> 
         process::listen(&config.edge.host, config.edge.port, runtime::threads(config.runtime.threads))?;
     let address = say_address(&listeners, "Listening for REST")?;
     let shared = App::new(config, core_client::remote(cores)?, house.stages.clone());
+    let reload = Reload::new(config);
+    shared.reloading(&reload);
+    // Its connections are the background runtime's: a channel belongs to one.
+    let core = core_client::remote(cores)?;
+    let stop = house.stages.leaving().clone();
+    house.background.block_on(async move {
+        drop(task::spawn("log level", follow::log_level(core, stop)));
+        follow::hangups(reload)
+    })?;
     let (cores, thread) = (cores.to_owned(), house.thread());
     let workers = Workers::start_with(listeners, move |index, socket| {
         let (app, channel, thread) = (shared.clone(), core_client::remote(&cores), thread.clone());
@@ -76,6 +86,7 @@ pub(crate) fn with_core(config: &Config) -> Result<ExitCode, Failure> {
     // The core knows better than the edge how an answer ends.
     let stages = house.stages.clone().without_curfew();
     let shared = App::new(config, core.for_thread().channel(), stages).showing(core.metrics());
+    shared.reloading(core.reload());
     let (serving, thread) = (core.clone(), house.thread());
     let workers = Workers::start_with(rest.into_iter().zip(grpc), move |index, (rest, grpc)| {
         let (app, core, thread) = (shared.clone(), serving.clone(), thread.clone());

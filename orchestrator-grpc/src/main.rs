@@ -59,7 +59,10 @@ fn write_descriptor(out: Option<&Path>) -> ExitCode {
 fn serve(loaded: &Loaded) -> ExitCode {
     process::use_small_pages();
     telemetry::otlp::prepare(&loaded.config, "llm-orchestrator-core");
-    telemetry::install(&loaded.config.log, loaded.config.app.debug);
+    let _logs = match telemetry::install(&loaded.config.log, loaded.config.app.debug) {
+        Ok(logs) => logs,
+        Err(error) => return process::no_logs(&error),
+    };
     tls::install_crypto();
     match try_serve(loaded) {
         Ok(code) => code,

@@ -10,6 +10,7 @@ use orchestrator_proto::{
     DESCRIPTORS,
     v1::{
         admin_server::{Admin, AdminServer},
+        edges_server::EdgesServer,
         orchestrate_server::OrchestrateServer,
     },
 };
@@ -23,6 +24,7 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::{
+    edges::EdgesService,
     health::Health,
     layers::{
         deadline,
@@ -47,6 +49,8 @@ pub struct Services<A> {
     pub orchestrate: OrchestrateService,
     /// For operators.
     pub admin: A,
+    /// For edges.
+    pub edges: EdgesService,
     /// For load balancers.
     pub health: Health,
     /// For people with grpcurl.
@@ -80,7 +84,7 @@ impl fmt::Debug for Reflection {
 
 /// The services, and outside them their layers from the outermost inwards.
 pub fn routes<A: Admin>(services: Services<A>) -> CoreService {
-    let Services { orchestrate, admin, health, reflection, clock, random } = services;
+    let Services { orchestrate, admin, edges, health, reflection, clock, random } = services;
     let decode_limit = orchestrate.limits().max_body_bytes.saturating_add(DECODE_SLACK);
 
     let all = Routes::default()
@@ -88,6 +92,7 @@ pub fn routes<A: Admin>(services: Services<A>) -> CoreService {
         .add_service(OrchestrateServer::new(orchestrate).max_decoding_message_size(decode_limit))
         // tonic's own 4 MiB is plenty for a resource.
         .add_service(AdminServer::new(admin))
+        .add_service(EdgesServer::new(edges))
         .add_service(health.service())
         .add_service(InterceptedService::new(reflection_service(), move |request| {
             admit(&reflection, request)

@@ -52,6 +52,12 @@ pub fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// The program cannot log where it is told to: says so, and gives the exit code of a configuration that is to blame.
+pub fn no_logs(why: &io::Error) -> ExitCode {
+    complain(&format!("the logs cannot be written: {why}"));
+    ExitCode::from(2)
+}
+
 /// What the start of an edge with a core prints for a person: a first command, and where things are. Never a key.
 pub fn greeting(config: &Config, rest: SocketAddr, grpc: SocketAddr, data_dir: &Path) -> String {
     let key = client_key(config, data_dir);

@@ -19,6 +19,7 @@ use super::{
     journal::Journal,
     meter::Meter,
     record::{AttemptRecord, Held},
+    told,
     trail::Trail,
     usage,
 };
@@ -454,6 +455,7 @@ impl Entry {
         bounds::bound(record);
         self.meter.close(&self.record, ending(word, error), now, latency);
         self.journal.close_record(&self.record);
+        told::finished(&self.record);
         self.trail.close(&self.record, error, bodies.and_then(|bodies| bodies.traced()));
         self.settle_limits();
     }

@@ -2,7 +2,11 @@
 
 use std::{net::TcpListener, sync::Arc};
 
-use orchestrator_base::{config::Config, metrics::Registry, stopping::Stages};
+use orchestrator_base::{
+    config::{Config, Reload},
+    metrics::Registry,
+    stopping::Stages,
+};
 use orchestrator_grpc::{boot, metrics_listener, routes::CoreService, server};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +32,11 @@ impl EmbeddedCore {
     /// Where its files lie, absolute.
     pub fn data_dir(&self) -> &std::path::Path {
         &self.0.data_dir
+    }
+
+    /// Reads settings again: the edge of this process may have it apply its own.
+    pub fn reload(&self) -> &Reload {
+        self.0.reload()
     }
 
     /// What the process shows of itself.

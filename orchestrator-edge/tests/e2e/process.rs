@@ -22,7 +22,7 @@ use crate::client::{Answer, Client};
 
 /// A process that runs or has ended, with what it prints in files. Dropping it ends the process, whatever became of the test.
 pub(crate) struct Edge {
-    child: Child,
+    pub(crate) child: Child,
     out: PathBuf,
     log: PathBuf,
 }
@@ -64,7 +64,7 @@ impl Edge {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    fn out(&self) -> String {
+    pub(crate) fn out(&self) -> String {
         fs::read_to_string(&self.out).unwrap()
     }
 
@@ -73,7 +73,7 @@ impl Edge {
         let log = self.log();
         let line = log.lines().find(|line| line.contains(message)).unwrap_or_else(|| panic!("{log}"));
         let line: Value = serde_json::from_str(line).unwrap();
-        line["fields"]["address"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned()
+        line["address"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned()
     }
 
     pub(crate) fn client(&self, key: &str) -> Client {
@@ -93,7 +93,12 @@ impl Edge {
 
     /// Asks it to end (SIGTERM).
     pub(crate) fn terminate(&self) {
-        let command = format!("kill -TERM {}", self.child.id());
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("/bin/sh").args(["-c", &command]).status().unwrap().success());
     }
 
@@ -113,7 +118,7 @@ impl Drop for Edge {
 }
 
 /// Starts an edge that must not come up, and gives its exit code and what it said.
-async fn fails(home: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
+pub(crate) async fn fails(home: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
     let mut edge = Edge::start(home, environment, arguments);
     let code = edge.exit_code().await;
     assert!(!edge.log().contains("panicked"), "{}", edge.log());
@@ -128,7 +133,7 @@ pub(crate) fn key(home: &Path, name: &str) -> String {
     fs::read_to_string(home.join("data").join(name)).unwrap().trim().to_owned()
 }
 
-async fn ask_echo(client: &Client) -> Answer {
+pub(crate) async fn ask_echo(client: &Client) -> Answer {
     let body = json!({"model": "echo", "messages": [{"role": "user", "content": "Hello"}]});
     client.post("/v1/chat/completions", &body).await
 }

@@ -122,6 +122,7 @@ async fn reflection_shows_every_service() {
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "orchestrator.v1.Admin",
+        "orchestrator.v1.Edges",
         "orchestrator.v1.Orchestrate",
     ];
     assert_eq!(names, expected);
@@ -139,5 +140,5 @@ async fn reflection_in_production_is_for_administrators() {
         listed(guarded.clone(), Some("Bearer other")).await.unwrap_err().code(),
         Code::Unauthenticated
     );
-    assert_eq!(listed(guarded, Some("Bearer admin")).await.unwrap().len(), 4);
+    assert_eq!(listed(guarded, Some("Bearer admin")).await.unwrap().len(), 5);
 }

@@ -3,6 +3,7 @@
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
 mod health;
+mod log;
 mod metrics;
 mod money;
 mod redis;
@@ -15,12 +16,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::health::Health;
+pub use self::log::{Log, LogFormat};
 pub use self::metrics::Metrics;
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
 pub use self::shutdown::ShutdownTimes;
 pub use self::traces::{Otlp, OtlpProtocol, Sampler, Traces};
-use super::Declared;
+use super::{Declared, Origin};
 use crate::mask;
 
 /// The whole configuration. One file serves both binaries; each uses its own sections.
@@ -84,6 +86,9 @@ pub struct Config {
     /// The catalog that the file declares; no setting.
     #[serde(skip)]
     pub declared: Declared,
+    /// What it was read from; no setting.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// Section `app`.
@@ -259,36 +264,6 @@ impl fmt::Display for DatabaseType {
     }
 }
 
-/// Section `log`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// `LOG_LEVEL`, default `info`, in any case: `error`, `warn`, `info`, `debug`, `trace`, `off`.
-    pub level: String,
-    /// `LOG_FORMAT`, default `json` when not a terminal, else `pretty`.
-    pub format: Option<LogFormat>,
-    /// `LOG_RETENTION_DAYS`, default 30: how long request logs are kept, at first; 0 is for ever. Afterwards the database holds it.
-    pub retention_days: u32,
-    /// How long what was said is kept, at first, default 0: as long as its request's log.
-    pub bodies_retention_days: u32,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".into(), format: None, retention_days: 30, bodies_retention_days: 0 }
-    }
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For a person at a terminal.
-    Pretty,
-}
-
 /// Section `limits`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -349,7 +324,7 @@ impl Default for Stream {
 }
 
 /// Section `timeouts`: what holds where neither provider nor model says otherwise.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// Until the connection stands, default 3 s.
@@ -478,7 +453,7 @@ pub struct Runtime {
 /// A secret as it may be shown: whether it is set.
 #[expect(clippy::ref_option, reason = "serde calls it so")]
 fn masked<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    secret.as_ref().map(|_| mask::HIDDEN).serialize(serializer)
+    secret.as_ref().map(|secret| mask::hidden(secret.expose_secret())).serialize(serializer)
 }
 
 /// A URL without its credentials.

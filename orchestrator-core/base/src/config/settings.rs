@@ -173,6 +173,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("database.wait_interval", "DATABASE_WAIT_INTERVAL", Shape::Number(0, 3600)),
     known("log.level", "LOG_LEVEL", Shape::Word(LEVELS)),
     known("log.format", "LOG_FORMAT", Shape::Word(&["json", "pretty"])),
+    known("log.file", "LOG_FILE", Shape::Path),
+    known("log.access_file", "ACCESS_LOG_FILE", Shape::Path),
     known("log.retention_days", "LOG_RETENTION_DAYS", Shape::Number(0, 36_500)),
     other("log.bodies_retention_days", Shape::Number(0, 36_500)),
     known("limits.max_body_bytes", "MAX_BODY_BYTES", SIZE),

@@ -373,6 +373,8 @@ fn what_is_shown_says_everything_but_secrets() {
     [log]
     level = "info"
     # format =
+    # file =
+    # access_file =
     retention_days = 30
     bodies_retention_days = 0
 
