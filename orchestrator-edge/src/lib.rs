@@ -15,6 +15,7 @@
 mod admin_api;
 pub mod core_client;
 mod error;
+mod forwarded;
 pub mod listener;
 mod native;
 mod ops;
@@ -34,7 +35,7 @@ use orchestrator_base::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{body::BodyLimits, core_client::CoreChannel};
+use crate::{body::BodyLimits, core_client::CoreChannel, router::Surface};
 
 /// What a message to or from the core has besides a body: field tags, headers, lengths.
 const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
@@ -43,6 +44,7 @@ const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct App {
     edge: Edge,
+    surface: Surface,
     router: Router,
 }
 
@@ -51,36 +53,48 @@ impl App {
     pub fn new(config: &Config, core: CoreChannel, stop: CancellationToken) -> Self {
         let largest_part = config.limits.max_answer_bytes.max(config.limits.max_body_bytes);
         let body_time = Duration::from_millis(config.edge.body_timeout_ms);
-        Self::assemble(Edge(Arc::new(Shared {
-            core,
-            bodies: BodyLimits::new(config.limits.max_body_bytes, body_time),
-            max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
-            settings: Arc::new(config.edge.clone()),
-            environment: config.app.env,
-            clock: Clock::system(),
-            random: Random::system(),
-            stop,
-        })))
+        let surface = if config.admin.port.is_some() { Surface::Callers } else { Surface::Whole };
+        Self::assemble(
+            surface,
+            Edge(Arc::new(Shared {
+                core,
+                bodies: BodyLimits::new(config.limits.max_body_bytes, body_time),
+                max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
+                settings: Arc::new(config.edge.clone()),
+                environment: config.app.env,
+                clock: Clock::system(),
+                random: Random::system(),
+                stop,
+            })),
+        )
     }
 
     /// The same edge for another runtime, with a channel of its own. The bound on bodies in flight is common to all.
     pub fn for_thread(&self, core: CoreChannel) -> Self {
         let shared = &self.edge;
-        Self::assemble(Edge(Arc::new(Shared {
-            core,
-            bodies: shared.bodies.clone(),
-            max_answer_bytes: shared.max_answer_bytes,
-            settings: shared.settings.clone(),
-            environment: shared.environment,
-            clock: shared.clock.clone(),
-            random: Random::system(),
-            stop: shared.stop.clone(),
-        })))
+        Self::assemble(
+            self.surface,
+            Edge(Arc::new(Shared {
+                core,
+                bodies: shared.bodies.clone(),
+                max_answer_bytes: shared.max_answer_bytes,
+                settings: shared.settings.clone(),
+                environment: shared.environment,
+                clock: shared.clock.clone(),
+                random: Random::system(),
+                stop: shared.stop.clone(),
+            })),
+        )
     }
 
-    fn assemble(edge: Edge) -> Self {
-        let router = layers::wrap(router::routes(edge.clone()), &edge);
-        Self { edge, router }
+    /// The same edge as the listener for operators serves it: Admin and health, and nothing else.
+    pub fn for_operators(&self) -> Self {
+        Self::assemble(Surface::Operators, self.edge.clone())
+    }
+
+    fn assemble(surface: Surface, edge: Edge) -> Self {
+        let router = layers::wrap(router::routes(edge.clone(), surface), &edge);
+        Self { edge, surface, router }
     }
 
     /// The routes with their layers, as a service.

@@ -1,10 +1,11 @@
-//! The accept loop: HTTP/1.1 and cleartext HTTP/2 on one port, with the bounds that keep one client from harming others.
+//! The accept loop: HTTP/1.1 and HTTP/2 on one port, in the clear or under TLS, with the bounds that keep one client from harming others.
 //!
 //! Why not `axum::serve`, nor hyper-util's `auto` builder: the first can set no limit at all; the second waits without a
 //! limit for the bytes that tell the two protocols apart, and cannot bound an HTTP/1 head in bytes.
 //!
 //! | bound | what happens |
 //! |---|---|
+//! | the handshake takes too long, or too many are under way | the connection is closed; a place is waited for |
 //! | the first bytes, or the head, come too slowly | the connection is closed |
 //! | head too large, too many headers, URL too long | 431, 414: here coarsely, exactly in `layers.rs` |
 //! | HTTP/2: more than 256 streams, 20 pending resets, 32 KiB of headers | the protocol's own refusals |
@@ -13,7 +14,7 @@
 mod head;
 mod io;
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, time::Duration};
+use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use http::Request;
@@ -23,7 +24,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use orchestrator_base::{config, task};
+use orchestrator_base::{config, task, tls};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
@@ -33,9 +34,9 @@ use tower::Service as _;
 
 use self::{
     head::{GuardedBody, HeadClock, UnderWay},
-    io::{ClientIo, Protocol, tell_protocol},
+    io::{ClientIo, Protocol, Watched, tell_protocol},
 };
-use crate::App;
+use crate::{App, forwarded};
 
 const MAX_STREAMS: u32 = 256;
 const MAX_PENDING_RESETS: usize = 20;
@@ -50,20 +51,22 @@ const REQUEST_LINE_BYTES: usize = 16 * 1024;
 /// How long to wait after a failed accept: file descriptors are probably used up.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where a request comes from, as an extension of it.
+/// Where a request comes from, as an extension of it: the peer, or for whom a trusted proxy speaks, then with port 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
 /// Serves `app` on `listener` until its `stop` is cancelled; then gives the answers under way `drain` to end.
 ///
 /// Must run inside the runtime that is to do the work. Fails only when the listener cannot be used at all.
-pub async fn serve(listener: std::net::TcpListener, app: App, drain: Duration) -> std::io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
+pub async fn serve(listener: impl Into<tls::Listener>, app: App, drain: Duration) -> std::io::Result<()> {
+    let tls::Listener { socket, tls } = listener.into();
+    socket.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(socket)?;
     let stop = app.edge.stop.clone();
     let server = Server {
         router: app.router,
         settings: app.edge.settings.clone(),
+        tls,
         stop,
         kill: CancellationToken::new(),
     };
@@ -97,7 +100,8 @@ pub async fn serve(listener: std::net::TcpListener, app: App, drain: Duration) -
 #[derive(Clone)]
 struct Server {
     router: Router,
-    settings: std::sync::Arc<config::Edge>,
+    settings: Arc<config::Edge>,
+    tls: Option<Arc<tls::Server>>,
     /// Answers under way may end.
     stop: CancellationToken,
     /// Nothing may go on.
@@ -110,7 +114,12 @@ impl Server {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let mut client = ClientIo::new(stream, Duration::from_millis(self.settings.write_timeout_ms));
+        let stream = Watched::new(stream, Duration::from_millis(self.settings.write_timeout_ms));
+        let shaken =
+            self.stop.run_until_cancelled(tls::accept(self.tls.as_deref(), stream, Some(peer))).await;
+        // Why not is in the log.
+        let Some(Ok(wire)) = shaken else { return };
+        let mut client = ClientIo::new(wire);
         let patience = Duration::from_millis(self.settings.header_timeout_ms);
         let told = self.stop.run_until_cancelled(timeout(patience, tell_protocol(&mut client))).await;
         let Some(Ok(Ok(protocol))) = told else { return };
@@ -124,10 +133,10 @@ impl Server {
         let under_way = UnderWay::default();
         let patience = Duration::from_millis(self.settings.header_timeout_ms);
         client.time_heads(HeadClock::new(patience, under_way.clone()));
-        let router = self.router.clone();
+        let (router, settings) = (self.router.clone(), self.settings.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             let guard = under_way.begin();
-            request.extensions_mut().insert(PeerAddress(peer));
+            note_address(&mut request, peer, &settings);
             // A router is always ready.
             let answer = router.clone().call(request);
             async move { Ok::<_, Infallible>(answer.await?.map(|body| GuardedBody::new(body, guard))) }
@@ -158,9 +167,9 @@ impl Server {
             .max_header_list_size(u32::try_from(self.settings.max_header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY);
-        let router = self.router.clone();
+        let (router, settings) = (self.router.clone(), self.settings.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(PeerAddress(peer));
+            note_address(&mut request, peer, &settings);
             router.clone().call(request)
         });
         let connection = builder.serve_connection(TokioIo::new(client), service);
@@ -184,6 +193,11 @@ impl Server {
             None => true,
         }
     }
+}
+
+fn note_address(request: &mut Request<Incoming>, peer: SocketAddr, settings: &config::Edge) {
+    let from = forwarded::client(request.headers(), peer, &settings.trusted_proxies, settings.proxy_header);
+    request.extensions_mut().insert(PeerAddress(from));
 }
 
 #[cfg(test)]

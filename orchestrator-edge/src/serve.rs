@@ -2,17 +2,25 @@
 
 use std::{
     fmt, io,
+    iter::{once, repeat_with},
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
 use orchestrator_base::{
-    config::Config,
+    clock::Clock,
+    config::{Config, Role},
     process,
     runtime::{self, Background, Workers},
     signals::Shutdown,
+    tls::{self, Ends},
 };
-use orchestrator_edge::{App, core_client, listener};
+use orchestrator_edge::{
+    App,
+    core_client::{self, CoreChannel, EndpointError},
+    listener,
+};
 
 /// How long streams may go on once the process was asked to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -35,19 +43,28 @@ impl<E: fmt::Display> From<E> for Failure {
 /// The edge alone, before cores elsewhere.
 pub(crate) fn before(config: &Config, cores: &str) -> Result<(), Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), core = cores, "Starting LLM Orchestrator edge");
+    let ends = open_ends(config)?;
     let (background, shutdown) = begin()?;
     let listeners =
         process::listen(&config.edge.host, config.edge.port, runtime::threads(config.runtime.threads))?;
     say_address(&listeners, "Listening for REST")?;
-    let shared = App::new(config, core_client::remote(cores)?, shutdown.drain().clone());
-    let cores = cores.to_owned();
-    let workers = Workers::start_with(listeners, move |_, socket| {
-        let (app, channel) = (shared.clone(), core_client::remote(&cores));
+    let operators = Operators::listen(config, &ends)?;
+    let way =
+        Way { cores: cores.to_owned(), admin: config.admin.core_endpoint.clone(), tls: ends.core.clone() };
+    let shared = App::new(config, way.channel()?, shutdown.drain().clone());
+    let listeners: Vec<_> =
+        listeners.into_iter().map(|socket| ends.rest(socket)).zip(operators.of_one()).collect();
+    let workers = Workers::start_with(listeners, move |_, (socket, operators)| {
+        let (app, channel) = (shared.clone(), way.channel());
         async move {
             let app = app.for_thread(channel.map_err(io::Error::other)?);
-            listener::serve(socket, app, DRAIN).await
+            let admin = app.for_operators();
+            let admin = process::serve_if(operators.rest, |socket| listener::serve(socket, admin, DRAIN));
+            let (served, admin) = tokio::join!(listener::serve(socket, app, DRAIN), admin);
+            served.and(admin)
         }
     })?;
+    watch(&ends, config, &background, &shutdown);
     tracing::info!("Application startup complete");
     let results = workers.join();
     background.stop();
@@ -57,8 +74,11 @@ pub(crate) fn before(config: &Config, cores: &str) -> Result<(), Failure> {
 /// The edge and a core in this process.
 #[cfg(feature = "embedded")]
 pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
+    use core_client::embedded::{EmbeddedCore, Part};
+
+    let ends = open_ends(config)?;
     let (background, shutdown) = begin()?;
-    let core = core_client::embedded::EmbeddedCore::start(&background, config).map_err(|error| Failure {
+    let core = EmbeddedCore::start(&background, config).map_err(|error| Failure {
         why: error.to_string(),
         exit_code: if error.configuration { 2 } else { 1 },
     })?;
@@ -69,18 +89,31 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
     let addresses = (say_address(&rest, "Listening for REST")?, say_address(&grpc, "Listening for gRPC")?);
     background.block_on(core.serve_until(shutdown.drain().clone()));
 
+    let operators = Operators::listen(config, &ends)?;
+    let part = if operators.grpc.is_some() { Part::WithoutAdmin } else { Part::Whole };
+    let rest = rest.into_iter().map(|socket| ends.rest(socket));
+    let grpc = grpc.into_iter().map(|socket| ends.grpc(socket));
+    let sockets: Vec<_> = rest.zip(grpc).zip(operators.of_one()).collect();
+
     let stop = shutdown.drain().clone();
     let shared = App::new(config, core.for_thread().channel(), stop.clone());
     let serving = core.clone();
-    let workers = Workers::start_with(rest.into_iter().zip(grpc), move |_, (rest, grpc)| {
+    let workers = Workers::start_with(sockets, move |_, ((rest, grpc), operators)| {
         let (app, core, stop) = (shared.clone(), serving.clone(), stop.clone());
         async move {
             let core = core.for_thread();
             let app = app.for_thread(core.channel());
-            let (rest, grpc) = tokio::join!(listener::serve(rest, app, DRAIN), core.serve(grpc, stop, DRAIN));
-            rest.and(grpc)
+            let (rest_admin, grpc_admin) = (app.for_operators(), core.only(Part::ForOperators));
+            let admin =
+                process::serve_if(operators.rest, |socket| listener::serve(socket, rest_admin, DRAIN));
+            let grpc_admin =
+                process::serve_if(operators.grpc, |socket| grpc_admin.serve(socket, stop.clone(), DRAIN));
+            let grpc = core.only(part).serve(grpc, stop.clone(), DRAIN);
+            let served = tokio::join!(listener::serve(rest, app, DRAIN), grpc, admin, grpc_admin);
+            served.0.and(served.1).and(served.2).and(served.3)
         }
     })?;
+    watch(&ends, config, &background, &shutdown);
     process::print(process::greeting(config, addresses.0, addresses.1, core.data_dir()));
     tracing::info!("Application startup complete");
     let results = workers.join();
@@ -93,6 +126,56 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
 #[cfg(not(feature = "embedded"))]
 pub(crate) fn with_core(_: &Config) -> Result<(), Failure> {
     Err(Failure { why: "this build has no core of its own: set CORE_ENDPOINT".into(), exit_code: 2 })
+}
+
+/// The way to cores elsewhere, for each thread anew.
+struct Way {
+    cores: String,
+    /// Where their service Admin is, if not beside the others.
+    admin: Option<String>,
+    tls: Option<Arc<tls::Client>>,
+}
+
+impl Way {
+    fn channel(&self) -> Result<CoreChannel, EndpointError> {
+        let cores = core_client::encrypted(&self.cores, self.tls.as_ref())?;
+        let Some(admin) = &self.admin else { return Ok(cores) };
+        Ok(core_client::with_admin_at(cores, core_client::encrypted(admin, self.tls.as_ref())?))
+    }
+}
+
+/// The listeners for operators alone, where there are any.
+#[derive(Default)]
+struct Operators {
+    rest: Option<tls::Listener>,
+    grpc: Option<tls::Listener>,
+}
+
+impl Operators {
+    fn listen(config: &Config, ends: &Ends) -> io::Result<Self> {
+        let admin = &config.admin;
+        let rest = process::listen_for_admin(&admin.host, admin.port, "REST")?;
+        let has_core = config.edge.core_endpoint.is_none();
+        let grpc_port = admin.grpc_port.filter(|_| has_core);
+        let grpc = process::listen_for_admin(&admin.grpc_host, grpc_port, "gRPC")?;
+        Ok(Self { rest: rest.map(|socket| ends.rest(socket)), grpc: grpc.map(|socket| ends.grpc(socket)) })
+    }
+
+    /// For each thread its share: operators are few, and the first thread serves them.
+    fn of_one(self) -> impl Iterator<Item = Self> {
+        once(self).chain(repeat_with(Self::default))
+    }
+}
+
+fn open_ends(config: &Config) -> Result<Ends, Failure> {
+    Ends::open(config, Role::Edge).map_err(|error| Failure { why: error.to_string(), exit_code: 2 })
+}
+
+/// Follows the certificates' files.
+fn watch(ends: &Ends, config: &Config, background: &Background, shutdown: &Shutdown) {
+    let (days, stop) = (config.tls.expiry_warning_days, shutdown.drain().clone());
+    // Dropping the handle detaches the task, which ends with the drain.
+    drop(background.block_on(async { ends.watch(days, Clock::system(), stop) }));
 }
 
 fn begin() -> io::Result<(Background, Shutdown)> {

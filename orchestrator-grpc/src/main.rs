@@ -1,16 +1,17 @@
 //! `orchestrator-grpc`: the core alone.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{iter::repeat_with, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser as _;
 use orchestrator_base::{
+    clock::Clock,
     config::{CoreArgs, CoreCommand, Loaded, Role, init_env},
     process,
     runtime::{self, Background, Workers},
     signals::Shutdown,
     telemetry, tls,
 };
-use orchestrator_grpc::{boot, commands, descriptor, health, server};
+use orchestrator_grpc::{boot, commands, descriptor, health, routes::Part, server};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     };
     match args.command() {
         CoreCommand::CheckConfig => commands::check_config(&loaded),
-        CoreCommand::Health => health::ask(&loaded.config.grpc),
+        CoreCommand::Health => health::ask(&loaded.config),
         CoreCommand::Stats { what } => commands::stats::run(&loaded, &what),
         CoreCommand::Migrate { status } => commands::migrate::run(&loaded, status),
         CoreCommand::Export(args) => commands::export::run(&loaded.config, sources, &args),
@@ -66,6 +67,10 @@ fn serve(loaded: &Loaded) -> ExitCode {
             tracing::error!(error = %error, "the start failed");
             ExitCode::from(if error.configuration { 2 } else { 1 })
         }
+        Err(Failure::Tls(error)) => {
+            tracing::error!(%error, "the start failed");
+            ExitCode::from(2)
+        }
         Err(Failure::Io(error)) => {
             tracing::error!(error = %error, "the start failed");
             ExitCode::FAILURE
@@ -78,11 +83,14 @@ enum Failure {
     #[error(transparent)]
     Start(#[from] boot::StartError),
     #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
 fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
     let config = &loaded.config;
+    let ends = tls::Ends::open(config, Role::Core)?;
     let background = Background::start()?;
     let shutdown = Shutdown::new();
     background.block_on(async { shutdown.watch_signals() })?;
@@ -94,11 +102,28 @@ fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
     let first = listeners.first().ok_or_else(|| std::io::Error::other("there is no listener"))?;
     let address = first.local_addr()?;
     tracing::info!(%address, "Listening for gRPC");
+    // Operators are few: one thread serves their listener.
+    let operators = process::listen_for_admin(&config.admin.grpc_host, config.admin.grpc_port, "gRPC")?;
+    let operators =
+        operators.map(|socket| ends.grpc(socket)).into_iter().map(Some).chain(repeat_with(|| None));
+    let part = if config.admin.grpc_port.is_some() { Part::WithoutAdmin } else { Part::Whole };
     let (serving, drain) = (Arc::clone(&core), shutdown.drain().clone());
-    let workers = Workers::start_with(listeners, move |_, listener| {
+    let listeners: Vec<_> = listeners.into_iter().map(|socket| ends.grpc(socket)).zip(operators).collect();
+    let workers = Workers::start_with(listeners, move |_, (listener, operators)| {
         let (core, drain) = (Arc::clone(&serving), drain.clone());
-        async move { server::serve(listener, core.service(), drain, DRAIN).await }
+        async move {
+            let service = core.service();
+            let admin = Part::ForOperators.of(service.clone());
+            let admin =
+                process::serve_if(operators, |listener| server::serve(listener, admin, drain.clone(), DRAIN));
+            let (served, admin) =
+                tokio::join!(server::serve(listener, part.of(service), drain.clone(), DRAIN), admin);
+            served.and(admin)
+        }
     })?;
+    let _watch = background.block_on(async {
+        ends.watch(config.tls.expiry_warning_days, Clock::system(), shutdown.drain().clone())
+    });
     background.block_on(core.health.serve_until(shutdown.drain().clone()));
     process::print(process::core_greeting(config, address, &core.data_dir));
     tracing::info!("Application startup complete");

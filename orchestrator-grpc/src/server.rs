@@ -3,7 +3,7 @@
 //! hyper's own HTTP/2 server rather than tonic's: tonic's shutdown waits for ever on open streams, and its connections cannot
 //! be ended from outside.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2};
@@ -11,7 +11,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
-use orchestrator_base::task;
+use orchestrator_base::{task, tls};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, transport::server::TcpConnectInfo};
@@ -44,20 +44,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// Errors: the listener cannot be registered with the runtime.
 pub async fn serve(
-    listener: std::net::TcpListener,
+    listener: impl Into<tls::Listener>,
     service: CoreService,
     shutdown: CancellationToken,
     drain: Duration,
 ) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
+    let tls::Listener { socket, tls } = listener.into();
+    socket.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(socket)?;
     let open = GracefulShutdown::new();
     let cut = CancellationToken::new();
     // Cut on every way out, a dropped `serve` included: no connection outlives it.
     let _cut_at_the_end = cut.clone().drop_guard();
 
     while let Some(socket) = shutdown.run_until_cancelled(accept(&listener)).await {
-        let connection = serve_connection(socket, service.clone(), open.watcher(), cut.clone());
+        let listener = (tls.clone(), shutdown.clone());
+        let connection = serve_connection(socket, listener, service.clone(), open.watcher(), cut.clone());
         drop(task::spawn("grpc connection", connection));
     }
 
@@ -83,13 +85,22 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn serve_connection(socket: TcpStream, service: CoreService, open: Watcher, cut: CancellationToken) {
+async fn serve_connection(
+    socket: TcpStream,
+    (tls, shutdown): (Option<Arc<tls::Server>>, CancellationToken),
+    service: CoreService,
+    open: Watcher,
+    cut: CancellationToken,
+) {
     // Without it, a stream's small messages wait for each other's acknowledgements, up to 45 ms each.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(error = %error, "a connection went before it was served");
         return;
     }
     let peer = TcpConnectInfo { local_addr: socket.local_addr().ok(), remote_addr: socket.peer_addr().ok() };
+    let shaken = shutdown.run_until_cancelled(tls::accept(tls.as_deref(), socket, peer.remote_addr)).await;
+    // Why not is in the log.
+    let Some(Ok(socket)) = shaken else { return };
     let handler = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`config`] (what can be set, and how it is read), then the doors that everything else must use:
 //! [`clock`] for wall-clock time, [`random`] for randomness and ids, [`task`] for spawned tasks. Then what a `main` needs:
-//! [`telemetry`], [`tls`], [`runtime`], [`signals`], [`keyfile`]. [`mask`] is for whoever shows a secret.
+//! [`telemetry`], [`tls`], [`runtime`], [`signals`], [`keyfile`]. [`mask`] is for whoever shows a
+//! secret, [`network`] for whoever tells addresses apart.
 
 pub mod config;
 
@@ -12,6 +13,7 @@ pub mod task;
 
 pub mod keyfile;
 pub mod mask;
+pub mod network;
 pub mod process;
 pub mod runtime;
 pub mod signals;

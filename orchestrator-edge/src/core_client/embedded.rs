@@ -1,12 +1,12 @@
 //! A core in this process: started, served over gRPC beside the edge, and called by it without a socket.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use orchestrator_base::{config::Config, runtime::Background};
+use orchestrator_base::{config::Config, runtime::Background, tls::Listener};
 use orchestrator_grpc::{boot, routes::CoreService, server};
 use tokio_util::sync::CancellationToken;
 
-pub use orchestrator_grpc::boot::StartError;
+pub use orchestrator_grpc::{boot::StartError, routes::Part};
 
 use super::CoreChannel;
 
@@ -57,10 +57,15 @@ impl ThreadCore {
         super::embedded(self.0.clone())
     }
 
+    /// What of it a listener serves. The edge of this thread calls all of it.
+    pub fn only(&self, part: Part) -> Self {
+        Self(part.of(self.0.clone()))
+    }
+
     /// Serves gRPC clients from outside.
     pub async fn serve(
         self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         stop: CancellationToken,
         drain: Duration,
     ) -> std::io::Result<()> {

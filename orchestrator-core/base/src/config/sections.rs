@@ -4,6 +4,7 @@
 
 mod money;
 mod redis;
+mod tls;
 
 use std::{fmt, path::PathBuf};
 
@@ -12,8 +13,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
+pub use self::tls::{AdminListener, ClientAuth, Tls};
 use super::Declared;
-use crate::mask;
+use crate::{mask, network::Network};
 
 /// The whole configuration. One file serves both binaries; each uses its own sections.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -25,6 +27,10 @@ pub struct Config {
     pub edge: Edge,
     /// The core's gRPC listener.
     pub grpc: Grpc,
+    /// Certificates.
+    pub tls: Tls,
+    /// Listeners for operators alone.
+    pub admin: AdminListener,
     /// Where files lie.
     pub data: Data,
     /// Keys that are given rather than generated.
@@ -111,6 +117,21 @@ pub struct Edge {
     pub max_header_bytes: usize,
     /// How long a client may leave an answer unread before its connection is closed, default 60 s.
     pub write_timeout_ms: u64,
+    /// `TRUSTED_PROXIES`, comma-separated addresses and ranges, default none: whose word counts for where a request comes from.
+    pub trusted_proxies: Vec<Network>,
+    /// In which header they say it, default `x-forwarded-for`.
+    pub proxy_header: ProxyHeader,
+}
+
+/// Where a proxy says for whom it speaks. One of them alone: a proxy passes the other on as its client wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For: client, proxy`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded: for=client, for=proxy` (RFC 7239).
+    Forwarded,
 }
 
 impl Default for Edge {
@@ -125,6 +146,8 @@ impl Default for Edge {
             max_headers: 64,
             max_header_bytes: 32 * 1024,
             write_timeout_ms: 60_000,
+            trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::default(),
         }
     }
 }

@@ -47,6 +47,8 @@ pub(super) enum Shape {
     Dollars,
     /// Percentages from 1 to 1000, a list.
     Percents,
+    /// IP addresses and ranges of them, a list.
+    Networks,
     /// Never shown, never quoted.
     Secret,
     /// An `http` or `https` URL that may hold a token anywhere: never shown, never quoted.
@@ -56,7 +58,7 @@ pub(super) enum Shape {
 impl Shape {
     /// Whether a file may give an array.
     pub(super) fn is_list(self) -> bool {
-        matches!(self, Self::Endpoints | Self::Origins | Self::Percents)
+        matches!(self, Self::Endpoints | Self::Origins | Self::Percents | Self::Networks)
     }
 
     /// Whether the value must not be quoted, and may be given as `env:NAME`, `file:/path` or by a variable ending in `_FILE`.
@@ -109,6 +111,8 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// A size above a tebibyte is a mistake too.
 const TEBIBYTE: i64 = 1 << 40;
 
+const CLIENT_AUTH: Shape = Shape::Word(&["required", "optional"]);
+
 const TIME: Shape = Shape::Number(1, DAY_MS);
 const SIZE: Shape = Shape::Number(1, TEBIBYTE);
 
@@ -125,8 +129,30 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("edge.max_headers", Shape::Number(1, 10_000)),
     other("edge.max_header_bytes", SIZE),
     other("edge.write_timeout_ms", TIME),
+    known("edge.trusted_proxies", "TRUSTED_PROXIES", Shape::Networks),
+    other("edge.proxy_header", Shape::Word(&["x-forwarded-for", "forwarded"])),
     known("grpc.host", "GRPC_HOST", Shape::Host),
     known("grpc.port", "GRPC_PORT", Shape::Port),
+    known("tls.edge_cert", "TLS_CERT", Shape::Path),
+    known("tls.edge_key", "TLS_KEY", Shape::Path),
+    known("tls.edge_client_ca", "TLS_CLIENT_CA", Shape::Path),
+    known("tls.edge_client_auth", "TLS_CLIENT_AUTH", CLIENT_AUTH),
+    known("tls.grpc_cert", "GRPC_TLS_CERT", Shape::Path),
+    known("tls.grpc_key", "GRPC_TLS_KEY", Shape::Path),
+    known("tls.grpc_client_ca", "GRPC_TLS_CLIENT_CA", Shape::Path),
+    known("tls.grpc_client_auth", "GRPC_TLS_CLIENT_AUTH", CLIENT_AUTH),
+    known("tls.core_ca", "CORE_TLS_CA", Shape::Path),
+    known("tls.core_cert", "CORE_TLS_CERT", Shape::Path),
+    known("tls.core_key", "CORE_TLS_KEY", Shape::Path),
+    known("tls.core_server_name", "CORE_TLS_SERVER_NAME", Shape::Host),
+    other("tls.handshake_timeout_ms", TIME),
+    other("tls.max_handshakes", Shape::Number(1, 100_000)),
+    other("tls.expiry_warning_days", Shape::Number(0, 3650)),
+    known("admin.host", "ADMIN_HOST", Shape::Host),
+    known("admin.port", "ADMIN_PORT", Shape::Port),
+    known("admin.grpc_host", "ADMIN_GRPC_HOST", Shape::Host),
+    known("admin.grpc_port", "ADMIN_GRPC_PORT", Shape::Port),
+    known("admin.core_endpoint", "CORE_ADMIN_ENDPOINT", Shape::Endpoints),
     known("data.dir", "DATA_DIR", Shape::Path),
     known("keys.admin", "ADMIN_KEY", Shape::Secret),
     known("keys.client", "CLIENT_KEY", Shape::Secret),

@@ -10,7 +10,7 @@ use super::{
     settings::{LEVELS, Shape},
     sources::Sources,
 };
-use crate::mask;
+use crate::{mask, network::Network};
 
 /// A file that holds one secret and is larger holds something else.
 const MOST_SECRET_BYTES: u64 = 64 * 1024;
@@ -32,6 +32,7 @@ pub(super) fn parse(shape: Shape, text: &str, sources: &Sources, layers: &Layers
         Shape::BaseUrl => base_url(text).map(Value::from),
         Shape::Dollars => dollars(text),
         Shape::Percents => percents(text),
+        Shape::Networks => networks(text),
         Shape::SecretUrl => {
             let url = resolve(text, sources, layers)?;
             let known = Url::parse(url.expose_secret()).ok();
@@ -124,6 +125,15 @@ fn dollars(text: &str) -> Result<Value, String> {
 fn percents(text: &str) -> Result<Value, String> {
     let percents: Result<Vec<Value>, String> = list(text).map(|text| number(text, 1, 1000)).collect();
     Ok(Value::from(percents?))
+}
+
+fn networks(text: &str) -> Result<Value, String> {
+    let network = |text: &str| match text.parse::<Network>() {
+        Ok(network) => Ok(Value::from(network.to_string())),
+        Err(error) => Err(format!("{} {error}", quoted(text))),
+    };
+    let networks: Result<Vec<Value>, String> = list(text).map(network).collect();
+    Ok(Value::from(networks?))
 }
 
 fn port(text: &str) -> Result<Value, String> {
