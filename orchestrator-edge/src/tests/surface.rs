@@ -154,3 +154,29 @@ async fn a_panic_is_a_500_in_the_envelope() {
     assert_eq!((answer.status.as_u16(), answer.header("x-request-id")), (500, "r-1"));
     insta::assert_snapshot!(answer.text(), @r#"{"error":{"code":"internal_error","message":"The gateway failed on this request.","param":null,"type":"server_error"}}"#);
 }
+
+#[tokio::test]
+async fn operators_paths_are_gone_from_the_public_listener_where_they_have_their_own() {
+    let whole = app(core());
+    let public = app_with(core(), |config| config.admin.port = Some(0));
+    let operators = public.for_operators();
+    for (path, is_admins) in [
+        ("/admin/providers", true),
+        ("/api/admin/providers", true),
+        ("/admin/verify", true),
+        ("/api/providers/health", true),
+        ("/api/health-check/config", true),
+        ("/v1/models", false),
+        ("/api/v1/models", false),
+        ("/v1beta/models", false),
+    ] {
+        let found = async |app: &crate::App| ask(app, get(path)).await.status != 404;
+        let (by_all, by_public, by_operators) =
+            (found(&whole).await, found(&public).await, found(&operators).await);
+        assert_eq!((by_all, by_public, by_operators), (true, !is_admins, is_admins), "{path}");
+    }
+    for app in [&public, &operators, &public.for_thread(core()).for_operators()] {
+        assert_eq!(ask(app, get("/health")).await.status, 200);
+    }
+    assert_eq!(ask(&public.for_thread(core()), get("/admin/verify")).await.status, 404);
+}

@@ -8,8 +8,9 @@ use std::{
 };
 
 use orchestrator_base::{
-    config::{AppEnv, Config},
-    runtime, task, tls,
+    config::{AppEnv, Config, Role},
+    runtime, task,
+    tls::{self, Ends},
 };
 use orchestrator_edge::{
     App,
@@ -82,23 +83,25 @@ impl Gateway {
         // Most tests count what their providers are asked.
         config.health_check.enabled = false;
         set(&mut config);
+        let ends = Ends::open(&config, Role::Edge).unwrap();
         let core = EmbeddedCore::start_here(&config).await.unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
         let (rest, grpc) = (runtime::listen(any).unwrap(), runtime::listen(any).unwrap());
         let rest_address = rest.local_addr().unwrap();
         let base = format!("http://{rest_address}");
-        let grpc_base = format!("http://{}", grpc.local_addr().unwrap());
+        let grpc_scheme = if config.tls.grpc_cert.is_some() { "https" } else { "http" };
+        let grpc_base = format!("{grpc_scheme}://{}", grpc.local_addr().unwrap());
         let thread = core.for_thread();
         let channel = match channel {
             Channel::Embedded => thread.channel(),
-            Channel::Split => core_client::remote(&grpc_base).unwrap(),
+            Channel::Split => remote(&config, &grpc_base),
         };
         let stop = CancellationToken::new();
         core.serve_until(stop.clone()).await;
         let drain = Duration::from_secs(5);
-        drop(task::spawn("grpc", thread.serve(grpc, stop.clone(), drain)));
+        drop(task::spawn("grpc", thread.serve(ends.grpc(grpc), stop.clone(), drain)));
         let app = App::new(&config, channel, stop.clone());
-        drop(task::spawn("rest", listener::serve(rest, app, drain)));
+        drop(task::spawn("rest", listener::serve(ends.rest(rest), app, drain)));
         Self {
             client: Client::new(&base, CLIENT_KEY),
             admin: Client::new(&base, ADMIN_KEY),
@@ -203,6 +206,14 @@ impl Gateway {
         self.core.finish().await;
         self.data
     }
+}
+
+/// The way to a core over the network, as an edge in another process has it.
+fn remote(config: &Config, endpoint: &str) -> CoreChannel {
+    let mut config = config.clone();
+    config.edge.core_endpoint = Some(endpoint.to_owned());
+    let ends = Ends::open(&config, Role::Edge).unwrap();
+    core_client::encrypted(endpoint, ends.core.as_ref()).unwrap()
 }
 
 /// Sets the fields of `more` in `body`.

@@ -34,6 +34,7 @@ mod recordings;
 mod responses;
 mod shared;
 mod streams;
+mod tls;
 mod typed;
 mod waiting;
 mod wishes;

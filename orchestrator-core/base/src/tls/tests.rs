@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use orchestrator_testkit::certificates::Authority;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
     time::{sleep, timeout},
@@ -22,49 +22,18 @@ use crate::{
 /// A test that waits longer than this waits for something that will not happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An authority with a folder for what it signs.
-struct Authority {
-    folder: tempfile::TempDir,
-    issuer: Issuer<'static, KeyPair>,
+/// An edge before a core with certificates of this authority on both sides.
+fn config_of(authority: &Authority) -> Config {
+    let mut config = Config::default();
+    let (cert, key) = authority.sign("core", 2099);
+    (config.tls.grpc_cert, config.tls.grpc_key) = (Some(cert), Some(key));
+    config.tls.core_ca = Some(authority.path("ca.pem"));
+    config.edge.core_endpoint = Some("https://localhost:50051".into());
+    config
 }
 
-impl Authority {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap();
-        fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
-        Self { folder, issuer: Issuer::new(params, key) }
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.folder.path().join(file)
-    }
-
-    /// Writes `name.pem` and `name.key` for `localhost`, good until that year.
-    fn sign(&self, name: &str, until: i32) -> (PathBuf, PathBuf) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.not_after = date_time_ymd(until, 1, 1);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let (cert, its_key) = (self.path(&format!("{name}.pem")), self.path(&format!("{name}.key")));
-        fs::write(&cert, certificate.pem()).unwrap();
-        fs::write(&its_key, key.serialize_pem()).unwrap();
-        (cert, its_key)
-    }
-
-    /// An edge before a core with certificates of this authority on both sides.
-    fn config(&self) -> Config {
-        let mut config = Config::default();
-        let (cert, key) = self.sign("core", 2099);
-        (config.tls.grpc_cert, config.tls.grpc_key) = (Some(cert), Some(key));
-        config.tls.core_ca = Some(self.path("ca.pem"));
-        config.edge.core_endpoint = Some("https://localhost:50051".into());
-        config
-    }
+fn folder_of(authority: &Authority) -> PathBuf {
+    authority.path("")
 }
 
 fn core_of(config: &Config) -> Ends {
@@ -108,7 +77,7 @@ fn the_choice_may_be_made_twice() {
 #[tokio::test]
 async fn a_client_believes_its_authority_alone() {
     let (ours, theirs) = (Authority::new(), Authority::new());
-    let mut config = ours.config();
+    let mut config = config_of(&ours);
     let core = core_of(&config);
     assert_eq!(shake(&core, &edge_of(&config)).await.unwrap(), ("CN=core".to_owned(), None));
 
@@ -124,7 +93,7 @@ async fn a_client_believes_its_authority_alone() {
 #[tokio::test]
 async fn a_client_needs_a_certificate_where_one_is_asked_for_and_no_other_will_do() {
     let (ours, theirs) = (Authority::new(), Authority::new());
-    let mut config = ours.config();
+    let mut config = config_of(&ours);
     config.tls.grpc_client_ca = Some(ours.path("ca.pem"));
     let with = |(cert, key): (PathBuf, PathBuf)| {
         let mut config = config.clone();
@@ -153,7 +122,7 @@ async fn a_client_needs_a_certificate_where_one_is_asked_for_and_no_other_will_d
 #[tokio::test]
 async fn the_health_check_passes_its_own_listener_and_believes_no_other() {
     let ours = Authority::new();
-    let mut config = ours.config();
+    let mut config = config_of(&ours);
     config.tls.grpc_client_ca = Some(ours.path("ca.pem"));
     let core = core_of(&config);
     let own = Ends { core: of_own_grpc(&config).unwrap().map(Arc::new), ..Ends::default() };
@@ -176,7 +145,7 @@ fn silent(core: &Ends) -> (DuplexStream, tokio::task::JoinHandle<bool>) {
 #[tokio::test(start_paused = true)]
 async fn handshakes_are_bounded_in_time_and_in_number() {
     let ours = Authority::new();
-    let mut config = ours.config();
+    let mut config = config_of(&ours);
     config.tls.max_handshakes = 2;
     let (core, edge) = (core_of(&config), edge_of(&config));
     let first = silent(&core);
@@ -210,7 +179,7 @@ fn replace(from: (PathBuf, PathBuf), config: &Config) {
 #[tokio::test]
 async fn new_files_are_taken_and_bad_ones_are_not() {
     let ours = Authority::new();
-    let config = ours.config();
+    let config = config_of(&ours);
     let (core, edge) = (core_of(&config), edge_of(&config));
     let stop = CancellationToken::new();
     let watch = core.watch_every(Duration::from_millis(10), 30, Clock::system(), stop.clone()).unwrap();
@@ -240,7 +209,7 @@ async fn new_files_are_taken_and_bad_ones_are_not() {
 #[tokio::test]
 async fn a_hangup_makes_it_look_at_once_and_a_connection_lives_through_it() {
     let ours = Authority::new();
-    let config = ours.config();
+    let config = config_of(&ours);
     let (core, edge) = (core_of(&config), edge_of(&config));
     let hour = Duration::from_hours(1);
     let watch = core.watch_every(hour, 30, Clock::system(), CancellationToken::new()).unwrap();
@@ -270,14 +239,14 @@ async fn a_hangup_makes_it_look_at_once_and_a_connection_lives_through_it() {
 fn checked(config: &Config, role: Role, folder: &Path) -> String {
     let now = Clock::manual(UnixMicros(0).plus(Duration::from_hours(24 * 365 * 56)));
     let said = check(config, role, &now).map_or_else(|error| error.to_string(), |lines| lines.join("\n"));
-    said.replace(&format!("{}/", folder.display()), "")
+    said.replace(&folder.display().to_string(), "")
 }
 
 #[test]
 fn files_that_do_not_fit_are_all_told_before_the_start() {
     let ours = Authority::new();
-    let folder = ours.folder.path();
-    let mut config = ours.config();
+    let folder = &folder_of(&ours);
+    let mut config = config_of(&ours);
     assert_eq!(checked(&config, Role::Edge, folder), "");
     let until = "valid until 2099-01-01T00:00:00.000000Z";
     assert_eq!(checked(&config, Role::Core, folder), format!("tls.grpc_cert: CN=core, {until}"));
@@ -318,8 +287,8 @@ fn files_that_do_not_fit_are_all_told_before_the_start() {
 #[test]
 fn certificates_for_cores_that_are_called_in_the_clear_are_a_mistake() {
     let ours = Authority::new();
-    let mut config = ours.config();
+    let mut config = config_of(&ours);
     config.edge.core_endpoint = Some("http://localhost:50051".into());
-    let said = checked(&config, Role::Edge, ours.folder.path());
+    let said = checked(&config, Role::Edge, &folder_of(&ours));
     assert_eq!(said, "tls.core_ca: is of no use: no endpoint of a core begins with https://");
 }
