@@ -4,6 +4,7 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
@@ -13,12 +14,16 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::certificates::Authority;
+
 use super::{START, first_of, free_port, guard, guard::Guard, missing, quoted};
 
 /// A running server of a test's own.
 #[derive(Debug)]
 pub struct RedisServer {
     port: u16,
+    /// Where it speaks TLS, if it does.
+    tls_port: Option<u16>,
     guard: Guard,
 }
 
@@ -28,18 +33,32 @@ impl RedisServer {
     /// # Panics
     /// It is not installed, or does not start: in one line that says so.
     pub fn start() -> Self {
-        Self::try_start().expect("redis-server starts")
+        Self::try_start(None).expect("redis-server starts")
     }
 
-    fn try_start() -> Result<Self, String> {
+    /// Begins one that speaks TLS too, with a certificate of that authority, and asks clients for theirs.
+    ///
+    /// # Panics
+    /// It is not installed, does not start, or has no TLS.
+    pub fn start_encrypted(authority: &Authority) -> Self {
+        Self::try_start(Some(authority)).expect("redis-server starts")
+    }
+
+    fn try_start(authority: Option<&Authority>) -> Result<Self, String> {
         let candidates = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].map(PathBuf::from);
         let program = first_of(candidates).ok_or_else(|| missing("redis-server", "redis-server"))?;
         let account = guard::account("redis");
         let folder = guard::folder(account).map_err(|error| format!("its folder cannot be made: {error}"))?;
         let port = free_port().map_err(|error| format!("there is no free port: {error}"))?;
-        let command = command(&program, &folder, port);
+        let mut command = command(&program, &folder, port);
+        let mut tls_port = None;
+        if let Some(authority) = authority {
+            let port = free_port().map_err(|error| format!("there is no free port: {error}"))?;
+            command.push_str(&with_tls(authority, &folder, port).map_err(|error| error.to_string())?);
+            tls_port = Some(port);
+        }
         let guard = Guard::start(&command, "KILL", folder, account).map_err(|error| error.to_string())?;
-        let server = Self { port, guard };
+        let server = Self { port, tls_port, guard };
         server.wait_until_it_answers()?;
         Ok(server)
     }
@@ -47,6 +66,14 @@ impl RedisServer {
     /// Its URL.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Its URL under TLS.
+    ///
+    /// # Panics
+    /// It was not begun so.
+    pub fn encrypted_url(&self) -> String {
+        format!("rediss://127.0.0.1:{}/0", self.tls_port.expect("it was started with certificates"))
     }
 
     /// Kills it, as a machine's failure would: what it held is lost. Its port is free then.
@@ -130,6 +157,21 @@ fn command(program: &Path, folder: &Path, port: u16) -> String {
         quoted(program),
         quoted(folder)
     )
+}
+
+/// The arguments for TLS. The server runs as a user who cannot read the authority's folder, so the files are copied into its own.
+fn with_tls(authority: &Authority, folder: &Path, port: u16) -> io::Result<String> {
+    let (cert, key) = authority.sign("redis", 2099);
+    for (from, to) in [(cert, "cert.pem"), (key, "key.pem"), (authority.path("ca.pem"), "ca.pem")] {
+        fs::write(folder.join(to), fs::read(from)?)?;
+    }
+    let file = |name: &str| quoted(&folder.join(name));
+    Ok(format!(
+        " --tls-port {port} --tls-cert-file {} --tls-key-file {} --tls-ca-cert-file {} --tls-auth-clients yes",
+        file("cert.pem"),
+        file("key.pem"),
+        file("ca.pem")
+    ))
 }
 
 /// One value. An error begins with `-`; what is not there is empty.

@@ -112,7 +112,6 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const TEBIBYTE: i64 = 1 << 40;
 
 const CLIENT_AUTH: Shape = Shape::Word(&["required", "optional"]);
-
 const TIME: Shape = Shape::Number(1, DAY_MS);
 const SIZE: Shape = Shape::Number(1, TEBIBYTE);
 
@@ -212,6 +211,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("bodies.max_bytes", Shape::Number(1, 1 << 20)),
     known("redis.enabled", "REDIS_ENABLED", Shape::Switch),
     known("redis.url", "REDIS_URL", Shape::RedisUrl),
+    known("redis.ca", "REDIS_CA", Shape::Path),
+    known("redis.cert", "REDIS_CERT", Shape::Path),
+    known("redis.key", "REDIS_KEY", Shape::Path),
     other("redis.pool_size", Shape::Number(1, 1000)),
     other("redis.checkout_ms", Shape::Number(1, 10_000)),
     other("redis.command_ms", Shape::Number(1, 10_000)),

@@ -457,6 +457,9 @@ fn what_is_shown_says_everything_but_secrets() {
     [redis]
     enabled = false
     url = "redis://localhost:6379/0"
+    # ca =
+    # cert =
+    # key =
     pool_size = 16
     checkout_ms = 250
     command_ms = 50
