@@ -4,7 +4,6 @@
 
 use std::{
     fmt::Write as _,
-    fs,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
@@ -16,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::certificates::Authority;
 
-use super::{START, first_of, free_port, guard, guard::Guard, missing, quoted};
+use super::{START, certificates, first_of, free_port, guard, guard::Guard, missing, quoted};
 
 /// A running server of a test's own.
 #[derive(Debug)]
@@ -54,7 +53,10 @@ impl RedisServer {
         let mut tls_port = None;
         if let Some(authority) = authority {
             let port = free_port().map_err(|error| format!("there is no free port: {error}"))?;
-            command.push_str(&with_tls(authority, &folder, port).map_err(|error| error.to_string())?);
+            let put = certificates(authority, &folder, account);
+            let [cert, key, ca] = put.map_err(|error| error.to_string())?;
+            let _ = write!(command, " --tls-port {port} --tls-cert-file {cert} --tls-key-file {key}");
+            let _ = write!(command, " --tls-ca-cert-file {ca} --tls-auth-clients yes");
             tls_port = Some(port);
         }
         let guard = Guard::start(&command, "KILL", folder, account).map_err(|error| error.to_string())?;
@@ -157,21 +159,6 @@ fn command(program: &Path, folder: &Path, port: u16) -> String {
         quoted(program),
         quoted(folder)
     )
-}
-
-/// The arguments for TLS. The server runs as a user who cannot read the authority's folder, so the files are copied into its own.
-fn with_tls(authority: &Authority, folder: &Path, port: u16) -> io::Result<String> {
-    let (cert, key) = authority.sign("redis", 2099);
-    for (from, to) in [(cert, "cert.pem"), (key, "key.pem"), (authority.path("ca.pem"), "ca.pem")] {
-        fs::write(folder.join(to), fs::read(from)?)?;
-    }
-    let file = |name: &str| quoted(&folder.join(name));
-    Ok(format!(
-        " --tls-port {port} --tls-cert-file {} --tls-key-file {} --tls-ca-cert-file {} --tls-auth-clients yes",
-        file("cert.pem"),
-        file("key.pem"),
-        file("ca.pem")
-    ))
 }
 
 /// One value. An error begins with `-`; what is not there is empty.
