@@ -14,7 +14,7 @@ RUN groupadd --gid 1000 orchestrator && useradd --uid 1000 --gid 1000 --home-dir
     && install -d -o 1000 -g 1000 -m 0700 /data
 COPY --from=build /src/target/release/orchestrator-edge /src/target/release/orchestrator-grpc /usr/local/bin/
 # Inside a container the listeners are reached from outside it.
-ENV APP_HOST=0.0.0.0 GRPC_HOST=0.0.0.0 DATA_DIR=/data
+ENV APP_HOST=0.0.0.0 GRPC_HOST=0.0.0.0 METRICS_HOST=0.0.0.0 DATA_DIR=/data
 WORKDIR /data
 USER 1000:1000
 VOLUME /data

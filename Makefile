@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BENCH ?= $(or $(CARGO_TARGET_DIR),target)/release/orchestrator-bench
 
-.PHONY: run test test-clients test-deploy chaos outage kill fleet bench bench-logs bench-translation ci fmt fmt-check clippy docs budgets help
+.PHONY: run test test-clients test-deploy chaos outage kill fleet rolling bench bench-logs bench-translation ci fmt fmt-check clippy docs budgets help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -37,11 +37,17 @@ chaos: ## run the programs between failing providers and many callers, without a
 	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos run $(CHAOS_ARGS)
 	$(call outages,8)
 	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos fleet --quick
+	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos rolling --rounds 1 --database sqlite
 
 fleet: ## two cores, one Redis, one edge before both: limits, budgets, idempotency, and Redis failing in every way (4 minutes); FLEET_ARGS='--database mariadb'
 	@sh testkit/packages.sh
 	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
 	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos fleet $(FLEET_ARGS)
+
+rolling: ## tell the cores to stop under load, one after the other, three times: no whole request may fail, no stream end falsely (1 minute); ROLLING_ARGS='--rounds 10'
+	@sh testkit/packages.sh
+	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins
+	$(or $(CARGO_TARGET_DIR),target)/debug/orchestrator-chaos rolling $(ROLLING_ARGS)
 
 kill: ## kill the core a hundred times under load, and compare the books (3 minutes); KILL_ARGS='--rounds 20'
 	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc -p orchestrator-chaos --bins

@@ -16,6 +16,7 @@ mod idempotency;
 mod killed;
 mod limit;
 mod revoked;
+pub(crate) mod rolling;
 
 use std::time::Duration;
 

@@ -212,6 +212,7 @@ impl Gateway {
         let mut variables = vec![
             ("APP_PORT", self.rest.port().to_string()),
             ("GRPC_PORT", self.grpc.port().to_string()),
+            ("METRICS_PORT", "0".to_owned()),
             ("DATA_DIR", folder.join("data").display().to_string()),
             ("ADMIN_KEY", ADMIN_KEY.to_owned()),
             ("MASTER_KEY", MASTER_KEY.to_owned()),

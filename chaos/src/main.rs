@@ -48,6 +48,8 @@ enum Command {
     Outage(outage::Outage),
     /// Play what two cores must keep together, through one database and one Redis.
     Fleet(fleet::Play),
+    /// Start two cores anew under load, one after the other, and compare the books.
+    Rolling(fleet::rolling::Rolling),
     /// Serve as the three providers.
     Providers(Load),
 }
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Kill(kills) => kill::run(&kills),
         Command::Outage(outage) => outage::run(outage),
         Command::Fleet(play) => fleet::run(play),
+        Command::Rolling(rolling) => fleet::rolling::run(rolling),
         Command::Providers(load) => providers::run(load.seed, load.millis()).map(|()| true),
     };
     match done {

@@ -56,23 +56,42 @@ impl Program {
         Ok(())
     }
 
-    /// Asks it to end (SIGTERM), and waits for that.
-    ///
-    /// Errors: it did not end well, or not in time.
-    pub(crate) async fn stop(&mut self) -> Result<(), AnyError> {
+    /// Asks it to end (SIGTERM).
+    pub(crate) fn terminate(&self) -> Result<(), AnyError> {
         let asked =
             Command::new("/bin/sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status()?;
         if !asked.success() {
             return Err(format!("{} cannot be told to end", self.name).into());
         }
-        let deadline = Instant::now() + STOPS_WITHIN;
+        Ok(())
+    }
+
+    /// Waits until it has ended, and gives its exit code, if it ended by itself.
+    ///
+    /// Errors: it did not end in time.
+    pub(crate) async fn ended(&mut self, within: Duration) -> Result<Option<i32>, AnyError> {
+        let deadline = Instant::now() + within;
         loop {
             match self.child.try_wait()? {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(format!("{} ended with {status}", self.name).into()),
-                None if Instant::now() > deadline => return Err(format!("{} does not end", self.name).into()),
+                Some(status) => return Ok(status.code()),
+                None if Instant::now() > deadline => {
+                    return Err(
+                        format!("{} does not end within {within:?}\n{}", self.name, self.log_end()).into()
+                    );
+                }
                 None => sleep(Duration::from_millis(20)).await,
             }
+        }
+    }
+
+    /// Asks it to end (SIGTERM), and waits for that.
+    ///
+    /// Errors: it did not end well, or not in time.
+    pub(crate) async fn stop(&mut self) -> Result<(), AnyError> {
+        self.terminate()?;
+        match self.ended(STOPS_WITHIN).await? {
+            Some(0) => Ok(()),
+            code => Err(format!("{} ended with {code:?}\n{}", self.name, self.log_end()).into()),
         }
     }
 

@@ -18,6 +18,7 @@ pub mod rotate;
 pub mod secrets;
 pub mod seed;
 pub mod stats;
+pub mod status;
 pub mod transfer;
 
 mod admin_keys;
@@ -133,6 +134,11 @@ impl Admin {
     /// Since when the database has not answered.
     pub fn database_away_since(&self) -> Option<UnixMicros> {
         self.reloader.away_since()
+    }
+
+    /// How long the database takes to answer now; `None`: it does not, or is known to be away.
+    pub async fn database_latency(&self) -> Option<Duration> {
+        self.reloader.answer_time().await
     }
 
     /// The revision of the catalog that requests see here.

@@ -30,6 +30,7 @@ use crate::{
         tenants::{Budgeted, Scope},
     },
     condition::Conditions,
+    metrics::Metrics,
     policy::{budget, price::usd},
     shared_state::{StoredSpend, Touched},
     store::AlertStore,
@@ -64,6 +65,8 @@ pub struct Watch {
     pub conditions: Conditions,
     /// At which percentages of a budget there is an alert.
     pub percents: Vec<u32>,
+    /// Where alerts are counted.
+    pub metrics: Arc<Metrics>,
     /// Who is told, if anybody.
     pub webhook: Option<Webhook>,
     /// Wall-clock time.
@@ -172,6 +175,7 @@ impl Watch {
         };
         match self.store.raise(&alert).await {
             Ok(true) => {
+                self.metrics.alerted(&alert.kind);
                 tracing::warn!(alert.kind = alert.kind, alert.subject = alert.subject, "{}", alert.message);
                 if sender.is_some_and(|sender| sender.try_send(alert).is_err()) {
                     tracing::warn!("an alert is not sent to the webhook: too many wait");

@@ -13,7 +13,7 @@ pub mod upstream;
 
 use std::{sync::Arc, time::Duration};
 
-use orchestrator_base::{clock::Clock, random::Random};
+use orchestrator_base::{clock::Clock, curfew::Curfew, random::Random};
 use tokio::time::Instant;
 
 use self::queue::Queue;
@@ -48,6 +48,8 @@ pub struct Asker {
     pub max_event_bytes: usize,
     /// The largest whole answer, in bytes.
     pub max_answer_bytes: usize,
+    /// When what runs is to end.
+    pub curfew: Curfew,
 }
 
 /// Asks candidate after candidate until one answers, or none may be asked any more.
@@ -70,6 +72,7 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
         let last = job.facts.stream && is_last();
         let error = match one::try_one(asker, job, &current, last).await {
             Ok(mut committed) => {
+                entry.sent_at(committed.sent);
                 entry.answering(committed.status.as_u16(), job.facts.stream);
                 committed.hold_lease(lease);
                 return Ok(committed);

@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use orchestrator_base::clock::UnixMicros;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -131,6 +130,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether any rate is limited, so that there is something to tell.
+    pub fn is_news(&self) -> bool {
+        self.requests.is_some() || self.tokens.is_some()
+    }
+
     /// Of both, each rate with the least left.
     pub fn tighter(self, other: Self) -> Self {
         let less = |one: Option<Meter>, two: Option<Meter>| match (one, two) {
@@ -138,22 +142,6 @@ impl Standing {
             (one, two) => one.or(two),
         };
         Self { requests: less(self.requests, other.requests), tokens: less(self.tokens, other.tokens) }
-    }
-}
-
-/// What a caller is told of its limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitNews {
-    /// How they stand.
-    pub standing: Standing,
-    /// When.
-    pub at: UnixMicros,
-}
-
-impl LimitNews {
-    /// News, if there are any: rates that are limited.
-    pub fn new(standing: Standing, at: UnixMicros) -> Option<Self> {
-        (standing != Standing::default()).then_some(Self { standing, at })
     }
 }
 
@@ -294,6 +282,9 @@ pub struct Head {
     pub headers: HeaderMap,
     /// Why it failed, when `status` says so.
     pub failure: Option<ErrorKind>,
+    /// How the caller's rates stand, where they are limited. They are numbers up to the edge, which writes the headers that the
+    /// caller's clients know: six texts more would cost each answer more on their way than all that was counted.
+    pub limits: Option<Standing>,
 }
 
 /// A stretch of a provider's stream: one or more whole events.

@@ -172,6 +172,12 @@ impl Conditions {
         views
     }
 
+    /// How many keys of a provider rest because they were refused.
+    pub fn refused_keys(&self, provider_id: &str) -> usize {
+        let now = Instant::now();
+        self.0.providers.with(provider_id, |state| state.refused_keys(now)).unwrap_or_default()
+    }
+
     /// Closes the breakers, ends the cool-downs and forgives the failures of a provider, or of all.
     pub fn reset(&self, provider_id: Option<&str>) {
         self.0.health.forgive(provider_id);

@@ -60,7 +60,8 @@ impl ErrorKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    const ALL: [Self; 12] = [
+    /// All of them, in the order in which they are declared.
+    pub const ALL: [Self; 12] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::PermissionDenied,
@@ -156,6 +157,12 @@ impl Error {
     /// A malformed request: names the field where one is known.
     pub fn invalid(param: impl Into<Option<String>>, message: impl Into<String>) -> Self {
         Self { param: param.into(), ..Self::new(ErrorKind::InvalidRequest, message) }
+    }
+
+    /// The process ends, and what still runs ends with it.
+    pub fn stopping() -> Self {
+        let error = Self::new(ErrorKind::Unavailable, "the gateway is stopping; send the request again");
+        Self { retry_after: Some(Duration::from_secs(1)), ..error.with_code("stopping") }
     }
 
     /// A fault of our own. `message` is shown to the caller: it says what failed, not how.

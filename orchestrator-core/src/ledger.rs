@@ -8,6 +8,7 @@ pub mod bounds;
 pub mod entry;
 mod fresh;
 pub mod journal;
+mod meter;
 pub mod record;
 pub mod replay;
 pub mod rollup;
@@ -26,10 +27,12 @@ pub use record::{Origin, RequestRecord};
 use crate::{
     call::{Call, Facts},
     dialect::Operation,
+    metrics::Metrics,
     policy::{estimate::Estimates, price::Rates},
 };
 use bodies::BodyRules;
 use journal::{Journal, JournalHealth};
+use meter::Meter;
 
 /// Opens accounts.
 #[derive(Clone, Debug)]
@@ -40,13 +43,15 @@ pub struct Ledger {
     bodies: BodyRules,
     /// What tokens cost a budget where no price is known.
     ceiling: Rates,
+    metrics: Arc<Metrics>,
 }
 
 impl Ledger {
     /// A ledger that writes into this journal.
     pub fn new(journal: Arc<Journal>, clock: Clock, random: Random) -> Self {
         let ceiling = Estimates::default().ceiling;
-        Self { journal, clock, random, bodies: BodyRules::default(), ceiling }
+        let (bodies, metrics) = (BodyRules::default(), Arc::default());
+        Self { journal, clock, random, bodies, ceiling, metrics }
     }
 
     /// Charges budgets by this where no price is known.
@@ -57,6 +62,21 @@ impl Ledger {
     /// Keeps bodies by these rules; without them none is kept.
     pub fn keeping_bodies(self, bodies: BodyRules) -> Self {
         Self { bodies, ..self }
+    }
+
+    /// Counts what it writes down here.
+    pub fn counting(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// Where is counted what it writes down.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Where its records are written first.
+    pub fn journal(&self) -> Arc<Journal> {
+        Arc::clone(&self.journal)
     }
 
     /// How its journal is.
@@ -91,14 +111,14 @@ impl Ledger {
             tags: about.tags.clone(),
             ..RequestRecord::default()
         };
-        Entry::new(
-            record,
-            Arc::clone(&self.journal),
-            call.received,
-            facts.body_bytes,
-            self.bodies,
-            self.ceiling,
-        )
+        let door = meter::door(&call.input, operation);
+        let meter = Meter::new(Arc::clone(&self.metrics), door, false, call.received);
+        self.open(record, meter, call.received, facts.body_bytes)
+    }
+
+    fn open(&self, record: RequestRecord, meter: Meter, received: Instant, request_bytes: usize) -> Entry {
+        let journal = Arc::clone(&self.journal);
+        Entry::new(record, journal, meter, (received, request_bytes), self.bodies, self.ceiling)
     }
 
     /// Opens the account of a probe. It has no caller, and its records count in no statistics.
@@ -114,14 +134,9 @@ impl Ledger {
             origin: Origin::Probe,
             ..RequestRecord::default()
         };
-        Entry::new(
-            record,
-            Arc::clone(&self.journal),
-            Instant::now(),
-            facts.body_bytes,
-            self.bodies,
-            self.ceiling,
-        )
+        let now = Instant::now();
+        let meter = Meter::new(Arc::clone(&self.metrics), meter::probes_door(operation), true, now);
+        self.open(record, meter, now, facts.body_bytes)
     }
 }
 

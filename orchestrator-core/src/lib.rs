@@ -10,6 +10,7 @@
 //! * [`catalog`] is what operators configure through [`admin`], [`store`] where it lasts, [`refresher`] what keeps every core's
 //!   view of it fresh, and [`model_lists`] what learns which models its providers have;
 //!   [`audit`] is who changed what;
+//! * [`metrics`] is what operators watch: every instrument, named once;
 //! * [`health`] is what is known of a provider, [`health_board`] where all threads draw it, [`prober`] who asks where nobody else does.
 //!
 //! What always holds: the request path reads no database (it is handed a [`catalog::snapshot`] and writes a
@@ -46,4 +47,5 @@ pub mod embedding;
 pub mod error;
 pub mod health;
 pub mod health_board;
+pub mod metrics;
 mod registry;

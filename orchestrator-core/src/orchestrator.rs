@@ -15,11 +15,12 @@ pub mod prepare;
 mod stored;
 pub mod typed;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use orchestrator_base::{
     clock::Clock,
     config::{Limits, Stream},
+    curfew::Curfew,
     random::Random,
 };
 use secrecy::SecretString;
@@ -86,6 +87,8 @@ pub struct Shared {
     pub stream: Stream,
     /// Refuse private addresses as providers.
     pub deny_private: bool,
+    /// When what runs is to end, for the process does.
+    pub curfew: Curfew,
 }
 
 impl Shared {
@@ -99,6 +102,7 @@ impl Shared {
             shared_state: self.shared_state.clone(),
             max_event_bytes: self.limits.max_event_bytes,
             max_answer_bytes: self.limits.max_answer_bytes,
+            curfew: self.curfew.for_thread(),
         }
     }
 }
@@ -193,9 +197,17 @@ impl Orchestrator {
     /// Gets an answer.
     async fn drive(&self, job: &Job, plan: Plan, entry: &mut Entry) -> Result<Box<Committed>> {
         if job.operation == Operation::CountTokens {
-            return count::drive(self, job, plan, entry).await;
+            let counting = pin!(count::drive(self, job, plan, entry));
+            return self.until_curfew(counting).await;
         }
-        attempt::drive(&self.asker, job, plan, entry).await
+        // Lent, not moved: it is large.
+        let driving = pin!(attempt::drive(&self.asker, job, plan, entry));
+        self.until_curfew(driving).await
+    }
+
+    /// What `work` comes to, or the refusal of a gateway that ends.
+    async fn until_curfew<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.asker.curfew.unless(work).await.unwrap_or_else(|| Err(Error::stopping()))
     }
 
     pub(crate) fn early_head(&self) -> Duration {

@@ -21,7 +21,7 @@ use tokio::{
         Mutex,
         broadcast::{Receiver, error::RecvError},
     },
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ use crate::{
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a poll may take: a database that hangs is away.
 const POLL_WITHIN: Duration = Duration::from_secs(2);
+/// How long it is asked for how long it takes.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// What stands for "it answers".
 const HERE: i64 = i64::MIN;
 
@@ -83,6 +85,16 @@ impl Reloader {
     pub fn away_since(&self) -> Option<UnixMicros> {
         let since = self.away_since.load(Ordering::Relaxed);
         (since != HERE).then_some(UnixMicros(since))
+    }
+
+    /// How long the database takes to answer now. `None`: it does not within [`ANSWER_WITHIN`], or is known to be away.
+    pub async fn answer_time(&self) -> Option<Duration> {
+        if self.away_since().is_some() {
+            return None;
+        }
+        let began = Instant::now();
+        timeout(ANSWER_WITHIN, self.reader.revision()).await.ok()?.ok()?;
+        Some(began.elapsed())
     }
 
     /// Loads the catalog as it is now, and gives its revision. What was committed before the call is in the snapshot after it.

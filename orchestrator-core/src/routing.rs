@@ -20,6 +20,7 @@ use crate::{
     condition::{Level, Outlook},
     dialect::{Dialect, Operation},
     error::{Error, Result},
+    metrics::Name,
     origins::Origin,
     policy::weight,
     provider,
@@ -94,6 +95,7 @@ impl Candidate {
         let model = target.upstream_model.clone();
         let route = Route {
             model,
+            label: Name::OTHER,
             targets: vec![target],
             max_attempts: 1,
             fallbacks: Vec::new(),

@@ -57,16 +57,8 @@ pub enum Grant {
 
 impl SharedState {
     /// For a core on its own.
-    pub fn local(core: String, spend: Arc<dyn StoredSpend>) -> Self {
-        Self::Local(Arc::new(Local::new(core, spend)))
-    }
-
-    /// What this core calls itself in the records whose money it holds: another name at each start.
-    pub fn core(&self) -> &str {
-        match self {
-            Self::Local(local) => local.core(),
-            Self::Redis(remote) => remote.core(),
-        }
+    pub fn local(spend: Arc<dyn StoredSpend>) -> Self {
+        Self::Local(Arc::new(Local::new(spend)))
     }
 
     /// Takes all of a tenant's limits, or none.
@@ -141,6 +133,14 @@ impl SharedState {
         match self {
             Self::Local(_) => Ok(()),
             Self::Redis(remote) => remote.pace(provider_id, per_minute).await,
+        }
+    }
+
+    /// How long the cores' common store takes to answer now. `None`: there is none; `Some(None)`: it does not answer.
+    pub async fn answer_time(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Local(_) => None,
+            Self::Redis(remote) => Some(remote.answer_time().await),
         }
     }
 

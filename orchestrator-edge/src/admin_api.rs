@@ -7,6 +7,8 @@
 //! * A body is the resource, with the contract's own field names. A PATCH's keys are its field mask; `null` clears a field.
 //! * Answers are the bare resource, or the bare array with a `next-page-token` header; 201 for created, 204 for deleted.
 
+mod describe;
+mod details;
 mod failure;
 mod llmio;
 mod logs;
@@ -46,7 +48,11 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// For whom the edge speaks: the core's audit log names him.
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-orchestrator-client-address");
 
-pub(crate) use self::llmio::routes as llmio_routes;
+pub(crate) use self::{
+    describe::describe,
+    details::{detailed, queue as queue_status},
+    llmio::routes as llmio_routes,
+};
 
 /// Names taken from the path, in its order.
 type PathNames = Result<Path<Vec<(String, String)>>, PathRejection>;
@@ -114,6 +120,12 @@ async fn verify(State(edge): State<Edge>, request: Request) -> Response {
     }
 }
 
+/// Lets whoever brings an admin key in. Errors: what the others are told.
+pub(crate) async fn admit(edge: &Edge, request: Request) -> Result<(), Response> {
+    let (head, _) = request.into_parts();
+    check_key(edge, &head).await.map_err(AdminError::into_response)
+}
+
 /// Asks for what Admin answers exactly when the key is good, and without its database.
 async fn check_key(edge: &Edge, head: &Parts) -> Result<(), AdminError> {
     let rpc = rpc_named("GetSession")?;
@@ -141,6 +153,10 @@ async fn answer(
 ) -> Result<Response, AdminError> {
     let (head, body) = request.into_parts();
     let metadata = metadata(&head)?;
+    // The core may answer it without a key; under Admin's paths nobody goes without.
+    if row.rpc == details::STATUS && !metadata.contains_key(header::AUTHORIZATION.as_str()) {
+        return Err(AdminError::no_key());
+    }
     let message = match row.shape {
         Shape::List | Shape::Find => list_message(rpc, &names, &head)?,
         Shape::Get | Shape::Delete => name_message(rpc, &names)?,

@@ -25,6 +25,8 @@ pub(crate) struct BodyLimits {
     max_bytes: usize,
     within: Duration,
     in_flight: Arc<Semaphore>,
+    /// As many bytes may be in flight.
+    together: usize,
 }
 
 /// A body, and its share of the common bound for as long as it is held.
@@ -37,8 +39,14 @@ pub(crate) struct HeldBody {
 impl BodyLimits {
     pub(crate) fn new(max_bytes: usize, within: Duration) -> Self {
         let together = max_bytes.saturating_mul(LARGEST_BODIES).min(MOST_BYTES).max(max_bytes);
-        let in_flight = Arc::new(Semaphore::new(together.min(Semaphore::MAX_PERMITS)));
-        Self { max_bytes, within, in_flight }
+        let together = together.min(Semaphore::MAX_PERMITS);
+        let in_flight = Arc::new(Semaphore::new(together));
+        Self { max_bytes, within, in_flight, together }
+    }
+
+    /// How many bytes are in flight, and as many may be.
+    pub(crate) fn in_flight(&self) -> (usize, usize) {
+        (self.together.saturating_sub(self.in_flight.available_permits()), self.together)
     }
 
     /// The whole body. A body that says it is too large is refused before any of it is read.

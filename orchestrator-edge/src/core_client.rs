@@ -5,9 +5,12 @@
 //!
 //! A channel belongs to one runtime: each request thread makes its own, so that no request crosses threads.
 
+mod begun;
 mod connection;
+mod each;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod greeting;
 mod pool;
 mod raw;
 
@@ -18,6 +21,8 @@ use orchestrator_base::tls;
 use tonic::{Status, body::Body};
 use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
+pub(crate) use begun::Again;
+pub(crate) use each::{Asked, ask_each};
 pub use pool::EndpointError;
 #[cfg(test)]
 pub(crate) use raw::RawCodec;

@@ -149,6 +149,12 @@ impl EdgeError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "core_unavailable", message).retry_after(1)
     }
 
+    /// The process ends, and what still runs ends with it.
+    pub(crate) fn stopping() -> Self {
+        let message = "The gateway is stopping; send the request again.".to_owned();
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message).retry_after(1)
+    }
+
     /// A call that failed below the dialects. What the core says about the caller is passed on; of its own troubles the
     /// caller learns only the kind, for their texts may hold addresses.
     pub(crate) fn from_status(status: &Status) -> Self {

@@ -10,6 +10,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use orchestrator_base::{clock::Clock, random::Random};
+use tokio::time::Instant;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -20,6 +21,7 @@ use tower_http::{
 use crate::{
     Edge,
     error::{EdgeError, Voice, retell},
+    metrics::Metrics,
     native::KEY_HEADERS,
 };
 
@@ -74,6 +76,7 @@ pub(crate) fn wrap(router: Router, edge: &Edge) -> Router {
 }
 
 async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    let (class, received) = (Metrics::class(&request), Instant::now());
     let id = request_id(request.headers(), &edge.clock, &edge.random);
     request.extensions_mut().insert(RequestId(id.clone()));
     let voice = Voice::of(request.uri().path(), request.headers());
@@ -85,6 +88,7 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
         }
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    edge.metrics.answered(class, response.status(), received.elapsed());
     response
 }
 

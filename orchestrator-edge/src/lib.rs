@@ -7,17 +7,20 @@
 //! A process starts one edge per request thread:
 //!
 //! ```text
-//! let app = App::new(&config, channel, stop);          // first thread
+//! let app = App::new(&config, channel, stages);        // first thread
 //! let other = app.for_thread(another_channel);         // each further one: shares the bound of bodies in flight
-//! listener::serve(listener, app, drain).await          // inside that thread's runtime
+//! listener::serve(listener, app).await                 // inside that thread's runtime
 //! ```
 
 mod admin_api;
 pub mod core_client;
+mod docs;
 mod error;
 mod forwarded;
 pub mod listener;
+mod metrics;
 mod native;
+mod openapi;
 mod ops;
 pub mod probe;
 mod router;
@@ -31,11 +34,13 @@ use axum::Router;
 use orchestrator_base::{
     clock::Clock,
     config::{self, AppEnv, Config},
+    metrics::{Collect, Registry, process::Process},
     random::Random,
+    stopping::Stages,
 };
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
-use crate::{body::BodyLimits, core_client::CoreChannel, router::Surface};
+use crate::{body::BodyLimits, core_client::CoreChannel, metrics::Metrics, router::Surface};
 
 /// What a message to or from the core has besides a body: field tags, headers, lengths.
 const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
@@ -49,45 +54,63 @@ pub struct App {
 }
 
 impl App {
-    /// Everything but the listener. `stop` begins the drain: readiness fails at once, listeners stop accepting.
-    pub fn new(config: &Config, core: CoreChannel, stop: CancellationToken) -> Self {
-        let largest_part = config.limits.max_answer_bytes.max(config.limits.max_body_bytes);
+    /// Everything but the listener. `stages` say when it is not ready any more, when listeners stop accepting, and so on.
+    pub fn new(config: &Config, core: CoreChannel, stages: Stages) -> Self {
+        let clock = Clock::system();
         let body_time = Duration::from_millis(config.edge.body_timeout_ms);
+        let bodies = BodyLimits::new(config.limits.max_body_bytes, body_time);
+        let metrics = Arc::new(Metrics::new(bodies.clone()));
+        let largest_part = config.limits.max_answer_bytes.max(config.limits.max_body_bytes);
         let surface = if config.admin.port.is_some() { Surface::Callers } else { Surface::Whole };
-        Self::assemble(
-            surface,
-            Edge(Arc::new(Shared {
-                core,
-                bodies: BodyLimits::new(config.limits.max_body_bytes, body_time),
-                max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
-                settings: Arc::new(config.edge.clone()),
-                environment: config.app.env,
-                clock: Clock::system(),
-                random: Random::system(),
-                stop,
-            })),
-        )
+        let shared = Shared {
+            core,
+            bodies,
+            max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
+            settings: Arc::new(config.edge.clone()),
+            environment: config.app.env,
+            public_details: config.health.is_public(config.app.env),
+            began: Instant::now(),
+            public_metrics: config.metrics.public.unwrap_or(config.app.env == AppEnv::Development),
+            registry: metrics::registry(&metrics, Process::started(&clock)),
+            metrics,
+            clock,
+            random: Random::system(),
+            stages,
+        };
+        Self::assemble(surface, Edge(Arc::new(shared)))
     }
 
     /// The same edge for another runtime, with a channel of its own. The bound on bodies in flight is common to all.
     pub fn for_thread(&self, core: CoreChannel) -> Self {
         let shared = &self.edge;
-        Self::assemble(
-            self.surface,
-            Edge(Arc::new(Shared {
-                core,
-                bodies: shared.bodies.clone(),
-                max_answer_bytes: shared.max_answer_bytes,
-                settings: shared.settings.clone(),
-                environment: shared.environment,
-                clock: shared.clock.clone(),
-                random: Random::system(),
-                stop: shared.stop.clone(),
-            })),
-        )
+        let shared = Shared {
+            core,
+            bodies: shared.bodies.clone(),
+            max_answer_bytes: shared.max_answer_bytes,
+            settings: shared.settings.clone(),
+            environment: shared.environment,
+            public_metrics: shared.public_metrics,
+            registry: shared.registry.clone(),
+            metrics: Arc::clone(&shared.metrics),
+            public_details: shared.public_details,
+            began: shared.began,
+            clock: shared.clock.clone(),
+            random: Random::system(),
+            stages: shared.stages.for_thread(),
+        };
+        Self::assemble(self.surface, Edge(Arc::new(shared)))
     }
 
-    /// The same edge as the listener for operators serves it: Admin and health, and nothing else.
+    /// The same edge, in one process with what shows itself in this registry: from here on either shows both. Its clones for other
+    /// threads must come after.
+    pub fn showing(self, registry: &Registry) -> Self {
+        let shared = &self.edge;
+        registry.add(Arc::clone(&shared.metrics) as Arc<dyn Collect>);
+        let shared = Shared { registry: registry.clone(), ..Shared::clone(shared) };
+        Self::assemble(self.surface, Edge(Arc::new(shared)))
+    }
+
+    /// The same edge as the listener for operators serves it: Admin, what describes it, and health, and nothing else.
     pub fn for_operators(&self) -> Self {
         Self::assemble(Surface::Operators, self.edge.clone())
     }
@@ -107,6 +130,7 @@ impl App {
 #[derive(Clone)]
 struct Edge(Arc<Shared>);
 
+#[derive(Clone)]
 struct Shared {
     core: CoreChannel,
     bodies: BodyLimits,
@@ -114,9 +138,18 @@ struct Shared {
     max_answer_bytes: usize,
     settings: Arc<config::Edge>,
     environment: AppEnv,
+    /// Whether `/metrics` is for everybody.
+    public_metrics: bool,
+    /// What the process shows of itself.
+    registry: Registry,
+    metrics: Arc<Metrics>,
+    /// How the program is, is told without an admin key.
+    public_details: bool,
+    /// When this process began to serve.
+    began: Instant,
     clock: Clock,
     random: Random,
-    stop: CancellationToken,
+    stages: Stages,
 }
 
 impl std::ops::Deref for Edge {

@@ -24,19 +24,19 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use orchestrator_base::{config, task, tls};
+use orchestrator_base::{config, stopping::Stages, task, tls};
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use self::{
     head::{GuardedBody, HeadClock, UnderWay},
     io::{ClientIo, Protocol, Watched, tell_protocol},
 };
-use crate::{App, forwarded};
+use crate::{App, forwarded, metrics::Metrics};
 
 const MAX_STREAMS: u32 = 256;
 const MAX_PENDING_RESETS: usize = 20;
@@ -55,31 +55,25 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
-/// Serves `app` on `listener` until its `stop` is cancelled; then gives the answers under way `drain` to end.
+/// Serves `app` on `listener` until its stages close it; then gives the answers under way until they are cut to end.
 ///
 /// Must run inside the runtime that is to do the work. Fails only when the listener cannot be used at all.
-pub async fn serve(listener: impl Into<tls::Listener>, app: App, drain: Duration) -> std::io::Result<()> {
+pub async fn serve(listener: impl Into<tls::Listener>, app: App) -> std::io::Result<()> {
     let tls::Listener { socket, tls } = listener.into();
     socket.set_nonblocking(true)?;
     let listener = TcpListener::from_std(socket)?;
-    let stop = app.edge.stop.clone();
-    let server = Server {
-        router: app.router,
-        settings: app.edge.settings.clone(),
-        tls,
-        stop,
-        kill: CancellationToken::new(),
-    };
+    let stages = app.edge.stages.clone();
+    let (settings, metrics) = (app.edge.settings.clone(), app.edge.metrics.clone());
+    let server = Server { router: app.router, settings, tls, metrics, stages };
     let connections = TaskTracker::new();
+    let begin = |stream, peer| {
+        let connection = server.clone().connection(stream, peer);
+        task::spawn("client-connection", connections.track_future(connection));
+    };
 
-    while let Some(accepted) = server.stop.run_until_cancelled(listener.accept()).await {
+    while let Some(accepted) = server.stages.closing().run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, peer)) => {
-                task::spawn(
-                    "client-connection",
-                    connections.track_future(server.clone().connection(stream, peer)),
-                );
-            }
+            Ok((stream, peer)) => begin(stream, peer),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -87,13 +81,14 @@ pub async fn serve(listener: impl Into<tls::Listener>, app: App, drain: Duration
         }
     }
 
-    drop(listener);
-    connections.close();
-    if timeout(drain, connections.wait()).await.is_err() {
-        tracing::warn!(connections.open = connections.len(), "closing connections that did not end in time");
-        server.kill.cancel();
-        connections.wait().await;
+    // Who has connected already is served; who comes later is refused rather than left waiting.
+    let listener = listener.into_std()?;
+    while let Ok((stream, peer)) = listener.accept() {
+        stream.set_nonblocking(true)?;
+        begin(TcpStream::from_std(stream)?, peer);
     }
+    drop(listener);
+    server.stages.last_of(&connections).await;
     Ok(())
 }
 
@@ -102,38 +97,44 @@ struct Server {
     router: Router,
     settings: Arc<config::Edge>,
     tls: Option<Arc<tls::Server>>,
-    /// Answers under way may end.
-    stop: CancellationToken,
-    /// Nothing may go on.
-    kill: CancellationToken,
+    metrics: Arc<Metrics>,
+    stages: Stages,
 }
 
 impl Server {
     async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+        let _present = self.metrics.connection();
         // Without it small writes wait for acknowledgements: up to 40 ms a chunk.
         if stream.set_nodelay(true).is_err() {
             return;
         }
         let stream = Watched::new(stream, Duration::from_millis(self.settings.write_timeout_ms));
-        let shaken =
-            self.stop.run_until_cancelled(tls::accept(self.tls.as_deref(), stream, Some(peer))).await;
+        let shaken = tokio::select! {
+            shaken = tls::accept(self.tls.as_deref(), stream, Some(peer)) => shaken,
+            () = self.stages.closing_of(Instant::now()) => return,
+        };
         // Why not is in the log.
-        let Some(Ok(wire)) = shaken else { return };
+        let Ok(wire) = shaken else { return };
         let mut client = ClientIo::new(wire);
+        // Only now can a request be on its way.
+        let accepted = Instant::now();
         let patience = Duration::from_millis(self.settings.header_timeout_ms);
-        let told = self.stop.run_until_cancelled(timeout(patience, tell_protocol(&mut client))).await;
-        let Some(Ok(Ok(protocol))) = told else { return };
-        match protocol {
-            Protocol::Http1 => self.http1(client, peer).await,
-            Protocol::Http2 => self.http2(client, peer).await,
+        let told = tokio::select! {
+            told = timeout(patience, tell_protocol(&mut client)) => told,
+            () = self.stages.closing_of(accepted) => return,
+        };
+        match told {
+            Ok(Ok(Protocol::Http1)) => self.http1(client, peer, accepted).await,
+            Ok(Ok(Protocol::Http2)) => self.http2(client, peer, accepted).await,
+            Ok(Err(_)) | Err(_) => {}
         }
     }
 
-    async fn http1(&self, mut client: ClientIo, peer: SocketAddr) {
+    async fn http1(&self, mut client: ClientIo, peer: SocketAddr, accepted: Instant) {
         let under_way = UnderWay::default();
         let patience = Duration::from_millis(self.settings.header_timeout_ms);
         client.time_heads(HeadClock::new(patience, under_way.clone()));
-        let (router, settings) = (self.router.clone(), self.settings.clone());
+        let (router, settings, busy) = (self.router.clone(), self.settings.clone(), under_way.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             let guard = under_way.begin();
             note_address(&mut request, peer, &settings);
@@ -152,13 +153,19 @@ impl Server {
         }
         let connection = builder.serve_connection(TokioIo::new(client), service);
         let mut connection = pin!(connection);
-        if self.until_stop(connection.as_mut()).await {
+        let told = async {
+            self.stages.closing().cancelled().await;
+            if !busy.is() {
+                self.stages.closing_of(accepted).await;
+            }
+        };
+        if Self::until_closing(told, connection.as_mut()).await {
             connection.as_mut().graceful_shutdown();
-            self.kill.run_until_cancelled(connection).await;
+            self.stages.cut().run_until_cancelled(connection).await;
         }
     }
 
-    async fn http2(&self, client: ClientIo, peer: SocketAddr) {
+    async fn http2(&self, client: ClientIo, peer: SocketAddr, accepted: Instant) {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -174,23 +181,26 @@ impl Server {
         });
         let connection = builder.serve_connection(TokioIo::new(client), service);
         let mut connection = pin!(connection);
-        if self.until_stop(connection.as_mut()).await {
+        if Self::until_closing(self.stages.closing_of(accepted), connection.as_mut()).await {
             connection.as_mut().graceful_shutdown();
-            self.kill.run_until_cancelled(connection).await;
+            self.stages.cut().run_until_cancelled(connection).await;
         }
     }
 
-    /// Runs a connection until it ends (false) or the drain begins (true).
-    async fn until_stop<C: Future<Output = hyper::Result<()>>>(&self, connection: C) -> bool {
-        match self.stop.run_until_cancelled(connection).await {
+    /// Runs a connection until it ends (false) or is `told` to (true).
+    async fn until_closing<C>(told: impl Future<Output = ()>, connection: C) -> bool
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        tokio::select! {
             // A client that leaves, or speaks no HTTP, is no event of ours.
-            Some(ended) => {
+            ended = connection => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 }
                 false
             }
-            None => true,
+            () = told => true,
         }
     }
 }

@@ -47,7 +47,7 @@ fn serve(loaded: &Loaded) -> ExitCode {
         None => serve::with_core(config),
     };
     match served {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             tracing::error!(error = %failure.why, "the start failed");
             ExitCode::from(failure.exit_code)

@@ -4,21 +4,30 @@
 
 mod answer;
 pub(crate) mod gemini;
+mod limits;
 mod request;
+
+use std::{pin::pin, time::Duration};
 
 use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse as _, Response},
 };
-use orchestrator_proto::v1::orchestrate_client::OrchestrateClient;
+use http::request::Parts;
+use orchestrator_proto::v1::{InvokeRequest, InvokeResponse, orchestrate_client::OrchestrateClient};
+use tokio::time::Instant;
+use tonic::{Code, Streaming};
 
 use crate::{
     Edge,
+    core_client::Again,
     error::{EdgeError, Voice},
     layers::RequestId,
 };
 
 pub(crate) use request::KEY_HEADERS;
+
+type Call = tonic::Request<InvokeRequest>;
 
 /// What a path stands for: the dialect of its body and the operation in it.
 #[derive(Clone, Copy)]
@@ -69,30 +78,91 @@ pub(crate) async fn invoke_at(
     place: Place,
     request: Request,
 ) -> Result<Response, EdgeError> {
+    let mut watch = Watch::start();
     let (head, body) = request.into_parts();
     let voice = Voice::of(head.uri.path(), &head.headers);
-    let mut message = request::describe(target, place.path_args, &head)?;
+    let first = call_for(target, &place, &head)?;
     let request_id = head.extensions.get::<RequestId>().map(RequestId::to_string).unwrap_or_default();
+    watch.waits();
     let body = edge.bodies.read(&head.headers, body).await?;
-    message.body = body.bytes;
-    let mut call = tonic::Request::new(message);
+    watch.goes_on();
+    // A call is made of its head anew where the core refused it unbegun, so that the others need no copy.
+    let mut first = Some(first);
+    let calls = || {
+        let mut call = first.take().map_or_else(|| call_for(target, &place, &head), Ok)?;
+        call.get_mut().body = body.bytes.clone();
+        Ok(call)
+    };
+    watch.waits();
+    let asking = pin!(ask(&edge, calls));
+    let curfew = edge.stages.curfew();
+    let (first, parts) = curfew.unless(asking).await.unwrap_or_else(|| Err(EdgeError::stopping()))?;
+    watch.goes_on();
+    edge.metrics.core_call(Code::Ok);
+    // From here on the core answers: whatever it needed of the body, it has.
+    drop(body.share);
+    let answer = answer::answer(first, parts, (voice, request_id), place.in_array, &edge).await;
+    edge.metrics.overhead.record(watch.spent());
+    answer
+}
+
+/// A request as a call to the core.
+fn call_for(target: Target, place: &Place, head: &Parts) -> Result<Call, EdgeError> {
+    let mut call = tonic::Request::new(request::describe(target, &place.path_args, head)?);
     request::present_keys(&head.headers, call.metadata_mut());
-    request::present_id(&head, call.metadata_mut());
+    request::present_id(head, call.metadata_mut());
     if place.key_in_query {
         request::present_query_key(head.uri.query().unwrap_or_default(), call.metadata_mut())?;
     }
+    Ok(call)
+}
 
+/// The first part of the core's answer, and what follows it.
+async fn ask(
+    edge: &Edge,
+    mut calls: impl FnMut() -> Result<Call, EdgeError>,
+) -> Result<(InvokeResponse, Streaming<InvokeResponse>), EdgeError> {
     let mut core = OrchestrateClient::new(edge.core.clone()).max_decoding_message_size(edge.max_answer_bytes);
-    let mut parts = core.stream_invoke(call).await.map_err(|status| lost(&status))?.into_inner();
-    let first = parts.message().await.map_err(|status| lost(&status))?;
-    // From here on the core answers: whatever it needed of the body, it has.
-    drop(body.share);
-    let first = first.ok_or_else(EdgeError::no_answer)?;
-    answer::answer(first, parts, (voice, request_id), place.in_array).await
+    let mut again = Again::default();
+    let mut parts = loop {
+        match core.stream_invoke(calls()?).await {
+            Ok(parts) => break parts.into_inner(),
+            Err(status) if again.may(&status) => {}
+            Err(status) => return Err(lost(edge, &status)),
+        }
+    };
+    let first = parts.message().await.map_err(|status| lost(edge, &status))?;
+    Ok((first.ok_or_else(EdgeError::no_answer)?, parts))
 }
 
 /// A call that failed before its answer began.
-fn lost(status: &tonic::Status) -> EdgeError {
+fn lost(edge: &Edge, status: &tonic::Status) -> EdgeError {
+    edge.metrics.core_call(status.code());
     tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core gave no answer");
     EdgeError::from_status(status)
+}
+
+/// The edge's own work for a request: the time between its waits.
+struct Watch {
+    since: Instant,
+    spent: Duration,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { since: Instant::now(), spent: Duration::ZERO }
+    }
+
+    fn waits(&mut self) {
+        self.spent += self.since.elapsed();
+    }
+
+    fn goes_on(&mut self) {
+        self.since = Instant::now();
+    }
+
+    fn spent(&mut self) -> Duration {
+        self.waits();
+        self.spent
+    }
 }

@@ -55,7 +55,7 @@ pub(crate) async fn live() -> Response {
 
 /// `GET /health/ready`: 503 while draining, and while no core serves. A core whose database is away serves, and is degraded.
 pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
-    if edge.stop.is_cancelled() {
+    if edge.stages.leaving().is_cancelled() {
         return not_ready("draining");
     }
     match check(&edge, "").await {
@@ -65,7 +65,7 @@ pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
     }
     let mut degraded = Vec::new();
     if check(&edge, LEDGER).await == Some(NOT_SERVING) {
-        degraded.push("records of requests cannot be stored; they wait in the core's journal");
+        degraded.push("records of requests are not stored: they wait in the core's journal, and those that its disk does not take are lost");
     }
     if check(&edge, SHARED_STATE).await == Some(NOT_SERVING) {
         degraded.push(
@@ -95,16 +95,20 @@ fn not_ready(reason: &str) -> Response {
 
 /// `GET /version`.
 pub(crate) async fn version(State(edge): State<Edge>) -> Response {
-    let environment = match edge.environment {
-        AppEnv::Development => "development",
-        AppEnv::Production => "production",
-    };
     Json(json!({
         "name": "llm-orchestrator",
         "version": env!("CARGO_PKG_VERSION"),
         // Set by whoever builds an image or a package.
         "commit": option_env!("ORCHESTRATOR_COMMIT").unwrap_or("unknown"),
-        "environment": environment,
+        "environment": environment(&edge),
     }))
     .into_response()
+}
+
+/// `development` or `production`.
+pub(crate) fn environment(edge: &Edge) -> &'static str {
+    match edge.environment {
+        AppEnv::Development => "development",
+        AppEnv::Production => "production",
+    }
 }

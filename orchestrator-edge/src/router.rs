@@ -11,10 +11,11 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
-    Edge, admin_api,
+    Edge, admin_api, docs,
     error::{EVENT_LOGGING, EdgeError, Voice},
+    metrics,
     native::{Target, gemini, invoke, invoke_named},
-    ops,
+    openapi, ops,
 };
 
 const CHAT: Target = Target { dialect: "openai_chat", operation: "" };
@@ -40,7 +41,7 @@ pub(crate) enum Surface {
     Whole,
     /// Those that are not for operators, who have a listener of their own.
     Callers,
-    /// Those for operators, and health.
+    /// Those for operators, and health with its numbers, which every listener has.
     Operators,
 }
 
@@ -89,7 +90,8 @@ fn operators(mut router: Router<Edge>) -> Router<Edge> {
     for prefix in ["/admin", "/api/admin"] {
         router = admin_api::routes(router, prefix);
     }
-    admin_api::llmio_routes(router)
+    router = admin_api::llmio_routes(router).route("/openapi.json", get(openapi::serve));
+    docs::routes(router)
 }
 
 fn client_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {
@@ -177,5 +179,9 @@ fn operations(router: Router<Edge>, prefix: &str) -> Router<Edge> {
         .route(&format!("{prefix}/healthz"), get(ops::health))
         .route(&format!("{prefix}/health/live"), get(ops::live))
         .route(&format!("{prefix}/health/ready"), get(ops::ready))
+        .route(&format!("{prefix}/health/metrics"), get(metrics::show))
+        .route(&format!("{prefix}/metrics"), get(metrics::show))
+        .route(&format!("{prefix}/health/detailed"), get(admin_api::detailed))
+        .route(&format!("{prefix}/health/queue/status"), get(admin_api::queue_status))
         .route(&format!("{prefix}/version"), get(ops::version))
 }

@@ -4,6 +4,7 @@ use std::{
     fmt, io,
     iter::{once, repeat_with},
     net::{SocketAddr, TcpListener},
+    process::ExitCode,
     sync::Arc,
     time::Duration,
 };
@@ -11,9 +12,9 @@ use std::{
 use orchestrator_base::{
     clock::Clock,
     config::{Config, Role},
+    house::House,
     process,
-    runtime::{self, Background, Workers},
-    signals::Shutdown,
+    runtime::{self, Workers},
     tls::{self, Ends},
 };
 use orchestrator_edge::{
@@ -21,9 +22,6 @@ use orchestrator_edge::{
     core_client::{self, CoreChannel, EndpointError},
     listener,
 };
-
-/// How long streams may go on once the process was asked to stop.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// Why the edge does not serve.
 #[derive(Debug)]
@@ -41,44 +39,47 @@ impl<E: fmt::Display> From<E> for Failure {
 }
 
 /// The edge alone, before cores elsewhere.
-pub(crate) fn before(config: &Config, cores: &str) -> Result<(), Failure> {
+pub(crate) fn before(config: &Config, cores: &str) -> Result<ExitCode, Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), core = cores, "Starting LLM Orchestrator edge");
     let ends = open_ends(config)?;
-    let (background, shutdown) = begin()?;
+    let house = House::open(config)?;
     let listeners =
         process::listen(&config.edge.host, config.edge.port, runtime::threads(config.runtime.threads))?;
-    say_address(&listeners, "Listening for REST")?;
+    let address = say_address(&listeners, "Listening for REST")?;
     let operators = Operators::listen(config, &ends)?;
     let way =
         Way { cores: cores.to_owned(), admin: config.admin.core_endpoint.clone(), tls: ends.core.clone() };
-    let shared = App::new(config, way.channel()?, shutdown.drain().clone());
+    let shared = App::new(config, way.channel()?, house.stages.clone());
+    let thread = house.thread();
     let listeners: Vec<_> =
         listeners.into_iter().map(|socket| ends.rest(socket)).zip(operators.of_one()).collect();
-    let workers = Workers::start_with(listeners, move |_, (socket, operators)| {
-        let (app, channel) = (shared.clone(), way.channel());
+    let workers = Workers::start_with(listeners, move |index, (socket, operators)| {
+        let (app, channel, thread) = (shared.clone(), way.channel(), thread.clone());
         async move {
+            let _alive = thread.begin(index);
             let app = app.for_thread(channel.map_err(io::Error::other)?);
             let admin = app.for_operators();
-            let admin = process::serve_if(operators.rest, |socket| listener::serve(socket, admin, DRAIN));
-            let (served, admin) = tokio::join!(listener::serve(socket, app, DRAIN), admin);
+            let admin = process::serve_if(operators.rest, |socket| listener::serve(socket, admin));
+            let (served, admin) = tokio::join!(listener::serve(socket, app), admin);
             served.and(admin)
         }
     })?;
-    watch(&ends, config, &background, &shutdown);
+    watch(&ends, config, &house);
     tracing::info!("Application startup complete");
-    let results = workers.join();
-    background.stop();
-    finish(results)
+    house.ready(&format!("serving REST on {address}"), Duration::ZERO);
+    Ok(house.close(workers.join()))
 }
 
 /// The edge and a core in this process.
 #[cfg(feature = "embedded")]
-pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
-    use core_client::embedded::{EmbeddedCore, Part};
+pub(crate) fn with_core(config: &Config) -> Result<ExitCode, Failure> {
+    use core_client::embedded::{EmbeddedCore, FLUSH, Part};
 
     let ends = open_ends(config)?;
-    let (background, shutdown) = begin()?;
-    let core = EmbeddedCore::start(&background, config).map_err(|error| Failure {
+    let house = House::open(config)?;
+    let starting = EmbeddedCore::start(config);
+    let Some(core) = house.while_wanted(starting) else { return Ok(house.close(Vec::new())) };
+    let core = core.map_err(|error| Failure {
         why: error.to_string(),
         exit_code: if error.configuration { 2 } else { 1 },
     })?;
@@ -86,8 +87,12 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
     let threads = runtime::threads(config.runtime.threads);
     let rest = process::listen(&config.edge.host, config.edge.port, threads)?;
     let grpc = process::listen(&config.grpc.host, config.grpc.port, threads)?;
+    let shown = EmbeddedCore::listen_for_metrics(config)?;
     let addresses = (say_address(&rest, "Listening for REST")?, say_address(&grpc, "Listening for gRPC")?);
-    background.block_on(core.serve_until(shutdown.drain().clone()));
+    if let Some(listener) = shown {
+        house.background.block_on(async { core.show_at(listener) })?;
+    }
+    house.background.block_on(core.serve_until(&house.stages));
 
     let operators = Operators::listen(config, &ends)?;
     let part = if operators.grpc.is_some() { Part::WithoutAdmin } else { Part::Whole };
@@ -95,36 +100,39 @@ pub(crate) fn with_core(config: &Config) -> Result<(), Failure> {
     let grpc = grpc.into_iter().map(|socket| ends.grpc(socket));
     let sockets: Vec<_> = rest.zip(grpc).zip(operators.of_one()).collect();
 
-    let stop = shutdown.drain().clone();
-    let shared = App::new(config, core.for_thread().channel(), stop.clone());
-    let serving = core.clone();
-    let workers = Workers::start_with(sockets, move |_, ((rest, grpc), operators)| {
-        let (app, core, stop) = (shared.clone(), serving.clone(), stop.clone());
+    // The core knows better than the edge how an answer ends.
+    let stages = house.stages.clone().without_curfew();
+    let shared = App::new(config, core.for_thread().channel(), stages).showing(core.metrics());
+    let (serving, thread) = (core.clone(), house.thread());
+    let workers = Workers::start_with(sockets, move |index, ((rest, grpc), operators)| {
+        let (app, core, thread) = (shared.clone(), serving.clone(), thread.clone());
         async move {
+            let _alive = thread.begin(index);
             let core = core.for_thread();
             let app = app.for_thread(core.channel());
             let (rest_admin, grpc_admin) = (app.for_operators(), core.only(Part::ForOperators));
-            let admin =
-                process::serve_if(operators.rest, |socket| listener::serve(socket, rest_admin, DRAIN));
+            let stages = thread.stages;
+            let admin = process::serve_if(operators.rest, |socket| listener::serve(socket, rest_admin));
             let grpc_admin =
-                process::serve_if(operators.grpc, |socket| grpc_admin.serve(socket, stop.clone(), DRAIN));
-            let grpc = core.only(part).serve(grpc, stop.clone(), DRAIN);
-            let served = tokio::join!(listener::serve(rest, app, DRAIN), grpc, admin, grpc_admin);
+                process::serve_if(operators.grpc, |socket| grpc_admin.serve(socket, stages.clone()));
+            let grpc = core.only(part).serve(grpc, stages.clone());
+            let served = tokio::join!(listener::serve(rest, app), grpc, admin, grpc_admin);
             served.0.and(served.1).and(served.2).and(served.3)
         }
     })?;
-    watch(&ends, config, &background, &shutdown);
+    watch(&ends, config, &house);
     process::print(process::greeting(config, addresses.0, addresses.1, core.data_dir()));
     tracing::info!("Application startup complete");
+    let status = format!("serving REST on {} and gRPC on {}", addresses.0, addresses.1);
+    house.ready(&status, FLUSH);
     let results = workers.join();
-    background.block_on(core.finish());
-    background.stop();
-    finish(results)
+    house.background.block_on(core.finish(house.shutdown.abort()));
+    Ok(house.close(results))
 }
 
 /// A build without a core can only serve before others.
 #[cfg(not(feature = "embedded"))]
-pub(crate) fn with_core(_: &Config) -> Result<(), Failure> {
+pub(crate) fn with_core(_: &Config) -> Result<ExitCode, Failure> {
     Err(Failure { why: "this build has no core of its own: set CORE_ENDPOINT".into(), exit_code: 2 })
 }
 
@@ -172,25 +180,10 @@ fn open_ends(config: &Config) -> Result<Ends, Failure> {
 }
 
 /// Follows the certificates' files.
-fn watch(ends: &Ends, config: &Config, background: &Background, shutdown: &Shutdown) {
-    let (days, stop) = (config.tls.expiry_warning_days, shutdown.drain().clone());
-    // Dropping the handle detaches the task, which ends with the drain.
-    drop(background.block_on(async { ends.watch(days, Clock::system(), stop) }));
-}
-
-fn begin() -> io::Result<(Background, Shutdown)> {
-    let background = Background::start()?;
-    let shutdown = Shutdown::new();
-    background.block_on(async { shutdown.watch_signals() })?;
-    Ok((background, shutdown))
-}
-
-fn finish(results: Vec<Result<io::Result<()>, runtime::WorkerError>>) -> Result<(), Failure> {
-    tracing::info!("Stopped");
-    for result in results {
-        result??;
-    }
-    Ok(())
+fn watch(ends: &Ends, config: &Config, house: &House) {
+    let (days, closing) = (config.tls.expiry_warning_days, house.stages.closing().clone());
+    // Dropping the handle detaches the task, which ends with the listeners.
+    drop(house.background.block_on(async { ends.watch(days, Clock::system(), closing) }));
 }
 
 /// Logs where the listeners listen, and gives it: with port 0 only they know.

@@ -9,8 +9,7 @@ use axum::{body::Body, extract::Request};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
-use orchestrator_base::config::Config;
-use tokio_util::sync::CancellationToken;
+use orchestrator_base::{config::Config, stopping::Stages};
 use tower::ServiceExt as _;
 
 use crate::{App, core_client::CoreChannel};
@@ -37,9 +36,13 @@ pub(crate) fn app(core: CoreChannel) -> App {
 }
 
 pub(crate) fn app_with(core: CoreChannel, change: impl FnOnce(&mut Config)) -> App {
+    app_in(core, Stages::default(), change)
+}
+
+pub(crate) fn app_in(core: CoreChannel, stages: Stages, change: impl FnOnce(&mut Config)) -> App {
     let mut config = Config::default();
     change(&mut config);
-    App::new(&config, core, CancellationToken::new())
+    App::new(&config, core, stages)
 }
 
 /// Asks the routes directly, without a socket.

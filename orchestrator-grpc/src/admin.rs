@@ -14,25 +14,23 @@ mod models;
 mod prices;
 mod provider_keys;
 mod providers;
-mod queue;
 mod roles;
 mod service;
 mod stats;
 mod teams;
 pub(crate) mod transfer;
 
-use std::sync::Arc;
-
 use orchestrator_base::config::Declared;
-use orchestrator_core::{
-    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals},
-    admission::gate::Gate,
+use orchestrator_core::admin::{
+    Admin, AdminAuth, health::HealthDesk, refusals::Refusals, status::StatusDesk,
 };
 use orchestrator_proto::v1::{self, admin_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::convert::admin::{admin_keys as convert, transfer::report as convert_report};
+use crate::convert::admin::{
+    admin_keys as convert, status as convert_status, transfer::report as convert_report,
+};
 
 /// The service, over the core's [`Admin`] and its [`HealthDesk`].
 #[derive(Clone)]
@@ -42,7 +40,9 @@ pub struct AdminService {
     desk: HealthDesk,
     auth: AdminAuth,
     refusals: Refusals,
-    gate: Arc<Gate>,
+    status: StatusDesk,
+    /// `GetStatus` needs no key.
+    public_status: bool,
     declared: Declared,
     draining: CancellationToken,
 }
@@ -285,7 +285,7 @@ impl admin_server::Admin for AdminService {
 
     async fn get_queue(&self, request: Request<v1::GetQueueRequest>) -> Answer<v1::Queue> {
         let (caller, _) = self.admit(request)?;
-        caller.answer(Ok(queue::show(&self.gate)))
+        caller.answer(Ok(convert_status::queue(self.status.queue())))
     }
 
     async fn list_admin_keys(
@@ -345,8 +345,9 @@ impl admin_server::Admin for AdminService {
     }
 
     async fn get_status(&self, request: Request<v1::GetStatusRequest>) -> Answer<v1::CoreStatus> {
-        let (caller, _) = self.admit(request)?;
-        caller.answer(Ok(convert::status(caller.admin.database_away_since(), caller.admin.revision())))
+        let desk = if self.is_open_to(&request) { self.desk.clone() } else { self.admit(request)?.0.health };
+        let state = self.status.look(&desk).await;
+        Ok(Response::new(convert_status::status(state, self.draining.is_cancelled())))
     }
 
     async fn list_prices(&self, request: Request<v1::ListPricesRequest>) -> Answer<v1::ListPricesResponse> {

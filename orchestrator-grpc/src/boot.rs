@@ -4,10 +4,12 @@ pub(crate) mod database;
 mod declared;
 mod health;
 pub(crate) mod keys;
+mod metrics;
 mod retention;
 mod shared_state;
 
 use std::{
+    net::TcpListener,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,17 +18,20 @@ use std::{
 use orchestrator_base::{
     clock::Clock,
     config::{AppEnv, Config, Declared},
+    curfew::Curfew,
+    metrics::Registry,
     random::Random,
-    runtime::Background,
+    stopping::Stages,
     task,
 };
 use orchestrator_core::{
-    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals, seed},
+    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals, seed, status::StatusDesk},
     admission::gate::Gate,
     alerts::{Watch, Webhook},
     catalog::snapshot::SharedCatalog,
     condition::{ConditionRules, Conditions},
     ledger::{self, Ledger, bodies::BodyRules, journal::Journal, replay, writer::Writer},
+    metrics::Metrics,
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
@@ -38,13 +43,14 @@ use orchestrator_core::{
     store::Database,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     admin::AdminService,
     health::Health,
+    metrics_listener::{self, Page},
     orchestrate::OrchestrateService,
     routes::{self, CoreService, Reflection, Services},
 };
@@ -73,6 +79,8 @@ pub struct Core {
     shared: Arc<Shared>,
     admin: Admin,
     desk: HealthDesk,
+    status: StatusDesk,
+    public_status: bool,
     auth: AdminAuth,
     refusals: Refusals,
     /// What load balancers are told.
@@ -80,8 +88,12 @@ pub struct Core {
     environment: AppEnv,
     declared: Declared,
     database: Database,
+    /// What the process shows of itself.
+    pub metrics: Registry,
     background: Vec<JoinHandle<Option<()>>>,
     stop: CancellationToken,
+    /// What tells the other cores how requests ended: it goes on until the last of them is stored.
+    together: (Vec<JoinHandle<Option<()>>>, CancellationToken),
     /// Where its files lie, absolute.
     pub data_dir: PathBuf,
 }
@@ -110,9 +122,11 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
         .keeping_bodies(BodyRules::new(&config.bodies))
+        .counting(Arc::new(Metrics::new(config.metrics.max_series)))
         .charging(Estimates::new(&config.budget).ceiling);
     let elsewhere = shared_state::answers(config, together.as_ref(), &core);
-    let shared_state = shared_state::open(config, together.as_ref(), core, store.clone(), clock.clone());
+    let shared_state =
+        shared_state::open(config, together.as_ref(), core.clone(), store.clone(), clock.clone());
     let touched = Touched::default();
     let mut background =
         start_background(config, &database, journal, reloader, (&shared_state, &touched), &stop).await?;
@@ -126,6 +140,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         estimates: Estimates::new(&config.budget),
         gate: Gate::new(&config.admission),
         drains: Drains::default(),
+        curfew: Curfew::new(),
         claims: Claims::new(&config.idempotency, elsewhere),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
@@ -135,9 +150,12 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         stream: config.stream.clone(),
         deny_private: config.providers.deny_private_networks,
     });
-    background.extend(shared_state::start(together, &shared, &stop));
+    let redis = together.as_ref().map(|together| together.redis.clone());
+    let apart = CancellationToken::new();
+    let together = (shared_state::start(together, &shared, &apart), apart);
     background.push(watch_alerts(config, &database, &shared, touched, &stop));
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
+    let registry = metrics::registry(&shared, &database, redis, watching.leads);
     background.extend(watching.tasks);
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
     let health = Health::starting().await;
@@ -148,19 +166,25 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let refusals = Refusals::default();
     let writing = refusals.clone().run(store, shared.clock.clone(), shared.random.clone(), stop.clone());
     background.push(task::spawn("refused sign-ins", writing));
+    let status = StatusDesk::new(core, Arc::clone(&shared.gate), shared.shared_state.clone())
+        .with_ledger(shared.ledger.clone());
     let (environment, declared, desk) = (config.app.env, config.declared.clone(), watching.desk);
     Ok(Core {
         shared,
         admin,
         desk,
+        status,
+        public_status: config.health.is_public(config.app.env),
         auth,
         refusals,
         health,
         environment,
         declared,
         database,
+        metrics: registry,
         background,
         stop,
+        together,
         data_dir,
     })
 }
@@ -176,8 +200,9 @@ impl Core {
                 self.desk.clone(),
                 self.auth.clone(),
                 self.refusals.clone(),
-                Arc::clone(&self.shared.gate),
+                self.status.clone(),
             )
+            .with_public_status(self.public_status)
             .rereading(self.declared.clone())
             .until(self.health.draining()),
             health: self.health.clone(),
@@ -187,20 +212,54 @@ impl Core {
         })
     }
 
+    /// Shows metrics and health at this listener, until its background work ends.
+    pub fn show_at(&self, listener: TcpListener) -> std::io::Result<()> {
+        let page = Page {
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            clock: self.shared.clock.clone(),
+        };
+        metrics_listener::start(listener, page, self.stop.clone())
+    }
+
+    /// Says to health checks that it takes calls, until the process leaves; and ends what still runs at the curfew.
+    pub async fn serve_until(&self, stages: &Stages) {
+        self.health.serve_until(stages.leaving().clone()).await;
+        let (rung, curfew) = (stages.curfew().clone(), self.shared.curfew.clone());
+        drop(task::spawn("curfew", async move {
+            rung.rung().await;
+            curfew.ring();
+        }));
+    }
+
     /// Ends the background work once the last request is over: answers that are still read for callers who left are accounted
-    /// for, what is in the journal is stored, then the database is closed.
-    pub async fn finish(self) {
-        if tokio::time::timeout(FLUSH, self.shared.drains.end()).await.is_err() {
-            tracing::warn!("answers that were read on for callers who left did not end in time");
+    /// for, what is in the journal is stored, the other cores are told, then the database is closed. All of it takes at most
+    /// [`FLUSH`]; the journal keeps what is not stored by then. Who does not want to wait says so with `hurry`.
+    pub async fn finish(self, hurry: &CancellationToken) {
+        let journal = self.shared.ledger.journal();
+        let flushed = hurry.run_until_cancelled(timeout(FLUSH, self.flush())).await;
+        if !matches!(flushed, Some(Ok(()))) {
+            tracing::warn!(
+                "what was to be stored is not stored yet; the journal keeps it for the next start"
+            );
         }
+        // The last word: nothing that was answered may be lost with the machine.
+        let synced = tokio::task::spawn_blocking(move || journal.sync()).await;
+        if let Ok(Err(error)) = synced {
+            tracing::error!(error = %error, "the ledger's journal cannot be forced to the disk");
+        }
+    }
+
+    async fn flush(self) {
+        self.shared.drains.end().await;
         self.stop.cancel();
         for task in self.background {
-            // A database that is away must not hold up the end: the journal keeps what is not stored.
-            if tokio::time::timeout(FLUSH, task).await.is_err() {
-                tracing::warn!(
-                    "background work did not end in time; the journal keeps what is not stored yet"
-                );
-            }
+            let _ = task.await;
+        }
+        let (telling, apart) = self.together;
+        apart.cancel();
+        for task in telling {
+            let _ = task.await;
         }
         self.database.close().await;
     }
@@ -219,8 +278,8 @@ impl Core {
     }
 }
 
-/// How long the end waits for the journal to be stored.
-const FLUSH: Duration = Duration::from_secs(10);
+/// How long the end waits for the journal to be stored. A database that is away must not hold it up.
+pub const FLUSH: Duration = Duration::from_secs(10);
 
 pub(crate) fn data_dir(dir: &Path) -> Result<PathBuf, StartError> {
     std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize()).map_err(StartError::at("making DATA_DIR"))
@@ -327,6 +386,7 @@ fn watch_alerts(
         webhook,
         clock: shared.clock.clone(),
         random: shared.random.clone(),
+        metrics: Arc::clone(shared.ledger.metrics()),
     };
     task::spawn("alerts", watch.run(stop.clone()))
 }
@@ -366,9 +426,4 @@ fn adopt_journals(
 fn condition_rules(config: &Config) -> ConditionRules {
     let open = Duration::from_secs(config.breaker.timeout);
     ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
-}
-
-/// Starts a core whose background work runs on `background`.
-pub fn start_on(background: &Background, config: &Config) -> Result<Core, StartError> {
-    background.block_on(start(config))
 }

@@ -1,17 +1,22 @@
 //! `grpc.health.v1`: whether this core takes calls, for all of it (the empty name) and for each of its services.
 
-use std::{io, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
+use futures_core::Stream;
+use futures_util::StreamExt as _;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use orchestrator_base::{config::Config, process, task, tls};
 use orchestrator_proto::v1::{admin_server, orchestrate_server};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
 use tonic_health::{
     ServingStatus,
     pb::{
-        HealthCheckRequest, health_check_response, health_client::HealthClient, health_server::HealthServer,
+        HealthCheckRequest, HealthCheckResponse, health_check_response,
+        health_client::HealthClient,
+        health_server::{self, HealthServer},
     },
     server::{HealthReporter, HealthService},
 };
@@ -25,6 +30,9 @@ pub const LEDGER: &str = "ledger";
 
 /// The name under which it is said whether cores that share limits can count together. One that cannot goes by its own share.
 pub const SHARED_STATE: &str = "shared_state";
+
+/// A watch ends so long after it was told that nothing is served any more.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// How long `health` waits for an answer.
 const ASK: Duration = Duration::from_secs(2);
@@ -78,14 +86,55 @@ impl Health {
         }));
     }
 
+    /// Whether it serves under this name: empty for all of it.
+    pub async fn serves(&self, name: &str) -> bool {
+        let service = HealthService::from_health_reporter(self.reporter.clone());
+        let asked = tonic::Request::new(HealthCheckRequest { service: name.to_owned() });
+        let answer = health_server::Health::check(&service, asked).await;
+        answer.is_ok_and(|answer| answer.get_ref().status() == health_check_response::ServingStatus::Serving)
+    }
+
     /// Cancelled as soon as the drain begins: whatever would go on for ever ends then.
     pub fn draining(&self) -> CancellationToken {
         self.draining.clone()
     }
 
     /// The service that answers with this state.
-    pub fn service(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    pub fn service(&self) -> HealthServer<Watched> {
+        let answers = HealthService::from_health_reporter(self.reporter.clone());
+        HealthServer::new(Watched { answers, draining: self.draining() })
+    }
+}
+
+/// Watches end with the drain: one that is never ended would hold up the process for as long as any answer may.
+#[derive(Debug)]
+pub struct Watched {
+    answers: HealthService,
+    draining: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl health_server::Health for Watched {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        self.answers.check(request).await
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let told = self.answers.watch(request).await?.into_inner();
+        let draining = self.draining.clone();
+        let end = async move {
+            draining.cancelled().await;
+            tokio::time::sleep(LAST_WORD).await;
+        };
+        Ok(Response::new(Box::pin(told.take_until(Box::pin(end)))))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Reading order: [`routes`] is the list of all services and layers, which the listening [`server`] and an embedding edge both
 //! use. [`orchestrate`] holds the handlers; [`convert`] is the only place that sees protobuf and domain types side by side;
 //! [`status`] turns the core's errors into gRPC's. [`layers`] is what every call passes before its handler. [`health`] says
-//! whether this core takes calls. [`boot`] makes a running core out of a configuration, step by step.
+//! whether this core takes calls, [`metrics_listener`] shows what it does. [`boot`] makes a running core out of a configuration, step by step.
 
 pub mod boot;
 pub mod commands;
@@ -20,6 +20,7 @@ pub mod convert;
 pub mod status;
 
 pub mod health;
+pub mod metrics_listener;
 
 #[cfg(test)]
 mod testing;

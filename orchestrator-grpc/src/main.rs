@@ -1,23 +1,25 @@
 //! `orchestrator-grpc`: the core alone.
 
-use std::{iter::repeat_with, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{iter::repeat_with, path::Path, process::ExitCode, sync::Arc};
 
 use clap::Parser as _;
 use orchestrator_base::{
     clock::Clock,
     config::{CoreArgs, CoreCommand, Loaded, Role, init_env},
+    house::House,
     process,
-    runtime::{self, Background, Workers},
-    signals::Shutdown,
+    runtime::{self, Workers},
     telemetry, tls,
 };
-use orchestrator_grpc::{boot, commands, descriptor, health, routes::Part, server};
+use orchestrator_grpc::{
+    boot::{self, FLUSH},
+    commands, descriptor, health, metrics_listener,
+    routes::Part,
+    server,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// How long streams may go on once the process was asked to stop.
-const DRAIN: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let args = CoreArgs::parse();
@@ -62,7 +64,7 @@ fn serve(loaded: &Loaded) -> ExitCode {
     telemetry::install(&loaded.config.log, loaded.config.app.debug);
     tls::install_crypto();
     match try_serve(loaded) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure::Start(error)) => {
             tracing::error!(error = %error, "the start failed");
             ExitCode::from(if error.configuration { 2 } else { 1 })
@@ -88,54 +90,53 @@ enum Failure {
     Io(#[from] std::io::Error),
 }
 
-fn try_serve(loaded: &Loaded) -> Result<(), Failure> {
+fn try_serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     let ends = tls::Ends::open(config, Role::Core)?;
-    let background = Background::start()?;
-    let shutdown = Shutdown::new();
-    background.block_on(async { shutdown.watch_signals() })?;
-    let core = Arc::new(boot::start_on(&background, config)?);
+    let house = House::open(config)?;
+    let Some(core) = house.while_wanted(boot::start(config)) else { return Ok(house.close(Vec::new())) };
+    let core = Arc::new(core?);
 
     tracing::info!("Starting application server");
     let threads = runtime::threads(config.runtime.threads);
     let listeners = process::listen(&config.grpc.host, config.grpc.port, threads)?;
+    let shown = metrics_listener::listen(config)?;
     let first = listeners.first().ok_or_else(|| std::io::Error::other("there is no listener"))?;
     let address = first.local_addr()?;
     tracing::info!(%address, "Listening for gRPC");
     // Operators are few: one thread serves their listener.
     let operators = process::listen_for_admin(&config.admin.grpc_host, config.admin.grpc_port, "gRPC")?;
+    let part = if operators.is_some() { Part::WithoutAdmin } else { Part::Whole };
     let operators =
         operators.map(|socket| ends.grpc(socket)).into_iter().map(Some).chain(repeat_with(|| None));
-    let part = if config.admin.grpc_port.is_some() { Part::WithoutAdmin } else { Part::Whole };
-    let (serving, drain) = (Arc::clone(&core), shutdown.drain().clone());
     let listeners: Vec<_> = listeners.into_iter().map(|socket| ends.grpc(socket)).zip(operators).collect();
-    let workers = Workers::start_with(listeners, move |_, (listener, operators)| {
-        let (core, drain) = (Arc::clone(&serving), drain.clone());
+    let (serving, thread) = (Arc::clone(&core), house.thread());
+    let workers = Workers::start_with(listeners, move |index, (listener, operators)| {
+        let (core, thread) = (Arc::clone(&serving), thread.clone());
         async move {
-            let service = core.service();
+            let _alive = thread.begin(index);
+            let (service, stages) = (core.service(), thread.stages);
             let admin = Part::ForOperators.of(service.clone());
             let admin =
-                process::serve_if(operators, |listener| server::serve(listener, admin, drain.clone(), DRAIN));
-            let (served, admin) =
-                tokio::join!(server::serve(listener, part.of(service), drain.clone(), DRAIN), admin);
+                process::serve_if(operators, |listener| server::serve(listener, admin, stages.clone()));
+            let calls = server::serve(listener, part.of(service), stages.clone());
+            let (served, admin) = tokio::join!(calls, admin);
             served.and(admin)
         }
     })?;
-    let _watch = background.block_on(async {
-        ends.watch(config.tls.expiry_warning_days, Clock::system(), shutdown.drain().clone())
-    });
-    background.block_on(core.health.serve_until(shutdown.drain().clone()));
+    let (days, closing) = (config.tls.expiry_warning_days, house.stages.closing().clone());
+    drop(house.background.block_on(async { ends.watch(days, Clock::system(), closing) }));
+    if let Some(listener) = shown {
+        house.background.block_on(async { core.show_at(listener) })?;
+    }
+    house.background.block_on(core.serve_until(&house.stages));
     process::print(process::core_greeting(config, address, &core.data_dir));
     tracing::info!("Application startup complete");
+    house.ready(&format!("serving gRPC on {address}"), FLUSH);
 
     let results = workers.join();
     if let Some(core) = Arc::into_inner(core) {
-        background.block_on(core.finish());
+        house.background.block_on(core.finish(house.shutdown.abort()));
     }
-    background.stop();
-    tracing::info!("Stopped");
-    for result in results {
-        result.map_err(std::io::Error::other)??;
-    }
-    Ok(())
+    Ok(house.close(results))
 }

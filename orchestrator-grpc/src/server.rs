@@ -3,17 +3,17 @@
 //! hyper's own HTTP/2 server rather than tonic's: tonic's shutdown waits for ever on open streams, and its connections cannot
 //! be ended from outside.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use orchestrator_base::{stopping::Stages, task, tls};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::Instant,
 };
-use orchestrator_base::{task, tls};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{body::Body, transport::server::TcpConnectInfo};
 use tower::ServiceExt as _;
 
@@ -39,36 +39,38 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Waited after an accept failed for want of a resource (file descriptors): trying again at once would only burn the CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`, then lets go: no new connections, GOAWAY on the old ones, and what is under way may end within
-/// `drain`; after that it is cut off.
+/// Serves until the `stages` close it, then lets go: no new connections, GOAWAY on the old ones, and what is under way may end until
+/// it is cut off.
 ///
 /// Errors: the listener cannot be registered with the runtime.
 pub async fn serve(
     listener: impl Into<tls::Listener>,
     service: CoreService,
-    shutdown: CancellationToken,
-    drain: Duration,
+    stages: Stages,
 ) -> io::Result<()> {
     let tls::Listener { socket, tls } = listener.into();
     socket.set_nonblocking(true)?;
     let listener = TcpListener::from_std(socket)?;
-    let open = GracefulShutdown::new();
-    let cut = CancellationToken::new();
+    let open = TaskTracker::new();
     // Cut on every way out, a dropped `serve` included: no connection outlives it.
+    let cut = stages.cut().child_token();
     let _cut_at_the_end = cut.clone().drop_guard();
+    let begin = |socket| {
+        let connection = serve_connection(socket, tls.clone(), service.clone(), stages.clone(), cut.clone());
+        drop(task::spawn("grpc connection", open.track_future(connection)));
+    };
 
-    while let Some(socket) = shutdown.run_until_cancelled(accept(&listener)).await {
-        let listener = (tls.clone(), shutdown.clone());
-        let connection = serve_connection(socket, listener, service.clone(), open.watcher(), cut.clone());
-        drop(task::spawn("grpc connection", connection));
+    while let Some(socket) = stages.closing().run_until_cancelled(accept(&listener)).await {
+        begin(socket);
     }
-
-    // Closed first, so that new clients are refused rather than left waiting.
+    // Who has connected already is served; who comes later is refused rather than left waiting.
+    let listener = listener.into_std()?;
+    while let Ok((socket, _)) = listener.accept() {
+        socket.set_nonblocking(true)?;
+        begin(TcpStream::from_std(socket)?);
+    }
     drop(listener);
-    let under_way = open.count();
-    if tokio::time::timeout(drain, open.shutdown()).await.is_err() {
-        tracing::warn!(connections = under_way, "the drain deadline has passed; open calls are cut off");
-    }
+    stages.last_of(&open).await;
     Ok(())
 }
 
@@ -87,9 +89,9 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 async fn serve_connection(
     socket: TcpStream,
-    (tls, shutdown): (Option<Arc<tls::Server>>, CancellationToken),
+    tls: Option<Arc<tls::Server>>,
     service: CoreService,
-    open: Watcher,
+    stages: Stages,
     cut: CancellationToken,
 ) {
     // Without it, a stream's small messages wait for each other's acknowledgements, up to 45 ms each.
@@ -98,16 +100,32 @@ async fn serve_connection(
         return;
     }
     let peer = TcpConnectInfo { local_addr: socket.local_addr().ok(), remote_addr: socket.peer_addr().ok() };
-    let shaken = shutdown.run_until_cancelled(tls::accept(tls.as_deref(), socket, peer.remote_addr)).await;
+    let shaken = tokio::select! {
+        shaken = tls::accept(tls.as_deref(), socket, peer.remote_addr) => shaken,
+        () = stages.closing_of(Instant::now()) => return,
+        () = cut.cancelled() => return,
+    };
     // Why not is in the log.
-    let Some(Ok(socket)) = shaken else { return };
+    let Ok(socket) = shaken else { return };
+    // Only now can a call be on its way.
+    let accepted = Instant::now();
     let handler = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
         service.clone().oneshot(request)
     });
-    let connection = http2_settings().serve_connection(TokioIo::new(socket), handler);
-    if let Some(Err(error)) = cut.run_until_cancelled(open.watch(connection)).await {
+    let mut connection = pin!(http2_settings().serve_connection(TokioIo::new(socket), handler));
+    let serving = async {
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            // A connection that is told so before it has begun would be closed with the first calls on it.
+            () = stages.closing_of(accepted) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    if let Some(Err(error)) = cut.run_until_cancelled(serving).await {
         // Peers come and go; what became of their calls is in the calls' own records.
         tracing::debug!(error = %error, "a connection ended");
     }

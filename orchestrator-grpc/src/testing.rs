@@ -7,6 +7,7 @@ use http::HeaderName;
 use orchestrator_base::{
     clock::Clock,
     config::{self, Limits},
+    curfew::Curfew,
     random::Random,
     tls,
 };
@@ -65,10 +66,11 @@ pub(crate) fn core(set: impl FnOnce(&mut Shared)) -> Arc<Orchestrator> {
     let mut shared = Shared {
         catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
-        shared_state: SharedState::local("test".into(), Arc::new(NothingSpent)),
+        shared_state: SharedState::local(Arc::new(NothingSpent)),
         estimates: Estimates::default(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
+        curfew: Curfew::default(),
         claims: Claims::new(&config::Idempotency::default(), None),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),

@@ -115,7 +115,7 @@ class Gateway:
     """A gateway whose catalog has the scenes: one process, or a core and an edge before it."""
 
     def __init__(self, channel, keys, provider):
-        self.keys, self.provider = keys, provider
+        self.channel, self.keys, self.provider = channel, keys, provider
         self.home = tempfile.TemporaryDirectory(prefix="test-clients-")
         self.processes = []
         try:
@@ -141,7 +141,7 @@ class Gateway:
 
     def process(self, program, arguments):
         environment = {
-            "APP_PORT": "0", "GRPC_PORT": "0", "HEALTH_CHECK_ENABLED": "false", "LOG_FORMAT": "json", "ORCHESTRATOR__RUNTIME__THREADS": "2",
+            "APP_PORT": "0", "GRPC_PORT": "0", "METRICS_PORT": "0", "HEALTH_CHECK_ENABLED": "false", "LOG_FORMAT": "json", "ORCHESTRATOR__RUNTIME__THREADS": "2",
             # Soon, so that the scene `slow-start` shows what clients make of an early head and of idle bytes.
             "ORCHESTRATOR__STREAM__EARLY_HEAD_MS": "800", "ORCHESTRATOR__STREAM__IDLE_BYTES_MS": "100",
             "CLIENT_KEY": self.keys.client, "ADMIN_KEY": self.keys.admin,
@@ -170,7 +170,7 @@ class Gateway:
         """What a suite is told."""
         return {
             "GATEWAY_REST": self.rest, "GATEWAY_GRPC": self.grpc, "GATEWAY_KEY": self.keys.client,
-            "GATEWAY_ADMIN_KEY": self.keys.admin, "PROVIDER_CONTROL": self.provider.control,
+            "GATEWAY_CHANNEL": self.channel, "GATEWAY_ADMIN_KEY": self.keys.admin, "PROVIDER_CONTROL": self.provider.control,
         }
 
     def stop(self):

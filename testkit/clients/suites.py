@@ -20,6 +20,7 @@ PROTO = ROOT / "proto"
 VENV = FOLDER / "python"
 PYTHON = str(VENV / "bin" / "python")
 STUBS = FOLDER / "stubs"
+SCHEMA = FOLDER / "schema"
 NODE = FOLDER / "node"
 BUF = NODE / "node_modules" / ".bin" / "buf"
 GO = FOLDER / "go"
@@ -102,6 +103,17 @@ def protoc(*outputs, **environment):
     command(PYTHON, "-m", "grpc_tools.protoc", f"-I{PROTO}", *outputs, *protos(), **environment)
 
 
+def prepare_schema():
+    requirements = HERE / "schema" / "requirements.txt"
+
+    def install():
+        shutil.rmtree(SCHEMA, ignore_errors=True)
+        command(sys.executable, "-m", "venv", SCHEMA)
+        command(SCHEMA / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
+
+    once("schema", [requirements], install)
+
+
 def prepare_node():
     needs("node", "Node.js 20 or newer")
     needs("npm", "npm, which comes with Node.js")
@@ -166,6 +178,7 @@ SUITES = [
     Suite("python-count", prepare_python, [*PYTEST, "test_count.py"], HERE / "python"),
     Suite("python-grpc", prepare_python, [*PYTEST, "test_grpc.py"], HERE / "python"),
     Suite("buf-admin", prepare_buf, [*PYTEST, "test_admin.py"], HERE / "python"),
+    Suite("schemathesis", prepare_schema, [str(SCHEMA / "bin" / "python"), "run.py"], HERE / "schema"),
     Suite("node-openai", prepare_node, ["node", "--test", "--test-reporter=spec", "openai.test.mjs"], NODE),
     Suite("go-grpc", prepare_go, [str(GO / "bin" / "suite"), "-test.v"], GO),
 ]

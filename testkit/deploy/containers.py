@@ -39,7 +39,7 @@ def image_runs_unprivileged():
         data = home / "data"
         data.mkdir()
         os.chown(data, 1000, 1000)
-        ports = {"APP_PORT": str(free_port()), "GRPC_PORT": str(free_port()), "APP_HOST": "127.0.0.1", "GRPC_HOST": "127.0.0.1"}
+        ports = {"APP_PORT": str(free_port()), "GRPC_PORT": str(free_port()), "METRICS_PORT": "0", "APP_HOST": "127.0.0.1", "GRPC_HOST": "127.0.0.1", "METRICS_HOST": "127.0.0.1"}
         environment = {**dockerfile_environment(), "PATH": "/usr/local/bin:/usr/bin:/bin", **ports}
         base = f"http://127.0.0.1:{ports['APP_PORT']}"
         for arguments, check in ((command, health), (["orchestrator-grpc"], ["orchestrator-grpc", "health"])):
@@ -196,7 +196,7 @@ class Stack:
             process = self.start_redis()
         else:
             (self.volumes / f"{name}-data").mkdir(exist_ok=True)
-            settings = {**dockerfile_environment(), "APP_HOST": "127.0.0.1", "GRPC_HOST": "127.0.0.1"}
+            settings = {**dockerfile_environment(), "APP_HOST": "127.0.0.1", "GRPC_HOST": "127.0.0.1", "METRICS_HOST": "127.0.0.1", "METRICS_PORT": "0"}
             settings |= {"APP_PORT": self.ports["app"], "GRPC_PORT": self.ports.get(name), "DATA_DIR": self.here("/data", name)}
             self.own = {key: str(value) for key, value in (settings | self.environment(name)).items()}
             process = Process(name, self.command(name), self.home, self.own, cwd=self.volumes)

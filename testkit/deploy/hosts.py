@@ -20,7 +20,7 @@ def systemd_accepts():
         for service, name in (("llm-orchestrator", "edge"), ("llm-orchestrator-core", "core")):
             (units / f"{service}.service.d").mkdir()
             shutil.copy(UNITS / "log-files" / f"{name}.conf", units / f"{service}.service.d" / "log-files.conf")
-        for command in re.findall(r"^ExecStart=(\S+)", "\n".join(path.read_text() for path in UNITS.glob("*.service")), re.M):
+        for command in re.findall(r"^Exec(?:Start|Reload)=(\S+)", "\n".join(path.read_text() for path in UNITS.glob("*.service")), re.M):
             program = root / command.lstrip("/")
             program.parent.mkdir(parents=True, exist_ok=True)
             program.write_text("")

@@ -164,7 +164,7 @@ class Process:
 def embedded(home, **settings):
     """A gateway in one process, with its base URL and its keys; `settings` are variables."""
     port, grpc = free_port(), free_port()
-    environment = {"APP_PORT": str(port), "GRPC_PORT": str(grpc), "DATA_DIR": str(home / "data"), "ORCHESTRATOR__RUNTIME__THREADS": "2", **settings}
+    environment = {"APP_PORT": str(port), "GRPC_PORT": str(grpc), "METRICS_PORT": "0", "DATA_DIR": str(home / "data"), "ORCHESTRATOR__RUNTIME__THREADS": "2", **settings}
     with Process("orchestrator-edge", [gateway("orchestrator-edge")], home, environment) as process:
         process.base, process.grpc, process.environment = f"http://127.0.0.1:{port}", grpc, environment
         process.wait_until("ready", 60, lambda: call("GET", f"{process.base}/health/ready")[0] == 200)

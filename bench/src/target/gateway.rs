@@ -111,6 +111,7 @@ fn command(
         ("ADMIN_KEY", ADMIN_KEY.to_owned()),
         ("MASTER_KEY", MASTER_KEY.to_owned()),
         ("CLIENT_KEY", KEY.to_owned()),
+        ("METRICS_PORT", "0".to_owned()),
         // The hops are asked what is measured, and nothing else.
         ("HEALTH_CHECK_ENABLED", "false".to_owned()),
     ]);

@@ -109,6 +109,7 @@ impl Fleet {
         let here = &self.sides[side];
         let variables = [
             ("GRPC_PORT", here.grpc.port().to_string()),
+            ("METRICS_PORT", "0".to_owned()),
             ("DATA_DIR", here.folder.join("data").display().to_string()),
             ("DATABASE_URL", database),
             ("REDIS_ENABLED", "true".to_owned()),
@@ -219,6 +220,11 @@ impl Fleet {
     /// Kills a core at once (SIGKILL).
     pub(crate) fn kill_core(&mut self, side: usize) -> Result<(), AnyError> {
         self.sides[side].core.take().ok_or("there is no core")?.kill()
+    }
+
+    /// A core, for whoever means to end it.
+    pub(crate) fn take_core(&mut self, side: usize) -> Result<Program, AnyError> {
+        self.sides[side].core.take().ok_or_else(|| "there is no core".into())
     }
 
     /// Errors: one of the programs has ended.

@@ -21,6 +21,7 @@ mod settings;
 mod show;
 mod sources;
 mod strength;
+mod supervision;
 mod value;
 
 pub use cli::{
@@ -35,3 +36,4 @@ pub use sections::*;
 pub use show::show;
 pub use sources::Sources;
 pub use strength::weakness;
+pub use supervision::Supervision;

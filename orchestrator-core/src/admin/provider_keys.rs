@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::{Admin, Listed, Page, found, providers::set, secrets::mask, store_error, validate};
 use crate::{
     catalog::{ProviderKey, defaults},
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     store::CatalogChange,
 };
 
@@ -23,12 +23,15 @@ pub struct ProviderKeyChange {
 }
 
 impl Admin {
-    /// A page of keys: of one provider, or of all.
+    /// A page of keys: of one provider, by its id, or of all.
     pub async fn list_provider_keys(
         &self,
         provider_id: Option<&str>,
         page: &Page,
     ) -> Result<Listed<ProviderKey>> {
+        if let Some(id) = provider_id {
+            self.provider_of_id(id).await?;
+        }
         let rows = self.store.provider_keys(provider_id, &page.slice()?).await.map_err(store_error)?;
         Ok(page.listed(rows, |row| &row.id))
     }
@@ -45,15 +48,7 @@ impl Admin {
         change: ProviderKeyChange,
     ) -> Result<ProviderKey> {
         let _alone = self.alone().await?;
-        if self
-            .store
-            .provider(provider_id)
-            .await
-            .map_err(store_error)?
-            .is_none_or(|row| row.id != provider_id)
-        {
-            return Err(Error::invalid("provider_id".to_owned(), "provider_id names no provider"));
-        }
+        self.provider_of_id(provider_id).await?;
         self.editable_provider(provider_id).await?;
         let Some(secret) = change.secret.clone() else {
             return Err(Error::invalid("secret".to_owned(), "secret is required"));
@@ -81,6 +76,15 @@ impl Admin {
         let row = self.provider_key(id).await?;
         self.editable_provider(&row.provider_id).await?;
         self.commit(vec![CatalogChange::DeleteProviderKey(row.id)]).await
+    }
+
+    /// Errors: a 404, for a name too. What lies inside a provider is found by the provider's id.
+    async fn provider_of_id(&self, id: &str) -> Result<()> {
+        let row = self.store.provider(id).await.map_err(store_error)?;
+        if row.is_some_and(|row| row.id == id) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::NotFound, format!("no provider has the id {id}")).with_param("provider_id"))
     }
 
     /// A key's row that is not stored yet.

@@ -84,6 +84,13 @@ impl Gate {
     }
 }
 
+impl Place {
+    /// When it was given.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let now = Instant::now();

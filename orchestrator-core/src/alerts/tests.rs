@@ -112,6 +112,7 @@ impl Scene {
         let conditions = Conditions::new(ConditionRules::default(), clock.clone(), random.clone());
         let (touched, stop) = (Touched::default(), CancellationToken::new());
         let watch = Watch {
+            metrics: Arc::default(),
             catalog: catalog.clone(),
             store: world.clone(),
             spend: world.clone(),

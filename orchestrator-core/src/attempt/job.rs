@@ -13,7 +13,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::{
-    call::{Facts, Input, LimitNews},
+    call::{Facts, Input, Standing},
     dialect::{Dialect, HubRequest, Operation},
     error::{Error, Result},
     origins::Keeper,
@@ -39,7 +39,7 @@ pub struct Job {
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
     /// What the caller is told of its limits, if it is under any.
-    pub limits: OnceLock<LimitNews>,
+    pub limits: OnceLock<Standing>,
     /// The caller has left: what runs may be read to its end, but nobody else is asked.
     abandoned: AtomicBool,
     /// The request in the hub's words: decoded when the first candidate needs it, then kept for the others.
@@ -122,9 +122,9 @@ impl Job {
     }
 
     /// What the caller is to be told of its limits: the first that is said.
-    pub fn tell_limits(&self, news: Option<LimitNews>) {
-        if let Some(news) = news {
-            let _ = self.limits.set(news);
+    pub fn tell_limits(&self, standing: Standing) {
+        if standing.is_news() {
+            let _ = self.limits.set(standing);
         }
     }
 

@@ -36,6 +36,8 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 pub struct Committed {
     /// Remembers the answer's id where its provider stores it: only what passes as it came.
     pub keeper: Option<Keeper>,
+    /// When the request for the provider was written.
+    pub sent: Instant,
     /// The provider's status, 2xx.
     pub status: StatusCode,
     /// The provider's headers.
@@ -100,7 +102,7 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
             Some(answer) => answer?,
             None => ask(asker, target, &mut prepared).await?,
         };
-        commit(asker, job, target, &mut prepared, answer, total).await
+        commit(asker, job, target, &mut prepared, answer, (now, total)).await
     });
     match timeout_at(sooner(limit, job.deadline), asking).await {
         Ok(Ok(mut committed)) => {
@@ -133,7 +135,7 @@ async fn commit(
     target: &Target,
     prepared: &mut Prepared,
     mut answer: Answer,
-    total: Instant,
+    (sent, total): (Instant, Instant),
 ) -> Result<Box<Committed>> {
     if !answer.status.is_success() {
         let body = answer.body.collect(MAX_ERROR_BYTES).await.unwrap_or_default();
@@ -144,8 +146,15 @@ async fn commit(
         expect_event_stream(target, prepared.dialect, &headers)?;
         let deadline = sooner(total, job.deadline);
         let reader = Reader::new(prepared);
-        let mut stream =
-            UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, deadline);
+        let max_event = asker.max_event_bytes;
+        let mut stream = UpstreamStream::new(
+            answer.body,
+            reader,
+            max_event,
+            target.timeouts.idle,
+            deadline,
+            asker.curfew.watch(),
+        );
         hold_until_content(&mut stream, asker.max_event_bytes, target, prepared.dialect).await?;
         CommittedAnswer::Stream(stream)
     } else {
@@ -156,7 +165,7 @@ async fn commit(
     };
     let keeper = job.keeper.clone().filter(|_| prepared.same);
     let dropped = std::mem::take(&mut prepared.dropped);
-    Ok(Box::new(Committed { keeper, status, headers, dropped, answer }))
+    Ok(Box::new(Committed { keeper, sent, status, headers, dropped, answer }))
 }
 
 /// Reads a stream until it says something that is content, or is over. What was read is held in the stream.

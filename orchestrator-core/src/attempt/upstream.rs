@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use orchestrator_base::curfew::Watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::request::Prepared;
@@ -17,6 +18,7 @@ use crate::{
     condition::Lease,
     dialect::{StreamDecoder, Tap},
     error::{Error, ErrorKind},
+    metrics::Gaps,
     provider::{http::AnswerBody, sse::Framer},
 };
 
@@ -76,6 +78,8 @@ pub struct UpstreamStream {
     held: VecDeque<Batch>,
     idle: Duration,
     last_piece: Instant,
+    /// Between the pieces since the first content.
+    gaps: Gaps,
     deadline: Instant,
     /// One timer for the whole stream: when it fires, it looks whether there is reason to, and is armed again.
     timer: Pin<Box<Sleep>>,
@@ -88,6 +92,8 @@ pub struct UpstreamStream {
     said_end: bool,
     /// Bytes that have come.
     received: usize,
+    /// When the process ends.
+    curfew: Watch,
     /// The presence at the provider, which a break after the beginning counts against.
     lease: Option<Lease>,
 }
@@ -99,6 +105,7 @@ impl UpstreamStream {
         max_event: usize,
         idle: Duration,
         deadline: Instant,
+        curfew: Watch,
     ) -> Self {
         let last_piece = Instant::now();
         Self {
@@ -108,6 +115,7 @@ impl UpstreamStream {
             held: VecDeque::new(),
             idle,
             last_piece,
+            gaps: Gaps::default(),
             deadline,
             timer: Box::pin(sleep_until(deadline.min(last_piece + idle))),
             ended: false,
@@ -115,12 +123,15 @@ impl UpstreamStream {
             lingering: false,
             said_end: false,
             received: 0,
+            curfew,
             lease: None,
         }
     }
 
     /// The presence at the provider ends with the stream.
     pub(super) fn hold_lease(&mut self, lease: Lease) {
+        // What came before is the wait for the first content.
+        self.gaps = Gaps::default();
         self.lease = Some(lease);
     }
 
@@ -151,9 +162,15 @@ impl UpstreamStream {
             self.said_end |= held.signals.terminator || held.signals.finish.is_some();
             return Poll::Ready(Some(Ok(held)));
         }
+        if self.curfew.is_over() && !self.ended {
+            return self.stopping();
+        }
         let read = match self.poll_read(context) {
             Poll::Ready(read) => read,
             Poll::Pending => {
+                if self.curfew.poll(context).is_ready() {
+                    return self.stopping();
+                }
                 ready!(self.poll_timer(context));
                 Some(Err(self.too_late()))
             }
@@ -177,6 +194,11 @@ impl UpstreamStream {
         if broken && let Some(mut lease) = self.lease.take() {
             lease.broke();
         }
+    }
+
+    /// How far apart its pieces have come since the first content.
+    pub fn gaps(&self) -> Gaps {
+        self.gaps
     }
 
     /// Whether batches hold the hub's words rather than bytes to pass on.
@@ -206,7 +228,9 @@ impl UpstreamStream {
         while !self.ended {
             let events = match ready!(self.body.poll_piece(context)) {
                 Some(Ok(piece)) => {
-                    self.last_piece = Instant::now();
+                    let now = Instant::now();
+                    self.gaps.piece(now.saturating_duration_since(self.last_piece));
+                    self.last_piece = now;
                     self.received += piece.len();
                     match self.framer.push(piece) {
                         Ok(Some(events)) => events,
@@ -246,6 +270,13 @@ impl UpstreamStream {
         self.ended = true;
         self.failed = true;
         Poll::Ready(Some(Err(Error::new(ErrorKind::ProviderFailed, what))))
+    }
+
+    /// The process ends. Nobody is to blame, so no fault is noted.
+    fn stopping(&mut self) -> Poll<Option<Result<Batch, Error>>> {
+        self.ended = true;
+        self.failed = true;
+        Poll::Ready(Some(Err(Error::stopping())))
     }
 
     /// Ready when a time-out has really run out.

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     dialect::Dialect,
     error::Result,
+    metrics::Name,
     policy::price::book::{PriceBook, ProviderPrices},
 };
 
@@ -135,6 +136,7 @@ fn direct_target(provider: &Provider, keys: Vec<TargetKey>, defaults: &config::T
     Target {
         provider_id: provider.id.as_str().into(),
         provider_name: provider.name.as_str().into(),
+        label: Name::of(&provider.name),
         kind: provider.kind.as_str().into(),
         base_url: provider.base_url.as_str().into(),
         dialects: (!provider.options.dialects.is_empty()).then(|| dialects(provider).into()),

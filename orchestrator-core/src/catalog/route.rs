@@ -6,13 +6,15 @@ use http::HeaderMap;
 use secrecy::SecretString;
 
 use super::{strategy::Strategy, tenants::Tenant};
-use crate::{chat::JsonText, dialect::Dialect, policy::price::Price};
+use crate::{chat::JsonText, dialect::Dialect, metrics::Name, policy::price::Price};
 
 /// Everybody who may serve one name.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// The name that was asked for.
     pub model: String,
+    /// What it is counted under.
+    pub label: Name,
     /// Best first: by priority, then by weight. Empty when the model is known and nobody enabled serves it.
     pub targets: Vec<Target>,
     /// How one of several equals is chosen.
@@ -32,6 +34,8 @@ pub struct Target {
     pub provider_id: Arc<str>,
     /// The provider's name.
     pub provider_name: Arc<str>,
+    /// What it is counted under.
+    pub label: Name,
     /// The provider's kind: `openai`.
     pub kind: Arc<str>,
     /// Without a slash at the end; empty for kinds that ask nobody.

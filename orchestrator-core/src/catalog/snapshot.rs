@@ -32,6 +32,7 @@ use super::{
 };
 use crate::{
     call::ModelInfo,
+    metrics::Name,
     policy::{glob, price::book::ProviderPrices},
 };
 
@@ -206,6 +207,7 @@ impl Catalog {
 fn unkept_route(name: &str, targets: Vec<Target>) -> Route {
     Route {
         model: name.to_owned(),
+        label: Name::OTHER,
         targets,
         strategy: Strategy::default(),
         max_attempts: DIRECT_ATTEMPTS,
@@ -239,6 +241,7 @@ fn entry(model: &Model, targets: Vec<Target>, providers: &HashMap<String, ReadyP
         .collect();
     let route = Route {
         model: model.name.clone(),
+        label: Name::of(&model.name),
         targets,
         // A name that a later version knows and this one does not is no reason to take the model away.
         strategy: Strategy::from_name(&model.strategy).unwrap_or_default(),

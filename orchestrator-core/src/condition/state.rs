@@ -297,6 +297,12 @@ impl State {
         self.spots.breakers(provider_id, now)
     }
 
+    /// How many keys rest because they were refused.
+    pub(super) fn refused_keys(&self, now: Instant) -> usize {
+        let is_refused = |key: &&KeyState| key.refused.is_some_and(|rest| rest.until > now);
+        self.keys.values().filter(is_refused).count()
+    }
+
     pub(super) fn reset(&mut self) {
         self.keys.clear();
         self.spots.reset(Instant::now());

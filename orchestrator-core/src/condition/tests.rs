@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     catalog::route::TargetTimeouts,
     error::{Error, ErrorKind, Upstream},
+    metrics::Name,
     policy::glob,
 };
 
@@ -22,6 +23,7 @@ fn target(keys: &[&str]) -> Target {
     Target {
         provider_id: "p".into(),
         provider_name: "p".into(),
+        label: Name::OTHER,
         kind: "openai".into(),
         base_url: "".into(),
         dialects: None,

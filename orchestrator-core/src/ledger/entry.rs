@@ -3,7 +3,7 @@
 //! Whatever becomes of the request (answered, failed, dropped because its caller left, unwound by a panic), its entry is
 //! closed exactly once: by [`Entry::close`] or by `Drop`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use orchestrator_base::clock::UnixMicros;
 use tokio::time::Instant;
@@ -13,7 +13,8 @@ use super::{
     bodies::{Bodies, BodyRules},
     bounds,
     journal::Journal,
-    record::{AttemptRecord, HeldRecord},
+    meter::Meter,
+    record::{AttemptRecord, Held},
     usage,
 };
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
     chat::Usage,
     dialect::Operation,
     error::{Error, ErrorKind},
+    metrics::{Ending, Gaps, Name, Phase},
     policy::price::{Price, Rates},
     shared_state::{Grant, Used},
 };
@@ -58,6 +60,8 @@ pub struct Entry {
     ceiling: Rates,
     /// The limits that the request has taken: settled, or given back, when the account is closed.
     grants: Vec<Grant>,
+    /// What it adds to the metrics.
+    meter: Meter,
 }
 
 /// How a request ended.
@@ -75,8 +79,8 @@ impl Entry {
     pub(super) fn new(
         record: RequestRecord,
         journal: Arc<Journal>,
-        received: Instant,
-        request_bytes: usize,
+        meter: Meter,
+        (received, request_bytes): (Instant, usize),
         body_rules: BodyRules,
         ceiling: Rates,
     ) -> Self {
@@ -95,6 +99,7 @@ impl Entry {
             price: None,
             ceiling,
             grants: Vec::new(),
+            meter,
         }
     }
 
@@ -108,14 +113,14 @@ impl Entry {
         id.clone_into(&mut Arc::make_mut(&mut self.record).team_id);
     }
 
-    /// The request holds this until it is over.
-    pub fn holds(&mut self, grant: Grant) {
-        self.grants.push(grant);
+    /// The request holds these until it is over.
+    pub fn holds(&mut self, grants: Vec<Grant>) {
+        self.grants = grants;
     }
 
-    /// A core counts what it comes to as outstanding until it is stored.
-    pub fn is_held(&mut self, held: HeldRecord) {
-        Arc::make_mut(&mut self.record).held = Some(Box::new(held));
+    /// Budgets count what it comes to as outstanding until it is stored.
+    pub fn is_held(&mut self, held: Held) {
+        Arc::make_mut(&mut self.record).held = held;
     }
 
     /// Says to the limits what the request came to; all is given back where nobody was asked.
@@ -159,6 +164,26 @@ impl Entry {
         tags.insert(AGAIN.to_owned(), how.to_owned());
     }
 
+    /// The catalog has the model that is asked for, and counts it under this name.
+    pub fn asks(&mut self, model: Name) {
+        self.meter.asks(model);
+    }
+
+    /// A phase before a provider is asked is over.
+    pub fn passed(&mut self, phase: Phase) {
+        self.meter.passed(phase, Instant::now());
+    }
+
+    /// The wait for a place was over at this moment, whatever came of it.
+    pub fn waited(&mut self, until: Instant) {
+        self.meter.waited(until);
+    }
+
+    /// How far apart the pieces of its stream have come so far.
+    pub fn paced(&mut self, gaps: Gaps) {
+        self.meter.paced(gaps);
+    }
+
     /// What the known caller asks is kept, if its key or a setting wants it.
     pub fn asked(&mut self, key: &ApiKey, input: &Input) {
         self.bodies = self.body_rules.begin(key, input);
@@ -173,9 +198,13 @@ impl Entry {
 
     /// A provider is about to be asked.
     pub fn attempt(&mut self, target: &Target, key: Option<&TargetKey>) {
+        let now = Instant::now();
         let record = Arc::make_mut(&mut self.record);
         if record.attempts == 0 {
-            record.overhead_us = micros_since(self.received);
+            record.overhead_us = micros(now.saturating_duration_since(self.received));
+            self.meter.first_attempt(target.label, now);
+        } else {
+            self.meter.next_attempt(target.label, *target.provider_id == *record.provider_id);
         }
         record.attempts += 1;
         target.provider_id.as_ref().clone_into(&mut record.provider_id);
@@ -183,11 +212,10 @@ impl Entry {
         record.upstream_model.clone_from(&target.upstream_model);
         record.provider_key = key.map(|key| key.label.clone()).unwrap_or_default();
         self.price.clone_from(&target.price);
-        self.begin_attempt();
+        self.begin_attempt(now);
     }
 
-    fn begin_attempt(&mut self) {
-        let now = Instant::now();
+    fn begin_attempt(&mut self, now: Instant) {
         let since = i64::try_from((now - self.begun).as_micros()).unwrap_or(i64::MAX);
         let record = Arc::make_mut(&mut self.record);
         if record.tried.len() == bounds::ATTEMPTS {
@@ -204,17 +232,26 @@ impl Entry {
         self.asking = Some(now);
     }
 
+    /// What the provider was to be sent was written by then.
+    pub fn sent_at(&mut self, sent: Instant) {
+        if let Some(asked) = self.asking {
+            self.meter.sent(asked, sent);
+        }
+    }
+
     /// The provider that is asked has answered with this status: all of it, or the beginning of a stream.
     pub fn answering(&mut self, status: u16, stream: bool) {
         let (Some(asked), Some(attempt)) = (self.asking, Arc::make_mut(&mut self.record).tried.last_mut())
         else {
             return;
         };
+        let now = Instant::now();
         attempt.status = status;
+        self.meter.answered(now);
         if stream {
-            attempt.ttft_us = Some(micros_since(asked));
+            attempt.ttft_us = Some(micros(now.saturating_duration_since(asked)));
         } else {
-            self.end_attempt("ok", None);
+            self.end_attempt(now, "ok", None);
         }
     }
 
@@ -225,17 +262,18 @@ impl Entry {
         {
             attempt.status = upstream.status;
         }
-        self.end_attempt(error.kind.name(), Some(error));
+        self.end_attempt(Instant::now(), error.kind.name(), Some(error));
     }
 
     /// How the attempt under way ended, if one is.
-    fn end_attempt(&mut self, outcome: &str, error: Option<&Error>) {
+    fn end_attempt(&mut self, now: Instant, outcome: &str, error: Option<&Error>) {
         let (Some(asked), Some(attempt)) =
             (self.asking.take(), Arc::make_mut(&mut self.record).tried.last_mut())
         else {
             return;
         };
-        attempt.latency_us = micros_since(asked);
+        attempt.latency_us = micros(now.saturating_duration_since(asked));
+        self.meter.attempt_over(ending(outcome, error), attempt.latency_us);
         outcome.clone_into(&mut attempt.outcome);
         if let Some(error) = error {
             attempt.error.clone_from(&error.message);
@@ -245,6 +283,7 @@ impl Entry {
     /// The answer is our own: none of the providers that were asked, if any, has given it.
     pub fn answered_here(&mut self) {
         self.price = None;
+        self.meter.answered_here();
         let record = Arc::make_mut(&mut self.record);
         for field in [
             &mut record.provider_id,
@@ -300,8 +339,10 @@ impl Entry {
         // What is counted is not used.
         self.committed = self.record.operation != Operation::CountTokens.name();
         if stream {
+            let now = Instant::now();
+            self.meter.streams(now);
             let record = Arc::make_mut(&mut self.record);
-            record.ttft_us = Some(micros_since(self.received));
+            record.ttft_us = Some(micros(now.saturating_duration_since(self.received)));
             record.status = 200;
             record.usage = usage::settle(None, self.request_bytes, 0);
             usage::charge(record, self.price.as_deref(), &self.signals);
@@ -341,9 +382,11 @@ impl Entry {
             Outcome::Truncated(error) => (self.record.status, "truncated", Some(error)),
             Outcome::Failed(error) => (error.status(), error.kind.name(), Some(error)),
         };
-        self.end_attempt(word, error);
+        let now = Instant::now();
+        let latency = now.saturating_duration_since(self.received);
+        self.end_attempt(now, word, error);
         let record = Arc::make_mut(&mut self.record);
-        record.latency_us = micros_since(self.received);
+        record.latency_us = micros(latency);
         record.status = status;
         word.clone_into(&mut record.outcome);
         if let Some(error) = error {
@@ -363,6 +406,7 @@ impl Entry {
         usage::charge_budgets(record, &self.ceiling);
         record.bodies = self.bodies.take().map(|bodies| bodies.record());
         bounds::bound(record);
+        self.meter.close(&self.record, ending(word, error), now, latency);
         self.journal.close_record(&self.record);
         self.settle_limits();
     }
@@ -377,6 +421,15 @@ impl Drop for Entry {
     }
 }
 
-fn micros_since(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// What an outcome's word is among the metrics.
+fn ending(word: &str, error: Option<&Error>) -> Ending {
+    match error {
+        None => Ending::OK,
+        Some(_) if word == "truncated" => Ending::TRUNCATED,
+        Some(error) => Ending::failed(error.kind),
+    }
 }

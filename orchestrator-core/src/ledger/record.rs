@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use orchestrator_base::clock::UnixMicros;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, de::IgnoredAny};
 
 use crate::{call::UsageSource, chat::Usage};
 
@@ -90,9 +90,9 @@ pub struct RequestRecord {
     /// of its tokens. `None`: nobody was asked, and nothing is charged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charged_nanos: Option<u64>,
-    /// Which core counts that as outstanding until it is stored, for whom. It is no column.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held: Option<Box<HeldRecord>>,
+    /// Whose budgets the core that wrote it counts that to until it is stored. It is no column.
+    #[serde(skip_serializing_if = "Held::is_nothing")]
+    pub held: Held,
     /// The price that the cost was computed from; empty where none is known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub price_version: String,
@@ -140,16 +140,43 @@ impl Origin {
     }
 }
 
-/// Whose budgets a request took from while it ran.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct HeldRecord {
-    /// The core, as it calls itself from its start to its end.
-    pub by: String,
+/// Whose budgets a request took from while it ran: those count what it came to as outstanding until it is stored. One number in the
+/// journal, for it stands in each record of a caller with a budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "HeldAsWritten")]
+pub struct Held {
     /// The key's.
     pub key: bool,
     /// The team's.
     pub team: bool,
+}
+
+impl Held {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Serialize for Held {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(u8::from(self.key) | u8::from(self.team) << 1)
+    }
+}
+
+/// An earlier version wrote more, of a core that is gone: nobody counts what it held.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum HeldAsWritten {
+    Number(u8),
+    Otherwise(IgnoredAny),
+}
+
+impl From<HeldAsWritten> for Held {
+    fn from(written: HeldAsWritten) -> Self {
+        let HeldAsWritten::Number(number) = written else { return Self::default() };
+        Self { key: number & 1 != 0, team: number & 2 != 0 }
+    }
 }
 
 /// One time that a provider was asked.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     RequestRecord, bounds,
     journal::{self, Journal, Line, Stretch},
+    record::Held,
     replay,
 };
 use crate::{
@@ -47,6 +48,8 @@ pub struct Writer {
     unsure: bool,
     /// What that batch charges, and up to where it went.
     in_doubt: Option<(JournalOffset, Vec<Added>)>,
+    /// Behind it is what this process writes itself; what stands before it, nobody here has outstanding.
+    own_from: JournalOffset,
     /// Who is told of what was charged.
     listener: Option<SharedState>,
     /// Where it is noted whose spending has changed.
@@ -92,6 +95,7 @@ impl Writer {
         });
         replaying.await.map_err(io::Error::other)??;
         journal.note_progress(|progress| progress.stored = at);
+        let own_from = journal.end();
         let (open, untold) = (HashMap::new(), Vec::new());
         let (in_doubt, listener, touched) = (None, None, None);
         Ok(Self {
@@ -101,6 +105,7 @@ impl Writer {
             at,
             unsure: false,
             in_doubt,
+            own_from,
             listener,
             touched,
             untold,
@@ -219,7 +224,7 @@ impl Writer {
 
     /// What records charge, for whoever is told of it.
     fn charged(&self, records: &[RequestRecord]) -> Vec<Added> {
-        self.listener.as_ref().map(|listener| charged(records, listener.core())).unwrap_or_default()
+        if self.listener.is_some() { charged(records) } else { Vec::new() }
     }
 
     /// Tells what was charged. What cannot be told now is told with the next step: until then it counts as outstanding.
@@ -287,6 +292,9 @@ impl Writer {
                     let mut record = Arc::unwrap_or_clone(record);
                     // An earlier version may have written it.
                     bounds::bound(&mut record);
+                    if (JournalOffset { segment, position: end }) <= self.own_from {
+                        record.held = Held::default();
+                    }
                     batch.records.push(record);
                     batch.ends.push(end);
                 }
@@ -326,25 +334,22 @@ impl Writer {
 }
 
 /// What records charge to their keys and teams, day by day, and what of it this core has held.
-fn charged(records: &[RequestRecord], core: &str) -> Vec<Added> {
-    let mut sums: BTreeMap<(String, i64), u64> = BTreeMap::new();
+fn charged(records: &[RequestRecord]) -> Vec<Added> {
+    let mut sums: BTreeMap<(&str, &str, i64), u64> = BTreeMap::new();
     for record in records {
         let Some(nanos) = record.charged_nanos else { continue };
         let day = budget::start(Period::Day, record.started_at).0;
-        let held = record.held.as_ref().filter(|held| held.by == core);
-        let scopes = [
-            ("key", &record.api_key_id, held.is_some_and(|held| held.key)),
-            ("team", &record.team_id, held.is_some_and(|held| held.team)),
-        ];
+        let scopes =
+            [("key", &record.api_key_id, record.held.key), ("team", &record.team_id, record.held.team)];
         for (kind, id, held) in scopes {
             if !id.is_empty() {
-                let sum = sums.entry((format!("{kind}:{id}"), day)).or_default();
+                let sum = sums.entry((kind, id.as_str(), day)).or_default();
                 *sum = sum.saturating_add(if held { nanos } else { 0 });
             }
         }
     }
-    let added = |((scope, day), nanos): ((String, i64), u64)| Added {
-        scope: scope.into(),
+    let added = |((kind, id, day), nanos): ((&str, &str, i64), u64)| Added {
+        scope: format!("{kind}:{id}").into(),
         day: UnixMicros(day),
         nanos,
     };

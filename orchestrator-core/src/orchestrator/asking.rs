@@ -6,6 +6,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use tokio::time::Instant;
+
 use super::{
     Orchestrator,
     leaving::{Drains, Open, Stay},
@@ -59,12 +61,16 @@ impl Orchestrator {
     /// Waits for a place if there are too many.
     pub(super) async fn place(&self, limited: Limited) -> Result<Admitted, Box<Refusal>> {
         let Limited { job, plan, mut entry, on_disconnect } = limited;
-        match self.shared.gate.enter(job.deadline).await {
+        match self.until_curfew(self.shared.gate.enter(job.deadline)).await {
             Ok(place) => {
+                entry.waited(place.since());
                 let drains = (on_disconnect == OnDisconnect::Drain).then(|| self.shared.drains.clone());
                 Ok(Admitted { job, plan, entry, stay: Stay { place, drains } })
             }
-            Err(error) => Err(Box::new(refused(error, &job, &mut entry))),
+            Err(error) => {
+                entry.waited(Instant::now());
+                Err(Box::new(refused(error, &job, &mut entry)))
+            }
         }
     }
 }

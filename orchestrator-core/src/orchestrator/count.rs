@@ -1,6 +1,7 @@
 //! Counts of a prompt's tokens: a provider's own where one counts, else an estimate that says so.
 
 use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
 
 use super::Orchestrator;
 use crate::{
@@ -33,6 +34,7 @@ pub(super) async fn drive(
     let reply = HubReply::Count { tokens: usage::estimate_prompt(request), source: UsageSource::Estimated };
     entry.answered_here();
     Ok(Box::new(Committed {
+        sent: Instant::now(),
         keeper: None,
         status: StatusCode::OK,
         headers: HeaderMap::new(),

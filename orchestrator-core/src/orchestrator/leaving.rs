@@ -80,6 +80,7 @@ impl Open {
         if let (Some(keeper), Some(id)) = (&self.keeper, &signals.stored_id) {
             keeper.keep(id);
         }
+        self.entry.paced(self.upstream.gaps());
         self.entry.saw(signals);
     }
 

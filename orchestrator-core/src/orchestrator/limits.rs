@@ -8,14 +8,14 @@ use std::{sync::Arc, time::Duration};
 use super::Orchestrator;
 use crate::{
     attempt::Job,
-    call::LimitNews,
     catalog::{
         limits::{Limits, Period},
         tenants::Tenant,
     },
     dialect::Operation,
     error::{Error, ErrorKind},
-    ledger::{Entry, record::HeldRecord, usage},
+    ledger::{Entry, record::Held, usage},
+    metrics::{Limit, Phase},
     policy::{estimate::Estimates, price::usd},
     routing::Plan,
     shared_state::{Ask, LimitKind, Refused, Standing, Used},
@@ -56,19 +56,17 @@ impl Orchestrator {
                 }
                 Err(refused) => {
                     standing = standing.tighter(refused.standing);
-                    job.tell_limits(LimitNews::new(standing, at));
+                    job.tell_limits(standing);
+                    self.count_refusal(&refused);
                     return Err(refusal(&refused, tenant, &job.facts.model));
                 }
             }
         }
-        job.tell_limits(LimitNews::new(standing, at));
-        for grant in taken {
-            entry.holds(grant);
-        }
-        if let Some(held) =
-            under.caller.as_deref().and_then(|tenant| held(tenant, self.shared.shared_state.core()))
-        {
-            entry.is_held(held);
+        entry.passed(Phase::Limits);
+        job.tell_limits(standing);
+        entry.holds(taken);
+        if let Some(tenant) = &under.caller {
+            entry.is_held(held(tenant));
         }
         Ok(())
     }
@@ -81,25 +79,38 @@ impl Orchestrator {
         let at = entry.started_at();
         match self.shared.shared_state.admit(tenant, Ask { at, ..Ask::default() }).await {
             Ok(grant) => {
-                job.tell_limits(LimitNews::new(grant.standing(), at));
+                job.tell_limits(grant.standing());
                 grant.settle(Used::default());
                 Ok(())
             }
             Err(refused) => {
-                job.tell_limits(LimitNews::new(refused.standing, at));
+                job.tell_limits(refused.standing);
+                self.count_refusal(&refused);
                 Err(refusal(&refused, tenant, &job.facts.model))
             }
         }
     }
 }
 
-/// Whose budgets this core counts a request to; `None`: nobody's.
-fn held(tenant: &Tenant, core: &str) -> Option<HeldRecord> {
+impl Orchestrator {
+    fn count_refusal(&self, refused: &Refused) {
+        let limit = match refused.limit {
+            LimitKind::Requests => Limit::Requests,
+            LimitKind::Tokens => Limit::Tokens,
+            LimitKind::Concurrency => Limit::Concurrency,
+            LimitKind::Budget(_) => Limit::Budget,
+            LimitKind::UnknownSpend => Limit::UnknownSpend,
+        };
+        self.shared.ledger.metrics().refused(limit, &refused.scope);
+    }
+}
+
+/// Whose budgets this core counts a request to.
+fn held(tenant: &Tenant) -> Held {
     let has = |prefix: &str| {
         tenant.scopes.iter().any(|(scope, limits)| scope.starts_with(prefix) && limits.budget.is_some())
     };
-    let (key, team) = (has("key:"), has("team:"));
-    (key || team).then(|| HeldRecord { by: core.to_owned(), key, team })
+    Held { key: has("key:"), team: has("team:") }
 }
 
 /// What a request is expected to use.

@@ -2,7 +2,6 @@
 
 mod framing;
 pub(super) mod headers;
-pub(super) mod limits;
 pub(super) mod live;
 
 use std::{
@@ -75,7 +74,7 @@ pub(super) fn refusal(error: &Error, request_id: &str, wire: &dyn Wire) -> Nativ
 /// An answer to a call that was refused before anybody was asked, in the caller's dialect.
 pub(super) fn refused(refusal: &Refusal, dialect: Dialect) -> NativeReply {
     let mut reply = failure(&refusal.error, &refusal.request_id, dialect.wire(), None);
-    limits::insert(&mut reply.head.headers, refusal.limits.as_ref(), Some(dialect));
+    reply.head.limits = refusal.limits;
     reply
 }
 
@@ -121,7 +120,7 @@ pub(super) fn failed(error: &Error, request_id: &str, wire: &dyn Wire, entry: &m
 /// The same for a call that was admitted.
 fn failed_job(error: &Error, job: &Job, wire: &dyn Wire, entry: &mut Entry) -> NativeReply {
     let mut reply = failed(error, &job.request_id, wire, entry);
-    limits::insert(&mut reply.head.headers, job.limits.get(), job.dialect());
+    reply.head.limits = job.limits.get().copied();
     reply
 }
 
@@ -149,7 +148,7 @@ pub(super) async fn asked(
     let job = Arc::clone(&admitted.job);
     let Driven { result, mut entry, stay: _stay } = asking::whole(core, admitted).await;
     let answered = result.and_then(|committed| {
-        let Committed { keeper, status, headers, dropped, answer } = *committed;
+        let Committed { keeper, status, headers, dropped, answer, .. } = *committed;
         let CommittedAnswer::Whole(answer, signals) = answer else {
             return Err(Error::internal("a stream came for a request that asked for none"));
         };

@@ -10,7 +10,7 @@ use super::{Orchestrator, around::Around, limits::Under, unknown_model};
 use crate::{
     admission,
     attempt::Job,
-    call::{Call, Facts, Idempotency, Input, LimitNews},
+    call::{Call, Facts, Idempotency, Input, Standing},
     catalog::{
         ApiKey, OnDisconnect,
         route::{Resolution, Route},
@@ -22,6 +22,7 @@ use crate::{
     embedding::{EmbedInput, EmbedRequest},
     error::{Error, Result},
     ledger::{Entry, Outcome},
+    metrics::Phase,
     origins::Keeper,
     recording::claims::{Name, Wish, fingerprint},
     routing::{self, Plan},
@@ -55,7 +56,7 @@ pub struct Refusal {
     /// For the answer's headers and body.
     pub request_id: String,
     /// What the caller is told of its limits.
-    pub limits: Option<LimitNews>,
+    pub limits: Option<Standing>,
 }
 
 impl From<Box<Refusal>> for Error {
@@ -91,7 +92,7 @@ impl Orchestrator {
             let caller = caller?;
             let wish =
                 call.about.idempotency.as_ref().map(|key| wish(key, caller, &call.input)).transpose()?;
-            let (plan, model) = self.plan(&view.catalog, caller, &call, &facts, operation)?;
+            let (plan, model) = self.plan(&view.catalog, caller, &call, &facts, operation, &mut entry)?;
             Ok((facts, plan, model, caller, wish))
         });
         match planned {
@@ -104,6 +105,7 @@ impl Orchestrator {
                         Some(Keeper::new(origins, shared.clock.clone(), &job.facts.model, &caller.id));
                 }
                 let on_disconnect = caller.on_disconnect;
+                entry.passed(Phase::Prepare);
                 Ok(PreparedCall { job: Arc::new(job), plan, entry, on_disconnect, wish, under })
             }
             Err(error) => {
@@ -138,6 +140,7 @@ impl Orchestrator {
         call: &Call,
         facts: &Facts,
         operation: Operation,
+        entry: &mut Entry,
     ) -> Result<(Plan, Option<Arc<Tenant>>)> {
         admission::authorize(caller, operation, &facts.model)?;
         let choice = Choice::of(&call.about, facts);
@@ -156,6 +159,9 @@ impl Orchestrator {
             (Err(_), Some(choice)) => choice.direct(catalog, caller, operation, &facts.model)?,
             (Err(unknown), None) => return Err(unknown),
         };
+        if let Some(first) = routes.first() {
+            entry.asks(first.label);
+        }
         let limits = routes.first().and_then(|route| route.limits.clone());
         let around = Around::new(&self.shared, &call.input, facts);
         let mut plan = routing::plan(&routes, facts, operation, &around)?;

@@ -15,5 +15,6 @@ mod faults;
 mod keyed;
 mod limits;
 mod patience;
+mod stopping;
 mod storm;
 mod turns;

@@ -3,6 +3,8 @@
 //! There is nothing to choose and nobody else to turn to: one attempt, whose answer passes as it is, events of a stream included
 //! (`GET /v1/responses/{id}?stream=true&starting_after=N`). Its tokens were accounted for when it was made.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
@@ -72,10 +74,10 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
     let answered = match locate(core, &call, &wish, &mut entry) {
         Ok((target, key)) => {
             let deadline = call.timeout.map(|timeout| call.received + timeout);
-            match core.shared.gate.enter(deadline).await {
+            match core.until_curfew(core.shared.gate.enter(deadline)).await {
                 Ok(place) => {
-                    let asked = ask(core, &call, &wish, &target, key.as_ref(), &mut entry).await;
-                    asked.map(|answered| (answered, place))
+                    let asking = pin!(ask(core, &call, &wish, &target, key.as_ref(), &mut entry));
+                    core.until_curfew(asking).await.map(|answered| (answered, place))
                 }
                 Err(error) => Err(error),
             }
@@ -231,8 +233,15 @@ async fn send(core: &Orchestrator, ask: Ask, target: &Target, ends: Instant) -> 
         asker.http.send(ask).await.map_err(|failure| failed(format!("cannot be reached: {failure}")))?;
     if answer.status.is_success() && is_event_stream(&answer.headers) {
         let reader = Reader::Tap(DIALECT.wire().tap(false));
-        let stream =
-            UpstreamStream::new(answer.body, reader, asker.max_event_bytes, target.timeouts.idle, ends);
+        let max_event = asker.max_event_bytes;
+        let stream = UpstreamStream::new(
+            answer.body,
+            reader,
+            max_event,
+            target.timeouts.idle,
+            ends,
+            asker.curfew.watch(),
+        );
         let body = Body::Stream(Box::new(stream));
         return Ok(Answered { status: answer.status, headers: answer.headers, body });
     }

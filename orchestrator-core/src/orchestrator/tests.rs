@@ -90,10 +90,11 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
     let core = Orchestrator::for_thread(Arc::new(Shared {
         catalog,
         ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
-        shared_state: SharedState::local("core".into(), Arc::new(NothingSpent)),
+        shared_state: SharedState::local(Arc::new(NothingSpent)),
         estimates: Estimates::default(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
+        curfew: Curfew::default(),
         claims: Claims::new(&config::Idempotency::default(), None),
         origins: Arc::new(LocalOrigins::default()),
         conditions: Conditions::new(ConditionRules::default(), clock.clone(), random.clone()),

@@ -123,7 +123,12 @@ impl Ask for LiveAsk {
             }
         };
         let late = || Some(Seen::silence("it did not answer a probe within 30 s", PROBE_TIMEOUT));
-        timeout(PROBE_TIMEOUT, asking).await.unwrap_or_else(|_| late())
+        let seen = timeout(PROBE_TIMEOUT, asking).await.unwrap_or_else(|_| late());
+        if let Some(ledger) = &self.ledger {
+            let good = seen.as_ref().is_some_and(|seen| seen.good);
+            ledger.metrics().probed(good, self.asker.clock.now());
+        }
+        seen
     }
 }
 

@@ -70,6 +70,7 @@ fn target(name: &str, priority: u32, weight: u64) -> Target {
     Target {
         provider_id: name.into(),
         provider_name: name.into(),
+        label: Name::OTHER,
         kind: "openai".into(),
         base_url: "http://127.0.0.1:1".into(),
         dialects: Some([Dialect::OpenAiChat, Dialect::OpenAiCompletions].into()),
@@ -104,7 +105,15 @@ fn route(targets: Vec<Target>) -> Arc<Route> {
 }
 
 fn route_by(strategy: Strategy, targets: Vec<Target>) -> Arc<Route> {
-    Arc::new(Route { model: "m".into(), targets, strategy, max_attempts: 3, fallbacks: vec![], limits: None })
+    Arc::new(Route {
+        model: "m".into(),
+        label: Name::OTHER,
+        targets,
+        strategy,
+        max_attempts: 3,
+        fallbacks: vec![],
+        limits: None,
+    })
 }
 
 fn order(routes: &[Arc<Route>], facts: &Facts, seed: u64) -> Result<Vec<String>> {

@@ -239,5 +239,5 @@ async fn exact_concurrency(cores: &[SharedState], tag: &str) {
 #[tokio::test]
 async fn one_process_keeps_it() {
     let book = Arc::new(Book::default());
-    all(&[SharedState::local("core".into(), book.clone())], &book, "local").await;
+    all(&[SharedState::local(book.clone())], &book, "local").await;
 }

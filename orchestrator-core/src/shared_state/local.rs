@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use orchestrator_base::clock::UnixMicros;
 use tokio::time::{Instant, timeout};
 
@@ -33,8 +34,6 @@ const MANY: usize = 1024;
 pub struct Local {
     /// What moments are counted from.
     origin: Instant,
-    /// What this core calls itself in the records whose money it holds.
-    core: String,
     spend: Arc<dyn StoredSpend>,
     scopes: Mutex<Scopes>,
     /// Held by the one that asks the database; until when nobody does.
@@ -43,7 +42,8 @@ pub struct Local {
 
 #[derive(Debug, Default)]
 struct Scopes {
-    states: HashMap<Scope, ScopeState>,
+    /// Hashed fast: scopes are made of ids of our own, so nobody can choose them to collide.
+    states: HashMap<Scope, ScopeState, RandomState>,
     /// How many there may be before idle ones are dropped.
     most: usize,
 }
@@ -65,15 +65,10 @@ pub struct LocalGrant {
 }
 
 impl Local {
-    /// Nothing is taken yet; what was spent is read from `spend`. `core`: a name that no other start of a core has.
-    pub fn new(core: String, spend: Arc<dyn StoredSpend>) -> Self {
-        let scopes = Mutex::new(Scopes { states: HashMap::new(), most: MANY });
-        Self { origin: Instant::now(), core, spend, scopes, asking: tokio::sync::Mutex::new(None) }
-    }
-
-    /// What it calls itself.
-    pub fn core(&self) -> &str {
-        &self.core
+    /// Nothing is taken yet; what was spent is read from `spend`.
+    pub fn new(spend: Arc<dyn StoredSpend>) -> Self {
+        let scopes = Mutex::new(Scopes { states: HashMap::default(), most: MANY });
+        Self { origin: Instant::now(), spend, scopes, asking: tokio::sync::Mutex::new(None) }
     }
 
     /// Takes all of a tenant's limits, or none. Waits only where the database has to say what was spent.

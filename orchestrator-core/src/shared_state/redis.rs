@@ -37,12 +37,13 @@ use redis::{
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use self::link::Links;
 pub use self::{grant::RemoteGrant, remote::Remote};
+use crate::metrics::RedisMeter;
 
 /// How often Redis is tried while it is away, and how often it is looked at while it is not.
 const TRY_EVERY: Duration = Duration::from_millis(200);
@@ -84,6 +85,7 @@ struct Inner {
     lost: Notify,
     command: Duration,
     prefix: String,
+    meter: RedisMeter,
 }
 
 impl Redis {
@@ -107,6 +109,7 @@ impl Redis {
             lost: Notify::new(),
             command: Duration::from_millis(settings.command_ms),
             prefix: settings.prefix.clone(),
+            meter: RedisMeter::default(),
         })))
     }
 
@@ -135,6 +138,13 @@ impl Redis {
         self.run(async |link: &mut MultiplexedConnection| command.query_async(link).await).await
     }
 
+    /// How long it takes to answer now; `None`: it does not, or is known to be away.
+    pub(crate) async fn answer_time(&self) -> Option<Duration> {
+        let began = Instant::now();
+        self.command::<()>(&redis::cmd("PING")).await.ok()?;
+        Some(began.elapsed())
+    }
+
     /// Several commands in one round trip.
     pub(crate) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Away> {
         self.run(async |link: &mut MultiplexedConnection| pipeline.query_async(link).await).await
@@ -156,7 +166,25 @@ impl Redis {
         }
     }
 
+    /// How it answers.
+    pub fn meter(&self) -> &RedisMeter {
+        &self.0.meter
+    }
+
     async fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
+    ) -> Result<T, Away> {
+        let began = Instant::now();
+        let done = self.ask(work).await;
+        match &done {
+            Ok(_) => self.0.meter.answered(began.elapsed()),
+            Err(_) => self.0.meter.failed(),
+        }
+        done
+    }
+
+    async fn ask<T>(
         &self,
         work: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
     ) -> Result<T, Away> {

@@ -30,14 +30,16 @@ const SPEND: SumTable = SumTable {
 const AT_ONCE: usize = 128;
 
 /// What records charge, to each key and team for each day: nano-dollars and requests.
-fn charges<'a>(records: impl Iterator<Item = &'a RequestRecord>) -> BTreeMap<(String, i64), (u64, u64)> {
-    let mut charges: BTreeMap<(String, i64), (u64, u64)> = BTreeMap::new();
+fn charges<'a>(
+    records: impl Iterator<Item = &'a RequestRecord>,
+) -> BTreeMap<(&'static str, &'a str, i64), (u64, u64)> {
+    let mut charges: BTreeMap<_, (u64, u64)> = BTreeMap::new();
     for record in records {
         let Some(nanos) = record.charged_nanos else { continue };
         let day = record.started_at.0 - record.started_at.0.rem_euclid(budget::DAY);
         for (kind, id) in [("key", &record.api_key_id), ("team", &record.team_id)] {
             if !id.is_empty() {
-                let (sum, requests) = charges.entry((format!("{kind}:{id}"), day)).or_default();
+                let (sum, requests) = charges.entry((kind, id.as_str(), day)).or_default();
                 *sum = sum.saturating_add(nanos);
                 *requests += 1;
             }
@@ -52,8 +54,8 @@ pub(super) async fn add<'a>(
     tx: &mut Tx,
     records: impl Iterator<Item = &'a RequestRecord>,
 ) -> Result<(), StoreError> {
-    let rows = charges(records).into_iter().map(|((scope, day), (nanos, requests))| {
-        vec![(&scope).into(), day.into(), Value::count(nanos), Value::count(requests)]
+    let rows = charges(records).into_iter().map(|((kind, id, day), (nanos, requests))| {
+        vec![(&format!("{kind}:{id}")).into(), day.into(), Value::count(nanos), Value::count(requests)]
     });
     merge(db, tx, &SPEND, &[], rows.collect()).await
 }

@@ -1,10 +1,11 @@
 //! The database as the program holds it: which one, connecting to it, waiting for it.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use orchestrator_base::config::DatabaseTarget;
 
 use super::{StoreError, db::Db, migrate};
+use crate::metrics::DatabaseMeter;
 
 pub use super::migrate::{Migration, MigrationState, MigrationStatus};
 
@@ -82,6 +83,11 @@ impl Database {
     /// Writes a consistent copy into a file that is empty or not there. Whoever writes meanwhile neither waits nor is in it.
     pub async fn copy_into(&self, path: &Path) -> Result<(), StoreError> {
         self.db.copy_into(path).await
+    }
+
+    /// How long its transactions take, and how often they fail.
+    pub fn meter(&self) -> &Arc<DatabaseMeter> {
+        self.db.meter()
     }
 
     /// Closes the connections. Later calls fail with [`StoreError::Unavailable`].

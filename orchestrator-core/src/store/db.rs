@@ -16,7 +16,7 @@ mod row;
 mod tx;
 mod value;
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use orchestrator_base::config::DatabaseTarget;
 use sqlx::{MySql, Postgres, Sqlite};
@@ -30,6 +30,7 @@ pub(super) use self::{
     value::Value,
 };
 use super::StoreError;
+use crate::metrics::{Access, DatabaseMeter};
 
 /// The connections to one database.
 #[derive(Clone, Debug)]
@@ -63,18 +64,29 @@ impl Db {
         })
     }
 
+    /// How long its transactions take, and how often they fail.
+    pub(super) fn meter(&self) -> &Arc<DatabaseMeter> {
+        match self {
+            Self::Sqlite(pools) => &pools.meter,
+            Self::MySql(pools) => &pools.meter,
+            Self::Postgres(pools) => &pools.meter,
+        }
+    }
+
     /// Begins a transaction that may write. On SQLite it holds the database's write lock until it ends.
     pub(super) async fn write(&self) -> Result<Tx, StoreError> {
+        let timer = self.meter().begin(Access::Write);
         let on = match self {
             Self::Sqlite(pools) => pools.writers.begin_with("BEGIN IMMEDIATE").await.map(On::Sqlite),
             Self::MySql(pools) => in_time(pools.writers.begin()).await.map(On::MySql),
             Self::Postgres(pools) => in_time(pools.writers.begin()).await.map(On::Postgres),
         };
-        on.map(Tx::new).map_err(unavailable)
+        Tx::begun(on, timer)
     }
 
     /// Begins a transaction that reads one consistent state.
     pub(super) async fn read(&self) -> Result<Tx, StoreError> {
+        let timer = self.meter().begin(Access::Read);
         let on = match self {
             Self::Sqlite(pools) => pools.readers.begin().await.map(On::Sqlite),
             Self::MySql(pools) => {
@@ -86,7 +98,7 @@ impl Db {
                 in_time(pools.readers.begin_with(begin)).await.map(On::Postgres)
             }
         };
-        on.map(Tx::new).map_err(unavailable)
+        Tx::begun(on, timer)
     }
 
     /// The end of an INSERT that leaves an existing row with the same `key` (column names, comma-separated) as it is.

@@ -12,7 +12,7 @@ use crate::{
     call::UsageSource,
     ledger::{
         RequestRecord,
-        record::{AttemptRecord, BodiesRecord, BodyRecord, Origin, UsageRecord},
+        record::{AttemptRecord, BodiesRecord, BodyRecord, Held, Origin, UsageRecord},
     },
 };
 
@@ -196,7 +196,7 @@ fn record(row: &Row) -> Result<RequestRecord, StoreError> {
         cost_nanos: maybe_count(row, "cost_nanos")?,
         price_version: row.text("price_version")?,
         charged_nanos: maybe_count(row, "charged_nanos")?,
-        held: None,
+        held: Held::default(),
         client_address: row.text("client_address")?,
         user_agent: row.text("user_agent")?,
         end_user: row.text("end_user")?,

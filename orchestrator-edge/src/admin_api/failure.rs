@@ -43,6 +43,11 @@ impl AdminError {
         Self::invalid(format!("The path {path} is not valid UTF-8 once decoded."))
     }
 
+    pub(super) fn no_key() -> Self {
+        let message = "an admin key is needed, in authorization or x-admin-key".to_owned();
+        Self { message, ..Self::two_keys() }
+    }
+
     pub(super) fn two_keys() -> Self {
         let message = "The headers authorization and x-admin-key carry two keys that differ.".to_owned();
         Self {

@@ -66,7 +66,7 @@ async fn events(edge: &Edge, request: Request) -> Result<Response, AdminError> {
         // Asks nginx, and proxies that follow it, not to hold events back.
         (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    let stopping = Box::pin(edge.stop.clone().cancelled_owned());
+    let stopping = Box::pin(edge.stages.leaving().clone().cancelled_owned());
     let body = EventsBody { parts: Some(parts), output: rpc.output.clone(), stopping };
     Ok((headers, Body::from_stream(body)).into_response())
 }

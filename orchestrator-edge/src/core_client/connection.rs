@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -37,6 +37,8 @@ use tokio::{
 };
 use tonic::{Status, body::Body};
 
+use super::{begun, greeting::Greeted};
+
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// An address that took longer than this to say no is left alone for a while, so that not every request waits for it. One that
@@ -59,6 +61,8 @@ pub(super) struct Address {
     tls: Option<Arc<tls::Client>>,
     connections: Mutex<Vec<Connection>>,
     rests_until: Mutex<Option<Instant>>,
+    /// It could not be reached the last time.
+    away: AtomicBool,
     /// Held by whoever is dialling, so that a burst dials once.
     dialling: tokio::sync::Mutex<()>,
 }
@@ -94,12 +98,15 @@ impl Drop for Place {
 pub(super) struct Failure {
     /// The request, when none of it was written: it may be sent elsewhere.
     pub(super) unsent: Option<Request<Body>>,
+    /// The core may have begun to work on it: it was written, and the core has not said that it did not.
+    pub(super) begun: bool,
 }
 
 impl Address {
     pub(super) fn new(authority: Authority, at: SocketAddr, tls: Option<Arc<tls::Client>>) -> Self {
         let dialling = tokio::sync::Mutex::new(());
-        Self { authority, at, tls, connections: Mutex::default(), rests_until: Mutex::default(), dialling }
+        let (connections, rests_until, away) = Default::default();
+        Self { authority, at, tls, connections, rests_until, away, dialling }
     }
 
     /// Whether this address failed a moment ago.
@@ -121,12 +128,13 @@ impl Address {
                 Err(error) => error,
             };
             let Some(unsent) = error.take_message() else {
-                tracing::warn!(core.address = %self.at, error = %error.error(), "a call to the core was lost");
-                return Err(Failure { unsent: None });
+                let begun = !begun::refused_unbegun(error.error());
+                tracing::warn!(core.address = %self.at, error = %error.error(), begun, "a call to the core was lost");
+                return Err(Failure { unsent: None, begun });
             };
             request = unsent;
         }
-        Err(Failure { unsent: Some(request) })
+        Err(Failure { unsent: Some(request), begun: false })
     }
 
     /// HTTP/2 needs the scheme and the authority in the request line; the client knows the path alone.
@@ -154,13 +162,21 @@ impl Address {
         let dialled_at = Instant::now();
         match self.dial().await {
             Ok(sender) => {
+                if self.away.swap(false, Ordering::Relaxed) {
+                    tracing::info!(core.address = %self.at, "the core can be reached again");
+                }
                 let active = Arc::default();
                 let lease = Lease { sender: sender.clone(), place: Place::take(&active) };
                 self.connections().push(Connection { sender, active });
                 Some(lease)
             }
             Err(error) => {
-                tracing::warn!(core.address = %self.at, %error, "the core cannot be reached");
+                // Said once: while it is away every request may find it so.
+                if self.away.swap(true, Ordering::Relaxed) {
+                    tracing::debug!(core.address = %self.at, %error, "the core cannot be reached");
+                } else {
+                    tracing::warn!(core.address = %self.at, %error, "the core cannot be reached");
+                }
                 if dialled_at.elapsed() > PROMPT {
                     let until = Instant::now() + REST;
                     *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
@@ -194,6 +210,8 @@ impl Address {
                 Some(tls) => tls.connect(self.authority.host().trim_matches(['[', ']']), stream).await?,
                 None => Wire::Plain(stream),
             };
+            // Around what is inside TLS: a handshake is no word of the core's yet.
+            let (stream, greeted) = Greeted::new(stream);
             let handshake = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .initial_stream_window_size(STREAM_WINDOW)
@@ -202,16 +220,17 @@ impl Address {
                 .keep_alive_timeout(KEEP_ALIVE)
                 .keep_alive_while_idle(true)
                 .handshake(TokioIo::new(stream));
-            Ok::<_, tower::BoxError>(handshake.await?)
+            let (sender, connection) = handshake.await?;
+            let at = self.at;
+            task::spawn("core-connection", async move {
+                if let Err(error) = connection.await {
+                    tracing::warn!(core.address = %at, %error, "a connection to the core ended");
+                }
+            });
+            greeted.await.map_err(|_| "the connection ended before the core said anything")?;
+            Ok::<_, tower::BoxError>(sender)
         });
-        let (sender, connection) = dialled.await??;
-        let at = self.at;
-        task::spawn("core-connection", async move {
-            if let Err(error) = connection.await {
-                tracing::warn!(core.address = %at, %error, "a connection to the core ended");
-            }
-        });
-        Ok(sender)
+        dialled.await?
     }
 
     /// How many connections stand, for tests of the pool's size.

@@ -1,12 +1,15 @@
 //! A core in this process: started, served over gRPC beside the edge, and called by it without a socket.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::TcpListener, sync::Arc};
 
-use orchestrator_base::{config::Config, runtime::Background, tls::Listener};
-use orchestrator_grpc::{boot, routes::CoreService, server};
+use orchestrator_base::{config::Config, metrics::Registry, stopping::Stages, tls::Listener};
+use orchestrator_grpc::{boot, metrics_listener, routes::CoreService, server};
 use tokio_util::sync::CancellationToken;
 
-pub use orchestrator_grpc::{boot::StartError, routes::Part};
+pub use orchestrator_grpc::{
+    boot::{FLUSH, StartError},
+    routes::Part,
+};
 
 use super::CoreChannel;
 
@@ -15,13 +18,8 @@ use super::CoreChannel;
 pub struct EmbeddedCore(Arc<boot::Core>);
 
 impl EmbeddedCore {
-    /// Starts it; its background work runs on `background`.
-    pub fn start(background: &Background, config: &Config) -> Result<Self, StartError> {
-        boot::start_on(background, config).map(|core| Self(Arc::new(core)))
-    }
-
-    /// Starts it on the runtime that this is called on, background work included: for a program of one runtime.
-    pub async fn start_here(config: &Config) -> Result<Self, StartError> {
+    /// Starts it on the runtime that this is called on, background work included.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
         boot::start(config).await.map(|core| Self(Arc::new(core)))
     }
 
@@ -35,15 +33,30 @@ impl EmbeddedCore {
         &self.0.data_dir
     }
 
-    /// Says to health checks that it takes calls, until `drain`.
-    pub async fn serve_until(&self, drain: CancellationToken) {
-        self.0.health.serve_until(drain).await;
+    /// What the process shows of itself.
+    pub fn metrics(&self) -> &Registry {
+        &self.0.metrics
     }
 
-    /// Stores what is in the journal and closes the database, once every other clone is gone.
-    pub async fn finish(self) {
+    /// The listener for metrics and health that the configuration asks for, if it does.
+    pub fn listen_for_metrics(config: &Config) -> std::io::Result<Option<TcpListener>> {
+        metrics_listener::listen(config)
+    }
+
+    /// Shows metrics and health there until the end. Call it on the runtime that is to do the work.
+    pub fn show_at(&self, listener: TcpListener) -> std::io::Result<()> {
+        self.0.show_at(listener)
+    }
+
+    /// Says to health checks that it takes calls, until the process leaves; and ends what still runs at the curfew.
+    pub async fn serve_until(&self, stages: &Stages) {
+        self.0.serve_until(stages).await;
+    }
+
+    /// Stores what is in the journal and closes the database, once every other clone is gone. `hurry`: not to wait for that.
+    pub async fn finish(self, hurry: &CancellationToken) {
         if let Some(core) = Arc::into_inner(self.0) {
-            core.finish().await;
+            core.finish(hurry).await;
         }
     }
 }
@@ -63,12 +76,7 @@ impl ThreadCore {
     }
 
     /// Serves gRPC clients from outside.
-    pub async fn serve(
-        self,
-        listener: impl Into<Listener>,
-        stop: CancellationToken,
-        drain: Duration,
-    ) -> std::io::Result<()> {
-        server::serve(listener, self.0, stop, drain).await
+    pub async fn serve(self, listener: impl Into<Listener>, stages: Stages) -> std::io::Result<()> {
+        server::serve(listener, self.0, stages).await
     }
 }

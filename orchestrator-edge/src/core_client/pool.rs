@@ -4,8 +4,9 @@
 //! come and go without a restart of the edge. An address that was slow to refuse rests for a moment; when none can be
 //! reached, the call fails at once as `Unavailable`, which the caller sees as a 503 with `retry-after`.
 //!
-//! A request that provably never left (the connection was closed before it was written) is sent elsewhere; any other
-//! failure is the caller's to know: the core may have begun to work.
+//! A request that provably never left (the connection was closed before it was written) is sent elsewhere. One that the core says it
+//! has not begun is lost here and made again by whoever asks [`Again`](super::Again). Any other failure is the caller's to know: the
+//! core may have begun to work.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -25,7 +26,11 @@ use tokio::{
 };
 use tonic::{Status, body::Body};
 
-use super::connection::Address;
+use super::{
+    begun,
+    connection::{Address, Failure},
+    each::{Found, Which},
+};
 
 /// How long a resolved name is trusted.
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);
@@ -99,6 +104,9 @@ impl Pool {
     pub(super) async fn send(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, Status> {
         let resolved = self.addresses().await;
         let addresses = &resolved.addresses;
+        if let Some(which) = request.extensions().get::<Which>().cloned() {
+            return send_to(addresses, &which, request).await;
+        }
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
         for step in 0..addresses.len() {
             let address = &addresses[start.wrapping_add(step) % addresses.len()];
@@ -107,10 +115,8 @@ impl Pool {
             }
             match address.send(request).await {
                 Ok(response) => return Ok(response),
-                Err(failure) => match failure.unsent {
-                    Some(unsent) => request = unsent,
-                    None => return Err(Status::unavailable("the connection to the core broke")),
-                },
+                Err(Failure { unsent: Some(unsent), .. }) => request = unsent,
+                Err(Failure { begun, .. }) => return Err(begun::lost(begun)),
             }
         }
         Err(Status::unavailable("no core can be reached"))
@@ -160,6 +166,19 @@ impl Pool {
         }
         self.resolved.store(Arc::new(Resolved { until: Some(Instant::now() + RESOLVE_EVERY), addresses }));
     }
+}
+
+/// Sends a request to the address that it is for, and to no other.
+async fn send_to(
+    addresses: &[Arc<Address>],
+    which: &Which,
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    let address = addresses.get(which.place);
+    // Nobody else has it.
+    let _ = which.found.set(Found { of: addresses.len(), at: address.map(|address| address.at) });
+    let Some(address) = address else { return Err(Status::unavailable("no core can be reached")) };
+    address.send(request).await.map_err(|_| Status::unavailable("the core cannot be reached"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tonic::{
     metadata::MetadataMap,
 };
 
-use super::CoreChannel;
+use super::{Again, CoreChannel};
 
 /// The largest answer that a unary call may bring: a page of 1,000 resources is far below it.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -20,10 +20,24 @@ pub(crate) async fn unary(
     metadata: MetadataMap,
     message: Bytes,
 ) -> Result<Bytes, Status> {
+    let mut again = Again::default();
+    loop {
+        match unary_request(core, path.clone(), call(&metadata, &message)).await {
+            Ok(answer) => return Ok(answer),
+            Err(status) if again.may(&status) => {}
+            Err(status) => return Err(status),
+        }
+    }
+}
+
+/// The same, for a request that says more.
+pub(super) async fn unary_request(
+    core: &CoreChannel,
+    path: PathAndQuery,
+    request: Request<Bytes>,
+) -> Result<Bytes, Status> {
     let mut grpc = tonic::client::Grpc::new(core.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
     grpc.ready().await?;
-    let mut request = Request::new(message);
-    *request.metadata_mut() = metadata;
     let answer = grpc.unary(request, path, RawCodec).await?;
     Ok(answer.into_inner())
 }
@@ -36,11 +50,21 @@ pub(crate) async fn server_streaming(
     message: Bytes,
 ) -> Result<Streaming<Bytes>, Status> {
     let mut grpc = tonic::client::Grpc::new(core.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
-    grpc.ready().await?;
-    let mut request = Request::new(message);
-    *request.metadata_mut() = metadata;
-    let answer = grpc.server_streaming(request, path, RawCodec).await?;
-    Ok(answer.into_inner())
+    let mut again = Again::default();
+    loop {
+        grpc.ready().await?;
+        match grpc.server_streaming(call(&metadata, &message), path.clone(), RawCodec).await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) if again.may(&status) => {}
+            Err(status) => return Err(status),
+        }
+    }
+}
+
+fn call(metadata: &MetadataMap, message: &Bytes) -> Request<Bytes> {
+    let mut request = Request::new(message.clone());
+    *request.metadata_mut() = metadata.clone();
+    request
 }
 
 /// A message is its bytes.

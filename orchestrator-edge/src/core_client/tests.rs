@@ -1,5 +1,7 @@
 //! The remote channel over real sockets.
 
+mod unbegun;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -23,7 +25,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::{pool::Pool, *};
 use crate::{
-    listener,
+    App, listener,
     tests::{
         app, ask,
         fake_core::{FakeCore, Parts, head, part, stream_of},
@@ -186,7 +188,7 @@ async fn a_hundred_stalled_readers_do_not_delay_the_others() {
     let app = app(remote(&format!("http://{address}")).unwrap());
     let edge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let edge_address = edge.local_addr().unwrap();
-    task::spawn("edge", listener::serve(edge, app.clone(), Duration::ZERO));
+    task::spawn("edge", listener::serve(edge, app.clone()));
 
     let stalled = join_all((0..STALLED).map(async |_| {
         let socket = TcpSocket::new_v4().unwrap();

@@ -25,6 +25,11 @@ use tokio::time::{Instant, Sleep, sleep};
 pub(super) struct UnderWay(Arc<AtomicBool>);
 
 impl UnderWay {
+    /// Whether one is.
+    pub(super) fn is(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// The head is complete; the request is under way until the guard is dropped.
     pub(super) fn begin(&self) -> UnderWayGuard {
         self.0.store(true, Ordering::Relaxed);

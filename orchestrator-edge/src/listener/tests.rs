@@ -11,10 +11,11 @@ use tokio::{
     net::TcpSocket,
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::tests::{
-    app_with,
+    app_in,
     fake_core::{FakeCore, Parts, head, part, stream_of},
 };
 
@@ -28,11 +29,12 @@ struct Running {
 }
 
 fn run(core: &FakeCore, change: impl FnOnce(&mut Config)) -> Running {
-    let app = app_with(core.channel(), change);
-    let stop = app.edge.stop.clone();
+    let stop = CancellationToken::new();
+    let stages = Stages::after(stop.clone(), Duration::from_millis(100));
+    let app = app_in(core.channel(), stages, change);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let server = task::spawn("listener", serve(listener, app, Duration::from_millis(100)));
+    let server = task::spawn("listener", serve(listener, app));
     Running { address, stop, server }
 }
 
@@ -84,6 +86,7 @@ async fn read_until(client: &mut TcpStream, mark: &str) -> String {
     String::from_utf8_lossy(&seen).into_owned()
 }
 
+const CHAT: &str = "/v1/chat/completions";
 const POST: &str = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
 
 #[tokio::test]
@@ -220,7 +223,88 @@ async fn a_drain_ends_idle_connections_at_once_and_the_others_at_its_deadline() 
 
     edge.stop.cancel();
     assert_eq!(read_to_close(idle).await, "");
-    read_to_close(busy).await;
+    let end = read_to_close(busy).await;
+    assert!(
+        end.contains(r#""code":"stopping""#) && end.ends_with("0\r\n\r\n"),
+        "an error and a clean end: {end}"
+    );
     timeout(PATIENCE, edge.server).await.unwrap().unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(edge.address).await.is_err(), "nobody listens any more");
+}
+
+/// A core that takes a while for a whole answer.
+fn slow() -> FakeCore {
+    FakeCore::new(|_| {
+        let answer = stream::once(async {
+            sleep(Duration::from_millis(50)).await;
+            Ok(head(200, "application/json", "{}"))
+        });
+        Ok(Box::pin(answer))
+    })
+}
+
+#[tokio::test]
+async fn an_answer_under_way_says_that_its_connection_ends_with_it() {
+    let edge = run(&slow(), |_| {});
+    let client = send(edge.address, POST).await;
+    sleep(Duration::from_millis(10)).await;
+    edge.stop.cancel();
+    let answer = read_to_close(client).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("{}"), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_http2_connection_is_told_to_go_away_and_its_answers_come() {
+    let edge = run(&slow(), |_| {});
+    let stream = TokioIo::new(TcpStream::connect(edge.address).await.unwrap());
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), stream)
+            .await
+            .unwrap();
+    let connection = task::spawn("client", connection);
+    let ask = || Request::get(format!("http://{}/v1/models", edge.address)).body(Empty::new()).unwrap();
+    let answer = client.send_request(ask());
+    sleep(Duration::from_millis(10)).await;
+    edge.stop.cancel();
+    assert_eq!(answer.await.unwrap().into_body().collect().await.unwrap().to_bytes(), "{}");
+    timeout(PATIENCE, edge.server).await.unwrap().unwrap().unwrap().unwrap();
+    assert!(client.send_request(ask()).await.is_err());
+    assert!(connection.await.unwrap().unwrap().is_ok(), "it ended in order");
+}
+
+#[tokio::test]
+async fn a_request_that_comes_with_the_end_is_answered() {
+    let edge = run(&hello(), |_| {});
+    let mut client = TcpStream::connect(edge.address).await.unwrap();
+    edge.stop.cancel();
+    client.write_all(POST.as_bytes()).await.unwrap();
+    let answer = read_to_close(client).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn at_the_curfew_a_stream_ends_with_an_error_in_its_callers_words_and_a_whole_answer_is_a_503() {
+    let marks = [
+        ("/v1/chat/completions", r#""code":"stopping""#),
+        ("/v1/messages", "event: error\ndata: {"),
+        ("/v1beta/models/m:streamGenerateContent?alt=sse", r#""status":"UNAVAILABLE""#),
+    ];
+    for (path, mark) in marks {
+        let edge = run(&FakeCore::new(|_| Ok(silent())), |_| {});
+        let post = POST.replace(CHAT, path);
+        let mut client = send(edge.address, &post).await;
+        read_until(&mut client, "begun").await;
+        edge.stop.cancel();
+        let end = read_to_close(client).await;
+        assert!(end.contains(mark) && end.contains("stopping") && !end.contains("[DONE]"), "{path}: {end}");
+        assert_eq!(end.matches("data: ").count(), 1, "{path}: {end}");
+    }
+    let edge = run(&FakeCore::new(|_| Ok(Box::pin(stream::pending()))), |_| {});
+    let client = send(edge.address, POST).await;
+    sleep(Duration::from_millis(10)).await;
+    edge.stop.cancel();
+    let answer = read_to_close(client).await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1\r\n"), "{answer}");
+    assert!(answer.contains(r#""code":"stopping""#), "{answer}");
 }

@@ -14,10 +14,16 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
+use orchestrator_base::curfew::Watch;
 use orchestrator_proto::v1::{Head, InvokeResponse};
 use tonic::{Status, Streaming};
 
-use crate::error::{EdgeError, Voice};
+use super::limits;
+use crate::{
+    Edge,
+    error::{EdgeError, Voice},
+    metrics::Present,
+};
 
 /// Headers that belong to a connection or that the edge computes itself: never taken from an answer's head.
 const NOT_FROM_THE_CORE: [HeaderName; 6] = [
@@ -37,6 +43,7 @@ pub(super) async fn answer(
     mut rest: Streaming<InvokeResponse>,
     (voice, request_id): (Voice, String),
     in_array: bool,
+    edge: &Edge,
 ) -> Result<Response, EdgeError> {
     let Some(head) = first.head else { return Err(EdgeError::no_answer()) };
     let status = u16::try_from(head.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
@@ -49,9 +56,13 @@ pub(super) async fn answer(
         Framing::Unknown
     };
     let mut headers = headers_of(&head);
+    if let Some(stand) = &head.limits {
+        limits::insert(&mut headers, stand, voice, &edge.clock);
+    }
 
     let in_parts = |ready, over, rest| {
-        Body::new(PartsBody { ready, over, rest: Some(rest), framing, voice, request_id, begun: false })
+        let (rest, present, curfew) = (Some(rest), edge.metrics.stream(), edge.stages.curfew().watch());
+        Body::new(PartsBody { ready, over, rest, framing, voice, request_id, begun: false, present, curfew })
     };
     let body = if framing == Framing::Unknown {
         match rest.message().await {
@@ -83,7 +94,8 @@ fn whole(status: StatusCode, headers: &mut HeaderMap, data: Bytes) -> Body {
 }
 
 fn headers_of(head: &Head) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(head.headers.len() + 4);
+    let mut headers =
+        HeaderMap::with_capacity(head.headers.len() + if head.limits.is_some() { 10 } else { 4 });
     for (name, value) in &head.headers {
         // A header that HTTP cannot carry is left out: it must not cost the answer.
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
@@ -113,6 +125,10 @@ struct PartsBody {
     request_id: String,
     /// Something was said already.
     begun: bool,
+    /// It counts as under way.
+    present: Present,
+    /// When this edge ends.
+    curfew: Watch,
 }
 
 /// How the parts of an answer follow each other.
@@ -129,9 +145,20 @@ enum Framing {
 impl PartsBody {
     /// A core that is lost in the middle of a stream: events, or elements, end with an error in the protocol and then cleanly, for
     /// a reset would hide it. Anything else is cut, so that half an answer never looks like a whole one.
-    fn end_with(&self, status: Status) -> Result<Frame<Bytes>, Status> {
+    fn end_with(&mut self, status: Status) -> Result<Frame<Bytes>, Status> {
+        self.present.metrics().core_lost.inc();
         tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core was lost in a stream");
-        let envelope = EdgeError::from_status(&status).envelope(self.voice, &self.request_id);
+        self.end(&EdgeError::from_status(&status), status)
+    }
+
+    /// This edge ends, and the stream with it, likewise.
+    fn end_at_curfew(&mut self) -> Result<Frame<Bytes>, Status> {
+        self.end(&EdgeError::stopping(), Status::unavailable("the edge is stopping"))
+    }
+
+    fn end(&mut self, error: &EdgeError, status: Status) -> Result<Frame<Bytes>, Status> {
+        self.rest = None;
+        let envelope = error.envelope(self.voice, &self.request_id);
         let last = match self.framing {
             Framing::Events if self.voice == Voice::Anthropic => {
                 format!("event: error\ndata: {envelope}\n\n")
@@ -164,7 +191,12 @@ impl http_body::Body for PartsBody {
         }
         loop {
             let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
-            match ready!(Pin::new(rest).poll_next(cx)) {
+            let next = Pin::new(rest).poll_next(cx);
+            if !self.over && (self.curfew.is_over() || (next.is_pending() && self.curfew.poll(cx).is_ready()))
+            {
+                return Poll::Ready(Some(self.end_at_curfew()));
+            }
+            match ready!(next) {
                 Some(Ok(part)) => {
                     self.over |= part.last;
                     if !part.data.is_empty() {
@@ -175,10 +207,7 @@ impl http_body::Body for PartsBody {
                     tracing::warn!(grpc.code = ?status.code(), "the core was lost after a stream's last part");
                     self.rest = None;
                 }
-                Some(Err(status)) => {
-                    self.rest = None;
-                    return Poll::Ready(Some(self.end_with(status)));
-                }
+                Some(Err(status)) => return Poll::Ready(Some(self.end_with(status))),
                 None => self.rest = None,
             }
         }

@@ -22,7 +22,7 @@ const MAX_NAME_BYTES: usize = 256;
 /// Everything but the body.
 pub(super) fn describe(
     target: Target,
-    path_args: Vec<(&'static str, String)>,
+    path_args: &[(&'static str, String)],
     head: &Parts,
 ) -> Result<InvokeRequest, EdgeError> {
     let headers = &head.headers;
@@ -36,7 +36,7 @@ pub(super) fn describe(
         dialect: target.dialect.to_owned(),
         operation: target.operation.to_owned(),
         method: head.method.as_str().to_owned(),
-        path_args: path_args.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        path_args: path_args.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
         query: head.uri.query().map(without_keys).unwrap_or_default(),
         headers: shown_to_providers(headers),
         content_type: text(headers, "content-type")?.unwrap_or_default().to_owned(),

@@ -77,7 +77,7 @@ pub(crate) fn stream_of(parts: Vec<Result<InvokeResponse, Status>>) -> Parts {
 /// The first part of an answer.
 pub(crate) fn head(status: u32, content_type: &str, data: &'static str) -> InvokeResponse {
     let headers = [("x-orchestrator-provider".to_owned(), "echo".to_owned())].into();
-    let head = Head { status, headers, content_type: content_type.to_owned(), reason: 0 };
+    let head = Head { status, headers, content_type: content_type.to_owned(), ..Head::default() };
     InvokeResponse { head: Some(head), data: Bytes::from_static(data.as_bytes()), last: false }
 }
 

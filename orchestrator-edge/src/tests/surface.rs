@@ -1,6 +1,7 @@
 //! Paths, methods, probes and the layers around them.
 
 use bytes::Bytes;
+use orchestrator_base::config::AppEnv;
 use tonic::Status;
 
 use super::{
@@ -78,7 +79,7 @@ async fn ready_is_what_the_core_says_until_the_drain_begins() {
     };
     let ready = app(serving(&[0x08, 1]));
     assert_eq!(ask(&ready, get("/health/ready")).await.text(), r#"{"status":"ready"}"#);
-    ready.edge.stop.cancel();
+    ready.edge.stages.leaving().cancel();
     assert_eq!(ask(&ready, get("/health/ready")).await.status, 503, "draining");
     assert_eq!(ask(&app(serving(&[0x08, 2])), get("/api/v1/health/ready")).await.status, 503, "not serving");
     let away = raw_core(|_, _, _| Err(Status::unavailable("away")));
@@ -166,6 +167,8 @@ async fn operators_paths_are_gone_from_the_public_listener_where_they_have_their
         ("/admin/verify", true),
         ("/api/providers/health", true),
         ("/api/health-check/config", true),
+        ("/docs", true),
+        ("/openapi.json", true),
         ("/v1/models", false),
         ("/api/v1/models", false),
         ("/v1beta/models", false),
@@ -176,7 +179,22 @@ async fn operators_paths_are_gone_from_the_public_listener_where_they_have_their
         assert_eq!((by_all, by_public, by_operators), (true, !is_admins, is_admins), "{path}");
     }
     for app in [&public, &operators, &public.for_thread(core()).for_operators()] {
-        assert_eq!(ask(app, get("/health")).await.status, 200);
+        for path in ["/health", "/health/live", "/health/ready", "/metrics", "/api/v1/metrics"] {
+            assert_ne!(ask(app, get(path)).await.status, 404, "{path}");
+        }
     }
     assert_eq!(ask(&public.for_thread(core()), get("/admin/verify")).await.status, 404);
+}
+
+#[tokio::test]
+async fn metrics_are_for_everybody_in_development_alone() {
+    let statuses = async |env: AppEnv| {
+        let app = app_with(core(), |config| config.app.env = env);
+        [
+            ask(&app, get("/metrics")).await.status.as_u16(),
+            ask(&app, get("/api/v1/metrics")).await.status.as_u16(),
+        ]
+    };
+    assert_eq!(statuses(AppEnv::Development).await, [200, 200]);
+    assert!(statuses(AppEnv::Production).await.iter().all(|status| *status != 200));
 }

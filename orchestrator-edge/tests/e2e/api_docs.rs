@@ -78,7 +78,8 @@ async fn the_examples_of_the_api_document_are_what_a_gateway_answers() {
         for example in examples() {
             let filled =
                 |text: &str| ids.iter().fold(text.to_owned(), |text, (name, id)| text.replace(name, id));
-            let for_admins = ["/admin", "/api/providers/health", "/api/health-check"];
+            let for_admins =
+                ["/admin", "/api/providers/health", "/api/health-check", "/health/detailed", "/health/queue"];
             let for_admins = for_admins.iter().any(|prefix| example.path.starts_with(prefix));
             let client = if for_admins { &gateway.admin } else { &gateway.client };
             let client = if example.has_key { client.clone() } else { client.with_key(None) };

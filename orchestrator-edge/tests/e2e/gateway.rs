@@ -9,7 +9,10 @@ use std::{
 
 use orchestrator_base::{
     config::{AppEnv, Config, Role},
-    runtime, task,
+    metrics::Description,
+    runtime,
+    stopping::Stages,
+    task,
     tls::{self, Ends},
 };
 use orchestrator_edge::{
@@ -50,6 +53,8 @@ pub(crate) struct Gateway {
     pub(crate) grpc: String,
     /// Where the edge listens.
     pub(crate) rest: SocketAddr,
+    /// Speaks to the core's listener for metrics and health, without a key.
+    pub(crate) core_page: Client,
     /// The database's file.
     pub(crate) database: PathBuf,
     core: EmbeddedCore,
@@ -84,29 +89,35 @@ impl Gateway {
         config.health_check.enabled = false;
         set(&mut config);
         let ends = Ends::open(&config, Role::Edge).unwrap();
-        let core = EmbeddedCore::start_here(&config).await.unwrap();
-        let any = "127.0.0.1:0".parse().unwrap();
+        let core = EmbeddedCore::start(&config).await.unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let (rest, grpc) = (runtime::listen(any).unwrap(), runtime::listen(any).unwrap());
         let rest_address = rest.local_addr().unwrap();
         let base = format!("http://{rest_address}");
         let grpc_scheme = if config.tls.grpc_cert.is_some() { "https" } else { "http" };
         let grpc_base = format!("{grpc_scheme}://{}", grpc.local_addr().unwrap());
+        let is_embedded = channel == Channel::Embedded;
         let thread = core.for_thread();
         let channel = match channel {
             Channel::Embedded => thread.channel(),
             Channel::Split => remote(&config, &grpc_base),
         };
         let stop = CancellationToken::new();
-        core.serve_until(stop.clone()).await;
-        let drain = Duration::from_secs(5);
-        drop(task::spawn("grpc", thread.serve(ends.grpc(grpc), stop.clone(), drain)));
-        let app = App::new(&config, channel, stop.clone());
-        drop(task::spawn("rest", listener::serve(ends.rest(rest), app, drain)));
+        let stages = Stages::after(stop.clone(), Duration::from_secs(5));
+        core.serve_until(&stages).await;
+        drop(task::spawn("grpc", thread.serve(ends.grpc(grpc), stages.clone())));
+        let page = std::net::TcpListener::bind(any).unwrap();
+        let core_page = Client::new(&page.local_addr().unwrap().to_string(), "").with_key(None);
+        core.show_at(page).unwrap();
+        let app = App::new(&config, channel, stages.without_curfew());
+        let app = if is_embedded { app.showing(core.metrics()) } else { app };
+        drop(task::spawn("rest", listener::serve(ends.rest(rest), app)));
         Self {
             client: Client::new(&base, CLIENT_KEY),
             admin: Client::new(&base, ADMIN_KEY),
             grpc: grpc_base,
             rest: rest_address,
+            core_page,
             database: data.path().join("llm_orchestrator.db"),
             core,
             stop,
@@ -200,10 +211,20 @@ impl Gateway {
         self.core.for_thread().channel()
     }
 
+    /// The families that this process registered, the edge's too where it is one process.
+    pub(crate) fn families(&self) -> Vec<&'static Description> {
+        self.core.metrics().descriptions()
+    }
+
+    /// Begins to stop: nothing new is accepted.
+    pub(crate) fn begin_drain(&self) {
+        self.stop.cancel();
+    }
+
     /// Stops accepting, lets what runs end, stores what is in the journal. Gives its files.
     pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.stop.cancel();
-        self.core.finish().await;
+        self.core.finish(&CancellationToken::new()).await;
         self.data
     }
 }

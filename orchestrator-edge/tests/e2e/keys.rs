@@ -1,7 +1,7 @@
 //! Callers' keys and teams as operators and callers meet them: every field over REST, secrets that are rotated, what one core revokes and
 //! another refuses, and the table of who may come in where.
 
-mod isolation;
+pub(crate) mod isolation;
 
 use std::time::Duration;
 

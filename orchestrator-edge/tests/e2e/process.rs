@@ -4,6 +4,7 @@
 //! is seen through the edge, with a core inside it and before one in another process.
 
 mod encrypted;
+mod stopping;
 
 use std::{
     fs::{self, File},
@@ -37,7 +38,7 @@ impl Edge {
             .current_dir(home)
             .env_clear()
             .envs([("APP_PORT", "0"), ("GRPC_PORT", "0"), ("ORCHESTRATOR__RUNTIME__THREADS", "1")])
-            .env("HEALTH_CHECK_ENABLED", "false")
+            .envs([("METRICS_PORT", "0"), ("HEALTH_CHECK_ENABLED", "false")])
             .envs(environment.iter().copied())
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&log).unwrap())
@@ -372,6 +373,32 @@ async fn an_edge_may_stand_before_a_core_in_another_process() {
     let answer = ask_echo(&client).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{}", answer.text());
     assert_eq!(client.get("/health/ready").await.status, 503);
+    edge.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_are_shown_where_the_settings_say_and_nowhere_if_they_say_so() {
+    let home = home();
+    let edge = Edge::serving(home.path(), &[], &[]).await;
+    let page = Client::new(&edge.address("Listening for metrics"), "").with_key(None);
+    let numbers = page.get("/metrics").await;
+    assert!(numbers.text().contains("\norchestrator_build_info{version=\""), "{}", numbers.text());
+    let of_edge = edge.client("none").get("/health/metrics").await;
+    assert_eq!(of_edge.header("content-type"), numbers.header("content-type"));
+    for text in [numbers.text(), of_edge.text()] {
+        assert!(text.contains("orchestrator_edge_connections "), "one process, one text: {text}");
+        assert!(text.contains("orchestrator_sessions 0\n"), "one process, one text: {text}");
+    }
+    edge.stop().await;
+
+    let edge = Edge::serving(home.path(), &[("ORCHESTRATOR__METRICS__ENABLED", "false")], &[]).await;
+    assert!(!edge.log().contains("Listening for metrics"), "{}", edge.log());
+    edge.stop().await;
+
+    let taken = listen("127.0.0.1", 0, 1).unwrap();
+    let port = taken[0].local_addr().unwrap().port().to_string();
+    let edge = Edge::serving(home.path(), &[("METRICS_PORT", &port)], &[]).await;
+    assert!(edge.log().contains("the port is taken; set METRICS_PORT"), "{}", edge.log());
     edge.stop().await;
 }
 

@@ -5,6 +5,7 @@ use orchestrator_core::{
     audit::Actor,
     error::Result,
 };
+use orchestrator_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{AdminService, Answer, auth, roles};
@@ -49,6 +50,11 @@ impl AdminService {
         let admin = self.keeper.acting_as(actor);
         let health = self.desk.acting_through(&admin);
         Ok((Caller { admin, health, session, request_id }, request.into_inner()))
+    }
+
+    /// Whether this needs no key, and has none: a wrong one is refused everywhere.
+    pub(super) fn is_open_to(&self, request: &Request<v1::GetStatusRequest>) -> bool {
+        self.public_status && auth::presented(request.metadata()).is_ok_and(|keys| keys.is_empty())
     }
 
     /// For what of a method's is for admins alone: secrets, and what was said in requests.

@@ -1,27 +1,30 @@
 //! How the service is made.
 
-use std::sync::Arc;
-
 use orchestrator_base::config::Declared;
-use orchestrator_core::{
-    admin::{Admin, AdminAuth, health::HealthDesk, refusals::Refusals},
-    admission::gate::Gate,
+use orchestrator_core::admin::{
+    Admin, AdminAuth, health::HealthDesk, refusals::Refusals, status::StatusDesk,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::AdminService;
 
 impl AdminService {
-    /// Serves `admin` to whoever `auth` lets in, tells `refusals` of others, and shows how `gate` stands.
+    /// Serves `admin` to whoever `auth` lets in, tells `refusals` of others, and shows how the core is.
     pub fn new(
         admin: Admin,
         health: HealthDesk,
         auth: AdminAuth,
         refusals: Refusals,
-        gate: Arc<Gate>,
+        status: StatusDesk,
     ) -> Self {
         let (declared, draining) = (Declared::default(), CancellationToken::new());
-        Self { keeper: admin, desk: health, auth, refusals, gate, declared, draining }
+        Self { keeper: admin, desk: health, auth, refusals, status, public_status: false, declared, draining }
+    }
+
+    /// Shows how the core is without a key too.
+    #[must_use]
+    pub fn with_public_status(self, public_status: bool) -> Self {
+        Self { public_status, ..self }
     }
 
     /// Reads again what this was read from, when it is asked to.

@@ -2,6 +2,8 @@
 
 mod isolation;
 
+use std::sync::Arc;
+
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
     config::{Admission, ProviderRules, Timeouts},
@@ -16,6 +18,7 @@ use orchestrator_core::{
     health::{Seen, Settings},
     prober::{Ask, Prober, Question, SettingsKeeper},
     refresher::Reloader,
+    shared_state::{NothingSpent, SharedState},
     store::Database,
 };
 use prost_types::FieldMask;
@@ -48,7 +51,9 @@ async fn service_on(folder: &tempfile::TempDir, shared: Arc<SharedCatalog>) -> A
     drop(task::spawn("prober", prober.run(CancellationToken::new())));
     let settings = Arc::new(SettingsKeeper::new(database, Arc::clone(&board), Settings::default()));
     let desk = HealthDesk { admin: admin.clone(), board, conditions, prober: desk, settings };
-    AdminService::new(admin, desk, auth, Refusals::default(), Gate::new(&Admission::default()))
+    let alone = SharedState::local(Arc::new(NothingSpent));
+    let status = StatusDesk::new("core".into(), Gate::new(&Admission::default()), alone);
+    AdminService::new(admin, desk, auth, Refusals::default(), status)
 }
 
 /// Every provider is well.

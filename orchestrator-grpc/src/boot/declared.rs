@@ -2,7 +2,7 @@
 
 use orchestrator_base::{
     config::{Config, Declared},
-    signals, task,
+    signals, supervisor, task,
 };
 use orchestrator_core::{
     admin::{Admin, declared::ApplyOptions, transfer::Report},
@@ -45,6 +45,7 @@ pub(super) fn watch(
 /// Where something is wrong with the files the catalog stays as it is.
 async fn apply_again(declared: Declared, admin: Admin, mut hangups: Signal, stop: CancellationToken) {
     while let Some(Some(())) = stop.run_until_cancelled(hangups.recv()).await {
+        let _reloading = supervisor::reloading();
         tracing::info!(signal = "SIGHUP", "Reading the declared catalog again");
         match transfer::reload(&admin, &declared).await {
             Ok(report) => log(&report),

@@ -12,7 +12,7 @@ use orchestrator_core::{
     prober::{HealthSync, LiveAsk, Prober, SettingsKeeper},
     store::Database,
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
@@ -27,6 +27,8 @@ pub(super) struct Watching {
     pub(super) desk: HealthDesk,
     /// The background work.
     pub(super) tasks: [JoinHandle<Option<()>>; 2],
+    /// Whether this core probes.
+    pub(super) leads: watch::Receiver<bool>,
 }
 
 pub(super) async fn start(
@@ -44,13 +46,13 @@ pub(super) async fn start(
     let sync = HealthSync::start(Arc::clone(&settings), core_id, shared.clock.clone()).await;
     let sync = sync.map_err(StartError::at("reading providers' health"))?;
     let ask = Arc::new(LiveAsk::new(shared.asker()).recorded_in(shared.ledger.clone()));
-    let catalog = Arc::clone(&shared.catalog);
+    let (catalog, leads) = (Arc::clone(&shared.catalog), sync.leads());
     let (prober, desk) = Prober::new(catalog, Arc::clone(&board), ask, shared.random.clone(), sync.leads());
     let tasks =
         [task::spawn("health sync", sync.run(stop.clone())), task::spawn("prober", prober.run(stop.clone()))];
     let conditions = shared.conditions.clone();
     let desk = HealthDesk { admin: admin.clone(), board, conditions, prober: desk, settings };
-    Ok(Watching { desk, tasks })
+    Ok(Watching { desk, tasks, leads })
 }
 
 /// Tells health checks whether the ledger's records are stored.

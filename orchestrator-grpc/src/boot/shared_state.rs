@@ -25,7 +25,7 @@ const CONDITION: &str = "condition";
 
 /// The way to the other cores.
 pub(super) struct Together {
-    redis: Redis,
+    pub(super) redis: Redis,
     pub(super) news: News,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn open(
     spend: Arc<dyn StoredSpend>,
     clock: Clock,
 ) -> SharedState {
-    let Some(Together { redis, news }) = together else { return SharedState::local(core, spend) };
+    let Some(Together { redis, news }) = together else { return SharedState::local(spend) };
     let settings = (&config.redis, &config.budget);
     let remote = Remote::new(redis.clone(), spend, settings, news.clone(), clock, core);
     SharedState::Redis(Arc::new(remote))

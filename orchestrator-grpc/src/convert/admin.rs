@@ -12,6 +12,7 @@ pub(crate) mod prices;
 pub(crate) mod provider_keys;
 pub(crate) mod providers;
 pub(crate) mod stats;
+pub(crate) mod status;
 pub(crate) mod teams;
 pub(crate) mod transfer;
 

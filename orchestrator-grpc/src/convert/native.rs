@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use orchestrator_base::config::Limits;
 use orchestrator_core::{
-    call::{About, Call, Head, Idempotency, Input, PathFacts, StoredVerb},
+    call::{About, Call, Head, Idempotency, Input, Meter, PathFacts, Standing, StoredVerb},
     dialect::Dialect,
     error::{Error, ErrorKind, Result},
 };
@@ -198,7 +198,17 @@ pub fn encode_head(head: &Head) -> v1::Head {
         headers,
         content_type: String::from_utf8_lossy(content_type).into_owned(),
         reason: head.failure.map_or(v1::ErrorReason::Unspecified, reason).into(),
+        limits: head.limits.map(encode_limits),
     }
+}
+
+fn encode_limits(standing: Standing) -> v1::RateLimits {
+    let meter = |meter: Meter| v1::RateMeter {
+        limit: meter.limit,
+        remaining: meter.remaining,
+        reset_micros: u64::try_from(meter.reset.as_micros()).unwrap_or(u64::MAX),
+    };
+    v1::RateLimits { requests: standing.requests.map(meter), tokens: standing.tokens.map(meter) }
 }
 
 #[cfg(test)]

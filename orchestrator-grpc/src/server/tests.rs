@@ -30,7 +30,8 @@ async fn start(drain: Duration) -> Served {
     let address = listener.local_addr().unwrap();
     let service = routes(services(Reflection::Open, Limits::default()).await);
     let shutdown = CancellationToken::new();
-    let ended = task::spawn("server under test", serve(listener, service, shutdown.clone(), drain));
+    let ended =
+        task::spawn("server under test", serve(listener, service, Stages::after(shutdown.clone(), drain)));
     Served { address, shutdown, ended }
 }
 
@@ -97,7 +98,7 @@ async fn dropping_the_server_ends_its_connections() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let service = routes(services(Reflection::Open, Limits::default()).await);
-    let mut serving = Box::pin(serve(listener, service, CancellationToken::new(), Duration::from_mins(1)));
+    let mut serving = Box::pin(serve(listener, service, Stages::default()));
     let mut stream = tokio::select! {
         stream = async { watch(connect(address).await).await } => stream,
         _ = &mut serving => panic!("the server ended by itself"),

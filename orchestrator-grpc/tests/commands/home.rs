@@ -78,6 +78,7 @@ impl Core {
         let child = program(home.0.path(), environment)
             .envs([
                 ("GRPC_PORT", "0"),
+                ("METRICS_PORT", "0"),
                 ("ORCHESTRATOR__RUNTIME__THREADS", "1"),
                 ("HEALTH_CHECK_ENABLED", "false"),
             ])

@@ -25,6 +25,8 @@ CLIENT_KEY={client}
 #APP_PORT=8000
 #GRPC_HOST=127.0.0.1
 #GRPC_PORT=50051
+#METRICS_HOST=127.0.0.1
+#METRICS_PORT=9464
 
 # Cores to use instead of one inside the edge, comma-separated.
 #CORE_ENDPOINT=http://127.0.0.1:50051

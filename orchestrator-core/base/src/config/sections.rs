@@ -2,8 +2,11 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
+mod health;
+mod metrics;
 mod money;
 mod redis;
+mod shutdown;
 mod tls;
 
 use std::{fmt, path::PathBuf};
@@ -11,8 +14,11 @@ use std::{fmt, path::PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::health::Health;
+pub use self::metrics::Metrics;
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
+pub use self::shutdown::ShutdownTimes;
 pub use self::tls::{AdminListener, ClientAuth, Tls};
 use super::Declared;
 use crate::{mask, network::Network};
@@ -31,6 +37,8 @@ pub struct Config {
     pub tls: Tls,
     /// Listeners for operators alone.
     pub admin: AdminListener,
+    /// Where metrics are shown.
+    pub metrics: Metrics,
     /// Where files lie.
     pub data: Data,
     /// Keys that are given rather than generated.
@@ -57,6 +65,8 @@ pub struct Config {
     pub breaker: Breaker,
     /// How providers' health is checked, at first.
     pub health_check: HealthCheck,
+    /// Who is told how the program is.
+    pub health: Health,
     /// Rules for every provider.
     pub providers: ProviderRules,
     /// Answers under an idempotency key.
@@ -67,6 +77,8 @@ pub struct Config {
     pub bodies: Bodies,
     /// What several cores share.
     pub redis: Redis,
+    /// How the process ends.
+    pub shutdown: ShutdownTimes,
     /// Threads.
     pub runtime: Runtime,
     /// The catalog that the file declares; no setting.

@@ -108,6 +108,8 @@ const DATABASES: &[&str] = &["mysql", "mariadb", "postgres", "postgresql", "sqli
 
 /// A time-out above a day is a mistake in the unit.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Nobody waits longer for a process to end.
+const HOUR_MS: i64 = 60 * 60 * 1000;
 /// A size above a tebibyte is a mistake too.
 const TEBIBYTE: i64 = 1 << 40;
 
@@ -152,6 +154,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("admin.grpc_host", "ADMIN_GRPC_HOST", Shape::Host),
     known("admin.grpc_port", "ADMIN_GRPC_PORT", Shape::Port),
     known("admin.core_endpoint", "CORE_ADMIN_ENDPOINT", Shape::Endpoints),
+    other("metrics.enabled", Shape::Switch),
+    known("metrics.host", "METRICS_HOST", Shape::Host),
+    known("metrics.port", "METRICS_PORT", Shape::Port),
+    other("metrics.public", Shape::Switch),
+    other("metrics.max_series", Shape::Number(1, 100_000)),
     known("data.dir", "DATA_DIR", Shape::Path),
     known("keys.admin", "ADMIN_KEY", Shape::Secret),
     known("keys.client", "CLIENT_KEY", Shape::Secret),
@@ -197,6 +204,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("health_check.interval", "HEALTH_CHECK_INTERVAL", Shape::Number(1, 86_400)),
     known("health_check.max_errors", "HEALTH_CHECK_MAX_ERRORS", Shape::Number(1, 1000)),
     known("health_check.retry_hours", "HEALTH_CHECK_RETRY_HOURS", Shape::Number(1, 720)),
+    known("health.public_details", "HEALTH_PUBLIC_DETAILS", Shape::Switch),
     other("providers.deny_private_networks", Shape::Switch),
     // Ninety days.
     other("idempotency.retention_seconds", Shape::Number(0, 7_776_000)),
@@ -219,6 +227,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("redis.command_ms", Shape::Number(1, 10_000)),
     other("redis.prefix", Shape::KeyPrefix),
     other("redis.core_expiry_ms", Shape::Number(50, 3_600_000)),
+    other("shutdown.ready_delay_ms", Shape::Number(0, HOUR_MS)),
+    other("shutdown.drain_ms", Shape::Number(0, HOUR_MS)),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 

@@ -11,7 +11,7 @@ use crate::{
         limits::{Budget, Limits},
         tenants::Tenant,
     },
-    ledger::record::HeldRecord,
+    ledger::record::Held,
     shared_state::{Ask, Scope, StoredSpend, Used, local::Local},
 };
 
@@ -219,26 +219,25 @@ async fn what_is_stored_is_outstanding_no_more_though_the_databases_answer_is_lo
     let store = Arc::new(Silent { memory: memory.clone(), lost: Mutex::new(1) });
     let journal =
         Arc::new(Journal::open(folder.path(), "core", uuid::Uuid::nil(), &settings(1 << 20)).unwrap());
-    let local = Arc::new(Local::new("this".into(), Arc::new(Spend(memory.clone()))));
+    let local = Arc::new(Local::new(Arc::new(Spend(memory.clone()))));
     let shared = SharedState::Local(local.clone());
     let budget = Some(Budget { nanos: 1000, period: Period::Total });
     let limits = Limits { budget, ..Limits::default() };
     let tenant = Arc::new(Tenant { tag: "k".into(), scopes: vec![("key:k".into(), limits)] });
     let at = UnixMicros(1_795_262_400_000_000);
-    let held_by = |core: &str| Some(Box::new(HeldRecord { by: core.into(), key: true, team: false }));
-    let charged = |id: &str, core: &str, nanos| RequestRecord {
+    let charged = |id: &str, nanos| RequestRecord {
         api_key_id: "k".into(),
         started_at: at,
         charged_nanos: Some(nanos),
-        held: held_by(core),
+        held: Held { key: true, team: false },
         ..record(id)
     };
     // One that an earlier process has left, and one of this.
-    journal.close_record(&Arc::new(charged("old", "before", 100)));
+    journal.close_record(&Arc::new(charged("old", 100)));
     let mut writer =
         Writer::start(Arc::clone(&journal), store).await.unwrap().telling(shared.clone(), Touched::default());
     let grant = shared.admit(&tenant, Ask { nanos: 50, at, tokens: 0 }).await.unwrap();
-    journal.close_record(&Arc::new(charged("new", "this", 30)));
+    journal.close_record(&Arc::new(charged("new", 30)));
     grant.settle(Used { tokens: 0, nanos: 30 });
     assert!(writer.step().await.is_err());
     assert_eq!((local.used("key:k", Period::Total, at), local.outstanding("key:k").nanos), (Some(30), 30));

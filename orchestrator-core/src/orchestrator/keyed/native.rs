@@ -18,7 +18,7 @@ use crate::{
     orchestrator::{
         NativeBody, NativeReply, NativeStream, Orchestrator,
         asking::{Admitted, Asking, Driven, Limited},
-        native::{self, State, headers, limits, live::Tail},
+        native::{self, State, headers, live::Tail},
         prepare::PreparedCall,
     },
     recording::{
@@ -97,7 +97,7 @@ fn failed(ending: &Ending, reading: &mut Reading, wire: &dyn Wire) -> NativeRepl
     let id = &reading.job.request_id;
     let body = wire.render_error(&error, id);
     let mut head = headers::failed(&error, id, served);
-    limits::insert(&mut head.headers, reading.job.limits.get(), reading.job.dialect());
+    head.limits = reading.job.limits.get().copied();
     headers::again(&mut head, reading);
     reading.sent(&body);
     reading.close(Outcome::Failed(&error));

@@ -7,7 +7,7 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
-use super::{framing::Framing, limits};
+use super::framing::Framing;
 use crate::{
     attempt::Job,
     call::{Head, Served},
@@ -20,6 +20,8 @@ use crate::{
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(in crate::orchestrator) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Headers of a provider's answer that its caller may want: what is left of the provider's limits.
+const PROVIDERS_LIMITS: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
 /// Vendors' SDKs wait no longer than this before they ask again.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -29,7 +31,7 @@ pub(super) fn plain(request_id: &str) -> Head {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, JSON);
     insert_text(&mut headers, REQUEST_ID, request_id);
-    Head { status: StatusCode::OK, headers, failure: None }
+    Head { status: StatusCode::OK, headers, failure: None, limits: None }
 }
 
 /// A provider has answered.
@@ -48,17 +50,17 @@ pub(in crate::orchestrator) fn answered(
         insert_text(&mut headers, HeaderName::from_static("x-orchestrator-dropped"), &dropped.join(","));
     }
     // A caller under limits of its own is told of those: the provider's are not its.
-    limits::insert(&mut headers, job.limits.get(), job.dialect());
-    for (name, value) in upstream.iter().filter(|_| job.limits.get().is_none()) {
+    let limits = job.limits.get().copied();
+    for (name, value) in upstream.iter().filter(|_| limits.is_none()) {
         if is_passed(name) {
             headers.append(name.clone(), value.clone());
         }
     }
-    Head { status, headers, failure: None }
+    Head { status, headers, failure: None, limits }
 }
 
 fn is_passed(name: &HeaderName) -> bool {
-    limits::PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+    PROVIDERS_LIMITS.iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
 fn content_type(job: &Job) -> HeaderValue {
@@ -70,8 +72,7 @@ pub(in crate::orchestrator) fn early(job: &Job) -> Head {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, content_type(job));
     insert_text(&mut headers, REQUEST_ID, &job.request_id);
-    limits::insert(&mut headers, job.limits.get(), job.dialect());
-    Head { status: StatusCode::OK, headers, failure: None }
+    Head { status: StatusCode::OK, headers, failure: None, limits: job.limits.get().copied() }
 }
 
 /// The head of an answer that lies in a recording, for one of those who read it.
@@ -79,17 +80,16 @@ pub(in crate::orchestrator) fn told(opening: &Opening, reading: &Reading) -> Hea
     let mut headers = opening.headers.clone();
     insert_text(&mut headers, REQUEST_ID, &reading.job.request_id);
     if reading.again().is_some() {
-        // What was left of limits then says nothing now, and they may be another's.
+        // What was left of the provider's limits then says nothing now.
         let stale: Vec<HeaderName> = headers.keys().filter(|name| is_passed(name)).cloned().collect();
         for name in stale {
             headers.remove(name);
         }
         let original = HeaderName::from_static("x-orchestrator-original-request-id");
         insert_text(&mut headers, original, &opening.request_id);
-        limits::insert(&mut headers, reading.job.limits.get(), reading.job.dialect());
     }
     let status = StatusCode::from_u16(opening.status).unwrap_or(StatusCode::OK);
-    Head { status, headers, failure: None }
+    Head { status, headers, failure: None, limits: reading.job.limits.get().copied() }
 }
 
 /// The answer was made for another request.
@@ -121,7 +121,7 @@ pub(in crate::orchestrator) fn failed(error: &Error, request_id: &str, served: O
     if asked.is_some() || refused || reused || is_spent(error) {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
-    Head { status, headers, failure: Some(error.kind) }
+    Head { status, headers, failure: Some(error.kind), limits: None }
 }
 
 /// Whether it is a limit of the gateway's own that has no room for longer than a client waits.

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures_core::Stream as _;
 use http::HeaderMap;
-use orchestrator_base::{clock::Clock, config, random::Random};
+use orchestrator_base::{clock::Clock, config, curfew::Curfew, random::Random};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::script::{Act, Asking, Part, Stage};
 use crate::{
     admission::gate::Gate,
-    call::{About, Call, Idempotency, Input, PathFacts},
+    call::{About, Call, Idempotency, Input, PathFacts, Standing},
     catalog::{
         ApiKey, CatalogRows, Model, Provider, samples,
         snapshot::{SharedCatalog, Snapshot},
@@ -192,7 +192,7 @@ impl World {
         let conditions = Conditions::new(ConditionRules::default(), clock.clone(), random.clone());
         // Nobody probes here.
         conditions.health().set_settings(Settings { enabled: false, ..Settings::default() });
-        let local = Arc::new(Local::new("core".into(), Arc::new(NothingSpent)));
+        let local = Arc::new(Local::new(Arc::new(NothingSpent)));
         let shared = Arc::new(Shared {
             catalog,
             ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
@@ -208,6 +208,7 @@ impl World {
             estimates: Estimates::default(),
             gate: Gate::new(&config::Admission::default()),
             drains: Drains::default(),
+            curfew: Curfew::new(),
             claims: Claims::new(idempotency, None),
         });
         let core = Orchestrator::over(Arc::<Stage>::clone(&stage), shared);
@@ -231,6 +232,7 @@ impl World {
         let mut seen = Seen {
             status: reply.head.status.as_u16(),
             headers: reply.head.headers,
+            limits: reply.head.limits,
             head_at: self.stage.now(),
             pieces: Vec::new(),
             end_at: 0,
@@ -259,6 +261,16 @@ impl World {
     /// Somebody sets the machine's clock.
     pub(super) fn jump(&self, by: Duration) {
         self.clock.advance(by);
+    }
+
+    /// The process is to end now.
+    pub(super) fn end(&self) {
+        self.core.shared.curfew.ring();
+    }
+
+    /// How many faults in a row a provider has shown.
+    pub(super) fn faults_of(&self, provider: &str) -> u32 {
+        self.core.shared.conditions.health().report(provider).facts.error_count
     }
 
     /// Milliseconds since it began.
@@ -396,6 +408,8 @@ impl Question {
 pub(super) struct Seen {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
+    /// What it is told of its own limits.
+    pub(super) limits: Option<Standing>,
     pub(super) head_at: u64,
     pub(super) pieces: Vec<(u64, String)>,
     pub(super) end_at: u64,
@@ -418,6 +432,12 @@ impl Seen {
     /// When pieces came that hold this.
     pub(super) fn times_of(&self, part: &str) -> Vec<u64> {
         self.pieces.iter().filter(|(_, text)| text.contains(part)).map(|(at, _)| *at).collect()
+    }
+
+    /// How its rate of requests stands: what a minute allows, what is left of it, and after how many milliseconds all of it is.
+    pub(super) fn requests(&self) -> Option<(u64, u64, u128)> {
+        let meter = self.limits?.requests?;
+        Some((meter.limit, meter.remaining, meter.reset.as_millis()))
     }
 
     /// A header's value; empty where there is none.

@@ -37,7 +37,7 @@ fn ask(tokens: u64, nanos: u64) -> Ask {
 }
 
 fn local() -> Arc<Local> {
-    Arc::new(Local::new("core".into(), Arc::new(NothingSpent)))
+    Arc::new(Local::new(Arc::new(NothingSpent)))
 }
 
 fn why(refused: Result<LocalGrant, Box<Refused>>) -> (LimitKind, Option<Duration>) {
@@ -137,7 +137,7 @@ impl StoredSpend for Book {
 #[tokio::test(start_paused = true)]
 async fn what_was_spent_before_is_asked_for_once_and_never_taken_for_nothing() {
     let book = Arc::new(Book::default());
-    let local = Arc::new(Local::new("core".into(), book.clone()));
+    let local = Arc::new(Local::new(book.clone()));
     let tenant = tenant(&[("key:k", limits(None, None, None, Some(100)))]);
     *lock(&book.away) = true;
     let second = Duration::from_secs(1);

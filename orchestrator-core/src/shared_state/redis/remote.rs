@@ -95,6 +95,13 @@ struct Entered<'a> {
     over: bool,
 }
 
+impl Remote {
+    /// How long Redis takes to answer now; `None`: it does not.
+    pub async fn answer_time(&self) -> Option<Duration> {
+        self.redis.answer_time().await
+    }
+}
+
 impl Entered<'_> {
     /// Nothing was taken. `heard`: what became of each account.
     fn leave(mut self, heard: impl Fn(usize) -> Heard) {
@@ -156,7 +163,7 @@ impl Remote {
     ) -> Self {
         Self {
             redis,
-            local: Arc::new(Local::new(core.clone(), spend)),
+            local: Arc::new(Local::new(spend)),
             books: Mutex::default(),
             allowances: Mutex::default(),
             changed: Notify::new(),
@@ -328,11 +335,6 @@ impl Remote {
         }
         drop(books);
         self.waiting.notify_one();
-    }
-
-    /// What this core calls itself: another name at each start.
-    pub fn core(&self) -> &str {
-        &self.core
     }
 
     /// Who knows what was spent.

@@ -1,6 +1,6 @@
 //! Making connections, and what each of them is told first.
 
-use std::{path::Path, str::FromStr as _, time::Duration};
+use std::{path::Path, str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection as _, Database, Executor as _, Pool,
@@ -11,7 +11,7 @@ use sqlx::{
 };
 
 use super::fault::{too_slow, unavailable};
-use crate::store::StoreError;
+use crate::{metrics::DatabaseMeter, store::StoreError};
 
 /// How long a statement waits for another process's lock on a file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,15 +34,22 @@ pub(in crate::store) struct Pools<DB: Database> {
     pub(in crate::store) writers: Pool<DB>,
     /// Connections that read. Writers do not take them away from readers.
     pub(in crate::store) readers: Pool<DB>,
+    /// How long they take, and how often they fail.
+    pub(in crate::store) meter: Arc<DatabaseMeter>,
 }
 
 impl<DB: Database> Clone for Pools<DB> {
     fn clone(&self) -> Self {
-        Self { writers: self.writers.clone(), readers: self.readers.clone() }
+        let Self { writers, readers, meter } = self;
+        Self { writers: writers.clone(), readers: readers.clone(), meter: Arc::clone(meter) }
     }
 }
 
 impl<DB: Database> Pools<DB> {
+    fn new(writers: Pool<DB>, readers: Pool<DB>) -> Self {
+        Self { writers, readers, meter: Arc::default() }
+    }
+
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writers.close().await;
@@ -73,7 +80,7 @@ pub(super) async fn sqlite(path: &Path) -> Result<Pools<sqlx::Sqlite>, StoreErro
         pool.clone().max_connections(1).connect_with(writing).await.map_err(unavailable)?;
     let readers =
         pool.max_connections(READERS).connect_with(options.read_only(true)).await.map_err(unavailable)?;
-    Ok(Pools { writers, readers })
+    Ok(Pools::new(writers, readers))
 }
 
 /// What a connection to MySQL or MariaDB is told first, whatever the server's own defaults are: nothing is cut to fit, nobody waits
@@ -107,7 +114,7 @@ pub(super) async fn mysql(url: &str) -> Result<Pools<sqlx::MySql>, StoreError> {
     let writers: MySqlPool =
         session(MYSQL_WRITES).max_connections(WRITERS).connect_lazy_with(options.clone());
     let readers = session(MYSQL_READS).max_connections(READERS).connect_lazy_with(options);
-    Ok(Pools { writers, readers })
+    Ok(Pools::new(writers, readers))
 }
 
 /// The server ends what this program has given up, and does not keep a lock for a core that is gone.
@@ -130,7 +137,7 @@ pub(super) async fn postgres(url: &str) -> Result<Pools<sqlx::Postgres>, StoreEr
     });
     let writers: PgPool = pool.clone().max_connections(WRITERS).connect_lazy_with(options.clone());
     let readers = pool.max_connections(READERS).connect_lazy_with(options);
-    Ok(Pools { writers, readers })
+    Ok(Pools::new(writers, readers))
 }
 
 /// Connects once: a pool would try until its time is up, and then not say why.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::error::ErrorKind;
+
 use crate::store::StoreError;
 
 /// A column that holds what this program never wrote.
@@ -38,6 +40,12 @@ pub(super) fn stood_in_the_way(error: &sqlx::Error) -> bool {
     }
     let is_postgres = said.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some();
     is_postgres && said.code().is_some_and(|code| matches!(&*code, "40P01" | "40001" | "55P03"))
+}
+
+/// Whether operators should see it: not what a constraint is there to refuse, nor what is tried again.
+pub(super) fn is_a_failure(error: &sqlx::Error) -> bool {
+    let refused = error.as_database_error().is_some_and(|said| !matches!(said.kind(), ErrorKind::Other));
+    !refused && !stood_in_the_way(error)
 }
 
 /// A failure to add rows: whether they are there, whether the database will never take them, or whether it is worth trying again.

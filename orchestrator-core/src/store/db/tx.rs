@@ -8,10 +8,10 @@ use sqlx::{
 
 use super::{
     Row, Value,
-    fault::{stood_in_the_way, too_slow, unavailable},
+    fault::{is_a_failure, stood_in_the_way, too_slow, unavailable},
     placeholders::numbered,
 };
-use crate::store::StoreError;
+use crate::{metrics::Timer, store::StoreError};
 
 /// How long a server may take for one statement. Then its connection is given up, so that a server that hangs holds nobody for ever.
 /// SQLite needs none: it waits for nothing but a lock, and that has a limit of its own.
@@ -25,6 +25,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(5);
 /// A transaction; dropped without [`Tx::commit`], it is rolled back.
 pub(in crate::store) struct Tx {
     on: On,
+    timer: Timer,
     /// The database undid it because it stood in another's way.
     undone: bool,
 }
@@ -40,8 +41,14 @@ pub(super) enum On {
 pub(in crate::store) struct Tries(u32);
 
 impl Tx {
-    pub(super) fn new(on: On) -> Self {
-        Self { on, undone: false }
+    pub(super) fn begun(on: Result<On, sqlx::Error>, timer: Timer) -> Result<Self, StoreError> {
+        match on {
+            Ok(on) => Ok(Self { on, timer, undone: false }),
+            Err(error) => {
+                timer.failed();
+                Err(unavailable(error))
+            }
+        }
     }
 
     /// Runs a statement and says how many rows it touched, those too that it found as it would have left them. `sql` holds `?` for
@@ -137,16 +144,24 @@ impl Tx {
     }
 
     async fn end(self) -> Result<(), sqlx::Error> {
-        match self.on {
+        let Self { on, timer, .. } = self;
+        let ended = match on {
             On::Sqlite(tx) => tx.commit().await,
             On::MySql(tx) => in_time(tx.commit()).await,
             On::Postgres(tx) => in_time(tx.commit()).await,
+        };
+        if ended.as_ref().is_err_and(is_a_failure) {
+            timer.failed();
         }
+        ended
     }
 
     fn noting<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         if let Err(error) = &outcome {
             self.undone |= stood_in_the_way(error);
+            if is_a_failure(error) {
+                self.timer.failed();
+            }
         }
         outcome
     }

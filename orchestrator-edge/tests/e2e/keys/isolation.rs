@@ -16,17 +16,18 @@ use crate::{
 };
 
 /// The sources that register routes.
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 5] = [
     include_str!("../../../src/router.rs"),
     include_str!("../../../src/admin_api/table.rs"),
     include_str!("../../../src/admin_api/logs.rs"),
     include_str!("../../../src/admin_api/llmio.rs"),
+    include_str!("../../../src/docs.rs"),
 ];
 const ADMIN: [&str; 2] = ["/admin", "/api/admin"];
 
 /// A route: its method, its path as registered below a prefix, and what is sent.
-struct Route {
-    method: Method,
+pub(crate) struct Route {
+    pub(crate) method: Method,
     /// Where it stands, for the prefixes; of Admin's table the beginning is left out.
     template: &'static str,
     prefixes: &'static [&'static str],
@@ -74,7 +75,15 @@ const ROUTES: &[(&str, &str, &[&str], &str, &str)] = &[
     ("GET",    "/healthz", OPERATIONS, "", ""),
     ("GET",    "/health/live", OPERATIONS, "", ""),
     ("GET",    "/health/ready", OPERATIONS, "", ""),
+    ("GET",    "/health/metrics", OPERATIONS, "", ""),
+    ("GET",    "/metrics", OPERATIONS, "", ""),
+    ("GET",    "/health/detailed", OPERATIONS, "", ""),
+    ("GET",    "/health/queue/status", OPERATIONS, "", ""),
     ("GET",    "/version", OPERATIONS, "", ""),
+    ("GET",    "/openapi.json", NONE, "", ""),
+    ("GET",    "/docs", NONE, "", ""),
+    ("GET",    "/docs/app.js", NONE, "", ""),
+    ("GET",    "/docs/style.css", NONE, "", ""),
     ("GET",    "/api/providers/health", NONE, "", ""),
     ("GET",    "/api/providers/health/{id}", NONE, "/api/providers/health/none", ""),
     ("POST",   "/api/health-check/force/{id}", NONE, "/api/health-check/force/none", ""),
@@ -86,7 +95,7 @@ const ROUTES: &[(&str, &str, &[&str], &str, &str)] = &[
 ];
 
 /// Every route, those of Admin's table included, which stand there one in a line.
-fn routes() -> Vec<Route> {
+pub(crate) fn routes() -> Vec<Route> {
     let of_table = SOURCES[1].lines().filter_map(|line| {
         let line = line.trim();
         let is_row = line.starts_with("row(Method::")
@@ -127,7 +136,7 @@ fn registered() -> BTreeSet<String> {
 }
 
 impl Route {
-    fn paths(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = String> {
         let path = if self.path.is_empty() { self.template } else { self.path };
         let path: String = path
             .split('/')

@@ -1,6 +1,5 @@
-//! Operators' keys, sessions, and how the core is.
+//! Operators' keys, and sessions.
 
-use orchestrator_base::clock::UnixMicros;
 use orchestrator_core::{
     admin::{AdminKeyChange, CreatedAdminKey, Session},
     catalog::admin_keys::AdminKey,
@@ -59,19 +58,5 @@ pub(crate) fn session(session: &Session) -> v1::Session {
         actor: session.actor.clone(),
         role: session.role.name().to_owned(),
         expires_at: session.expires_at.and_then(timestamp),
-    }
-}
-
-/// Into the contract.
-pub(crate) fn status(database_away_since: Option<UnixMicros>, catalog_revision: i64) -> v1::CoreStatus {
-    let (status, database) = match database_away_since {
-        None => ("healthy", "up"),
-        Some(_) => ("degraded", "down"),
-    };
-    v1::CoreStatus {
-        status: status.to_owned(),
-        database: database.to_owned(),
-        database_away_since: database_away_since.and_then(timestamp),
-        catalog_revision,
     }
 }

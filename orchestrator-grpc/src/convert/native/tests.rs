@@ -113,16 +113,23 @@ fn a_head_keeps_every_header_and_says_why_it_failed() {
     {
         headers.append(name, HeaderValue::from_static(value));
     }
-    let head = Head { status: StatusCode::TOO_MANY_REQUESTS, headers, failure: Some(ErrorKind::RateLimited) };
+    let meter = Meter { limit: 9, remaining: 0, reset: Duration::from_millis(7) };
+    let limits = Some(Standing { requests: None, tokens: Some(meter) });
+    let failure = Some(ErrorKind::RateLimited);
+    let head = Head { status: StatusCode::TOO_MANY_REQUESTS, headers, failure, limits };
     let expected = v1::Head {
         status: 429,
         headers: [("vary".to_owned(), "a, b".to_owned()), ("retry-after".to_owned(), "2".to_owned())].into(),
         content_type: "application/json".into(),
         reason: v1::ErrorReason::RateLimited.into(),
+        limits: Some(v1::RateLimits {
+            requests: None,
+            tokens: Some(v1::RateMeter { limit: 9, remaining: 0, reset_micros: 7000 }),
+        }),
     };
     assert_eq!(encode_head(&head), expected);
 
-    let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), failure: None };
+    let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), failure: None, limits: None };
     assert_eq!(encode_head(&head).reason(), v1::ErrorReason::Unspecified);
 }
 

@@ -366,6 +366,13 @@ fn what_is_shown_says_everything_but_secrets() {
     # grpc_port =
     # core_endpoint =
 
+    [metrics]
+    enabled = true
+    host = "127.0.0.1"
+    port = 9464
+    # public =
+    max_series = 1000
+
     [data]
     dir = "./data"
 
@@ -465,6 +472,10 @@ fn what_is_shown_says_everything_but_secrets() {
     command_ms = 50
     prefix = "llmo:"
     core_expiry_ms = 60000
+
+    [shutdown]
+    ready_delay_ms = 0
+    drain_ms = 30000
 
     [runtime]
     threads = 2  # command line

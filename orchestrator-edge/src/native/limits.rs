@@ -8,12 +8,10 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use orchestrator_base::clock::UnixMicros;
+use orchestrator_base::clock::{Clock, UnixMicros};
+use orchestrator_proto::v1::RateLimits;
 
-use crate::{call::LimitNews, dialect::Dialect};
-
-/// Headers of a provider's answer that its caller may want: what is left of the provider's limits.
-pub(super) const PREFIXES: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
+use crate::error::Voice;
 
 /// The names of a rate's limit, of what is left of it, and of when all of it is.
 type Names = [HeaderName; 3];
@@ -43,22 +41,16 @@ const ANTHROPIC: [Names; 2] = [
     ],
 ];
 
-/// Puts the caller's own limits there.
-pub(in crate::orchestrator) fn insert(
-    headers: &mut HeaderMap,
-    news: Option<&LimitNews>,
-    dialect: Option<Dialect>,
-) {
-    let Some(news) = news else { return };
-    let is_anthropic = matches!(dialect, Some(Dialect::Anthropic | Dialect::AnthropicCount));
+/// Puts what the core says of them among the headers.
+pub(super) fn insert(headers: &mut HeaderMap, limits: &RateLimits, voice: Voice, clock: &Clock) {
+    let is_anthropic = voice == Voice::Anthropic;
     let names = if is_anthropic { ANTHROPIC } else { OPENAI };
-    for (meter, [limit, remaining, reset]) in
-        [news.standing.requests, news.standing.tokens].into_iter().zip(names)
-    {
+    for (meter, [limit, remaining, reset]) in [limits.requests, limits.tokens].into_iter().zip(names) {
         let Some(meter) = meter else { continue };
         headers.insert(limit, HeaderValue::from(meter.limit));
         headers.insert(remaining, HeaderValue::from(meter.remaining));
-        let when = if is_anthropic { whole_second(news.at.plus(meter.reset)) } else { plainly(meter.reset) };
+        let after = Duration::from_micros(meter.reset_micros);
+        let when = if is_anthropic { whole_second(clock.now().plus(after)) } else { plainly(after) };
         if let Ok(when) = HeaderValue::try_from(when) {
             headers.insert(reset, when);
         }
@@ -68,14 +60,16 @@ pub(in crate::orchestrator) fn insert(
 /// As Go writes a duration: `12ms`, `59.4s`, `6m0s`.
 fn plainly(time: Duration) -> String {
     // Rounded up: whoever comes back a moment too early finds less than it was told.
-    let millis = time.as_micros().div_ceil(1000);
+    let millis = u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
     let (minutes, rest) = (millis / 60_000, millis % 60_000);
     let (seconds, thousandths) = (rest / 1000, rest % 1000);
-    let fraction = format!(".{thousandths:03}");
-    let fraction = if thousandths == 0 { "" } else { fraction.trim_end_matches('0') };
-    match (minutes, seconds) {
-        (0, 0) => format!("{thousandths}ms"),
-        (0, _) => format!("{seconds}{fraction}s"),
+    if (minutes, seconds) == (0, 0) {
+        return format!("{thousandths}ms");
+    }
+    let fraction = if thousandths == 0 { String::new() } else { format!(".{thousandths:03}") };
+    let fraction = fraction.trim_end_matches('0');
+    match minutes {
+        0 => format!("{seconds}{fraction}s"),
         _ => format!("{minutes}m{seconds}{fraction}s"),
     }
 }
@@ -89,17 +83,15 @@ fn whole_second(at: UnixMicros) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::call::{Meter, Standing};
+    use orchestrator_proto::v1::RateMeter;
 
-    fn told(dialect: Dialect) -> Vec<String> {
-        let meter =
-            |limit, remaining, micros| Meter { limit, remaining, reset: Duration::from_micros(micros) };
-        let standing =
-            Standing { requests: Some(meter(100, 99, 600_000)), tokens: Some(meter(7, 0, 359_400_001)) };
-        let news = LimitNews::new(standing, UnixMicros(1_795_230_128_000_001));
+    use super::*;
+
+    fn told(voice: Voice) -> Vec<String> {
+        let meter = |limit, remaining, reset_micros| Some(RateMeter { limit, remaining, reset_micros });
+        let limits = RateLimits { requests: meter(100, 99, 600_000), tokens: meter(7, 0, 359_400_001) };
         let mut headers = HeaderMap::new();
-        insert(&mut headers, news.as_ref(), Some(dialect));
+        insert(&mut headers, &limits, voice, &Clock::manual(UnixMicros(1_795_230_128_000_001)));
         let mut lines: Vec<String> =
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         lines.sort();
@@ -108,7 +100,7 @@ mod tests {
 
     #[test]
     fn each_vendors_clients_find_the_headers_that_they_know() {
-        insta::assert_snapshot!(told(Dialect::OpenAiChat).join("\n"), @r"
+        insta::assert_snapshot!(told(Voice::OpenAi).join("\n"), @r"
         x-ratelimit-limit-requests: 100
         x-ratelimit-limit-tokens: 7
         x-ratelimit-remaining-requests: 99
@@ -116,7 +108,7 @@ mod tests {
         x-ratelimit-reset-requests: 600ms
         x-ratelimit-reset-tokens: 5m59.401s
         ");
-        insta::assert_snapshot!(told(Dialect::Anthropic).join("\n"), @r"
+        insta::assert_snapshot!(told(Voice::Anthropic).join("\n"), @r"
         anthropic-ratelimit-requests-limit: 100
         anthropic-ratelimit-requests-remaining: 99
         anthropic-ratelimit-requests-reset: 2026-11-21T03:02:09Z
@@ -130,8 +122,8 @@ mod tests {
     fn a_time_is_written_as_go_writes_it() {
         let of = |millis| plainly(Duration::from_millis(millis));
         assert_eq!(
-            [of(0), of(12), of(1000), of(59_400), of(60_000), of(360_000)],
-            ["0ms", "12ms", "1s", "59.4s", "1m0s", "6m0s"]
+            [of(0), of(12), of(1000), of(59_400), of(59_404), of(60_000), of(60_010), of(360_000)],
+            ["0ms", "12ms", "1s", "59.4s", "59.404s", "1m0s", "1m0.01s", "6m0s"]
         );
     }
 }
