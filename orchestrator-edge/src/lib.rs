@@ -18,6 +18,7 @@ pub mod core_client;
 mod docs;
 mod error;
 pub mod follow;
+mod forwarded;
 pub mod listener;
 mod metrics;
 mod native;
@@ -43,7 +44,7 @@ use orchestrator_base::{
 use tokio::time::Instant;
 use tower_http::cors::CorsLayer;
 
-use crate::{body::BodyLimits, core_client::CoreChannel, metrics::Metrics};
+use crate::{body::BodyLimits, core_client::CoreChannel, metrics::Metrics, router::Surface};
 
 /// What a message to or from the core has besides a body: field tags, headers, lengths.
 const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
@@ -52,6 +53,7 @@ const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct App {
     edge: Edge,
+    surface: Surface,
     router: Router,
 }
 
@@ -63,7 +65,8 @@ impl App {
         let bodies = BodyLimits::new(config.limits.max_body_bytes, body_time);
         let metrics = Arc::new(Metrics::new(bodies.clone()));
         let largest_part = config.limits.max_answer_bytes.max(config.limits.max_body_bytes);
-        Self::assemble(Edge(Arc::new(Shared {
+        let surface = if config.admin.port.is_some() { Surface::Callers } else { Surface::Whole };
+        let shared = Shared {
             core,
             bodies,
             max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
@@ -78,13 +81,14 @@ impl App {
             clock,
             random: Random::system(),
             stages,
-        })))
+        };
+        Self::assemble(surface, Edge(Arc::new(shared)))
     }
 
     /// The same edge for another runtime, with a channel of its own. The bound on bodies in flight is common to all.
     pub fn for_thread(&self, core: CoreChannel) -> Self {
         let shared = &self.edge;
-        Self::assemble(Edge(Arc::new(Shared {
+        let shared = Shared {
             core,
             bodies: shared.bodies.clone(),
             max_answer_bytes: shared.max_answer_bytes,
@@ -99,7 +103,8 @@ impl App {
             clock: shared.clock.clone(),
             random: Random::system(),
             stages: shared.stages.for_thread(),
-        })))
+        };
+        Self::assemble(self.surface, Edge(Arc::new(shared)))
     }
 
     /// The same edge, in one process with what shows itself in this registry: from here on either shows both. Its clones for other
@@ -107,7 +112,8 @@ impl App {
     pub fn showing(self, registry: &Registry) -> Self {
         let shared = &self.edge;
         registry.add(Arc::clone(&shared.metrics) as Arc<dyn Collect>);
-        Self::assemble(Edge(Arc::new(Shared { registry: registry.clone(), ..Shared::clone(shared) })))
+        let shared = Shared { registry: registry.clone(), ..Shared::clone(shared) };
+        Self::assemble(self.surface, Edge(Arc::new(shared)))
     }
 
     /// Says to `reload` what the edge can do with new settings: all threads' edges, and connections made from then on.
@@ -129,9 +135,14 @@ impl App {
         });
     }
 
-    fn assemble(edge: Edge) -> Self {
-        let router = layers::wrap(router::routes(edge.clone()), &edge);
-        Self { edge, router }
+    /// The same edge as the listener for operators serves it: Admin, what describes it, and health, and nothing else.
+    pub fn for_operators(&self) -> Self {
+        Self::assemble(Surface::Operators, self.edge.clone())
+    }
+
+    fn assemble(surface: Surface, edge: Edge) -> Self {
+        let router = layers::wrap(router::routes(edge.clone(), surface), &edge);
+        Self { edge, surface, router }
     }
 
     /// The routes with their layers, as a service.

@@ -21,14 +21,14 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     match args.command() {
-        EdgeCommand::CheckConfig => process::check_config(&loaded),
+        EdgeCommand::CheckConfig => process::check_config(&loaded, Role::Edge),
         EdgeCommand::Health => ask_health(&loaded),
         EdgeCommand::Serve => serve(&loaded),
     }
 }
 
 fn ask_health(loaded: &Loaded) -> ExitCode {
-    match probe::ask_ready(&loaded.config.edge) {
+    match probe::ask_ready(&loaded.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             process::complain(&format!("unhealthy: {why}"));

@@ -6,11 +6,15 @@ use orchestrator_base::{
     config::{Config, Reload},
     metrics::Registry,
     stopping::Stages,
+    tls::Listener,
 };
 use orchestrator_grpc::{boot, metrics_listener, routes::CoreService, server};
 use tokio_util::sync::CancellationToken;
 
-pub use orchestrator_grpc::boot::{FLUSH, StartError};
+pub use orchestrator_grpc::{
+    boot::{FLUSH, StartError},
+    routes::Part,
+};
 
 use super::CoreChannel;
 
@@ -76,8 +80,13 @@ impl ThreadCore {
         super::embedded(self.0.clone())
     }
 
+    /// What of it a listener serves. The edge of this thread calls all of it.
+    pub fn only(&self, part: Part) -> Self {
+        Self(part.of(self.0.clone()))
+    }
+
     /// Serves gRPC clients from outside.
-    pub async fn serve(self, listener: TcpListener, stages: Stages) -> std::io::Result<()> {
+    pub async fn serve(self, listener: impl Into<Listener>, stages: Stages) -> std::io::Result<()> {
         server::serve(listener, self.0, stages).await
     }
 }

@@ -39,6 +39,7 @@ mod recordings;
 mod responses;
 mod shared;
 mod streams;
+mod tls;
 mod traces;
 mod typed;
 mod waiting;

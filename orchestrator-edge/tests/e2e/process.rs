@@ -3,6 +3,7 @@
 //! The core's own program is another package's, which this package's tests cannot rely on being built; what both mains share
 //! is seen through the edge, with a core inside it and before one in another process.
 
+mod encrypted;
 mod stopping;
 
 use std::{

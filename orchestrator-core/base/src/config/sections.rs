@@ -2,12 +2,14 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
+mod edge;
 mod health;
 mod log;
 mod metrics;
 mod money;
 mod redis;
 mod shutdown;
+mod tls;
 mod traces;
 
 use std::{fmt, path::PathBuf};
@@ -15,12 +17,14 @@ use std::{fmt, path::PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::edge::{Edge, ProxyHeader};
 pub use self::health::Health;
 pub use self::log::{Log, LogFormat};
 pub use self::metrics::Metrics;
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
 pub use self::shutdown::ShutdownTimes;
+pub use self::tls::{AdminListener, ClientAuth, Tls};
 pub use self::traces::{Otlp, OtlpProtocol, Sampler, Traces};
 use super::{Declared, Origin};
 use crate::mask;
@@ -35,6 +39,10 @@ pub struct Config {
     pub edge: Edge,
     /// The core's gRPC listener.
     pub grpc: Grpc,
+    /// Certificates.
+    pub tls: Tls,
+    /// Listeners for operators alone.
+    pub admin: AdminListener,
     /// Where metrics are shown.
     pub metrics: Metrics,
     /// Where files lie.
@@ -110,46 +118,6 @@ pub enum AppEnv {
     Development,
     /// Nothing is invented: missing or weak keys are refused.
     Production,
-}
-
-/// Section `edge`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Edge {
-    /// `APP_HOST`, default `127.0.0.1`.
-    pub host: String,
-    /// `APP_PORT`, default `8000`.
-    pub port: u16,
-    /// `CORE_ENDPOINT`, default none: the edge embeds a core. Several are comma-separated.
-    pub core_endpoint: Option<String>,
-    /// `CORS_ORIGINS`, comma-separated, default none. `*` means any.
-    pub cors_origins: Vec<String>,
-    /// How long a client may take to send its headers, default 10 s.
-    pub header_timeout_ms: u64,
-    /// How long a client may take to send its body, default 30 s.
-    pub body_timeout_ms: u64,
-    /// How many headers a request may have, default 64.
-    pub max_headers: usize,
-    /// How many bytes a request's headers may take, default 32 KiB.
-    pub max_header_bytes: usize,
-    /// How long a client may leave an answer unread before its connection is closed, default 60 s.
-    pub write_timeout_ms: u64,
-}
-
-impl Default for Edge {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".into(),
-            port: 8000,
-            core_endpoint: None,
-            cors_origins: Vec::new(),
-            header_timeout_ms: 10_000,
-            body_timeout_ms: 30_000,
-            max_headers: 64,
-            max_header_bytes: 32 * 1024,
-            write_timeout_ms: 60_000,
-        }
-    }
 }
 
 /// Section `grpc`.

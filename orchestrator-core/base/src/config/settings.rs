@@ -57,6 +57,8 @@ pub(super) enum Shape {
     Pairs,
     /// The same, never shown, never quoted.
     SecretPairs,
+    /// IP addresses and ranges of them, a list.
+    Networks,
     /// Never shown, never quoted.
     Secret,
     /// An `http` or `https` URL that may hold a token anywhere: never shown, never quoted.
@@ -66,7 +68,7 @@ pub(super) enum Shape {
 impl Shape {
     /// Whether a file may give an array.
     pub(super) fn is_list(self) -> bool {
-        matches!(self, Self::Endpoints | Self::Origins | Self::Percents | Self::Names)
+        matches!(self, Self::Endpoints | Self::Origins | Self::Percents | Self::Names | Self::Networks)
     }
 
     /// Whether the value must not be quoted, and may be given as `env:NAME`, `file:/path` or by a variable ending in `_FILE`.
@@ -134,6 +136,7 @@ const SAMPLERS: &[&str] = &[
     "parentbased_traceidratio",
 ];
 
+const CLIENT_AUTH: Shape = Shape::Word(&["required", "optional"]);
 const TIME: Shape = Shape::Number(1, DAY_MS);
 const SIZE: Shape = Shape::Number(1, TEBIBYTE);
 
@@ -150,8 +153,30 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("edge.max_headers", Shape::Number(1, 10_000)),
     other("edge.max_header_bytes", SIZE),
     other("edge.write_timeout_ms", TIME),
+    known("edge.trusted_proxies", "TRUSTED_PROXIES", Shape::Networks),
+    other("edge.proxy_header", Shape::Word(&["x-forwarded-for", "forwarded"])),
     known("grpc.host", "GRPC_HOST", Shape::Host),
     known("grpc.port", "GRPC_PORT", Shape::Port),
+    known("tls.edge_cert", "TLS_CERT", Shape::Path),
+    known("tls.edge_key", "TLS_KEY", Shape::Path),
+    known("tls.edge_client_ca", "TLS_CLIENT_CA", Shape::Path),
+    known("tls.edge_client_auth", "TLS_CLIENT_AUTH", CLIENT_AUTH),
+    known("tls.grpc_cert", "GRPC_TLS_CERT", Shape::Path),
+    known("tls.grpc_key", "GRPC_TLS_KEY", Shape::Path),
+    known("tls.grpc_client_ca", "GRPC_TLS_CLIENT_CA", Shape::Path),
+    known("tls.grpc_client_auth", "GRPC_TLS_CLIENT_AUTH", CLIENT_AUTH),
+    known("tls.core_ca", "CORE_TLS_CA", Shape::Path),
+    known("tls.core_cert", "CORE_TLS_CERT", Shape::Path),
+    known("tls.core_key", "CORE_TLS_KEY", Shape::Path),
+    known("tls.core_server_name", "CORE_TLS_SERVER_NAME", Shape::Host),
+    other("tls.handshake_timeout_ms", TIME),
+    other("tls.max_handshakes", Shape::Number(1, 100_000)),
+    other("tls.expiry_warning_days", Shape::Number(0, 3650)),
+    known("admin.host", "ADMIN_HOST", Shape::Host),
+    known("admin.port", "ADMIN_PORT", Shape::Port),
+    known("admin.grpc_host", "ADMIN_GRPC_HOST", Shape::Host),
+    known("admin.grpc_port", "ADMIN_GRPC_PORT", Shape::Port),
+    known("admin.core_endpoint", "CORE_ADMIN_ENDPOINT", Shape::Endpoints),
     other("metrics.enabled", Shape::Switch),
     known("metrics.host", "METRICS_HOST", Shape::Host),
     known("metrics.port", "METRICS_PORT", Shape::Port),
@@ -219,6 +244,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("bodies.max_bytes", Shape::Number(1, 1 << 20)),
     known("redis.enabled", "REDIS_ENABLED", Shape::Switch),
     known("redis.url", "REDIS_URL", Shape::RedisUrl),
+    known("redis.ca", "REDIS_CA", Shape::Path),
+    known("redis.cert", "REDIS_CERT", Shape::Path),
+    known("redis.key", "REDIS_KEY", Shape::Path),
     other("redis.pool_size", Shape::Number(1, 1000)),
     other("redis.checkout_ms", Shape::Number(1, 10_000)),
     other("redis.command_ms", Shape::Number(1, 10_000)),

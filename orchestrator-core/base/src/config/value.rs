@@ -10,7 +10,7 @@ use super::{
     settings::{LEVELS, Shape},
     sources::Sources,
 };
-use crate::mask;
+use crate::{mask, network::Network};
 
 /// A file that holds one secret and is larger holds something else.
 const MOST_SECRET_BYTES: u64 = 64 * 1024;
@@ -40,6 +40,7 @@ pub(super) fn parse(shape: Shape, text: &str, sources: &Sources, layers: &Layers
             pairs(secret.expose_secret())?;
             Ok(Value::from(secret.expose_secret()))
         }
+        Shape::Networks => networks(text),
         Shape::SecretUrl => {
             let url = resolve(text, sources, layers)?;
             let known = Url::parse(url.expose_secret()).ok();
@@ -183,6 +184,15 @@ fn percent_decoded(text: &str) -> Option<String> {
         rest = after;
     }
     String::from_utf8(bytes).ok()
+}
+
+fn networks(text: &str) -> Result<Value, String> {
+    let network = |text: &str| match text.parse::<Network>() {
+        Ok(network) => Ok(Value::from(network.to_string())),
+        Err(error) => Err(format!("{} {error}", quoted(text))),
+    };
+    let networks: Result<Vec<Value>, String> = list(text).map(network).collect();
+    Ok(Value::from(networks?))
 }
 
 fn port(text: &str) -> Result<Value, String> {
