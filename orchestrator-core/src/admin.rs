@@ -17,6 +17,7 @@ pub mod retention;
 pub mod rotate;
 pub mod secrets;
 pub mod seed;
+pub mod sessions;
 pub mod stats;
 pub mod transfer;
 
@@ -58,6 +59,7 @@ pub use self::{
     prices::PriceChange,
     provider_keys::ProviderKeyChange,
     providers::ProviderChange,
+    sessions::CreatedSession,
     teams::TeamChange,
 };
 pub use crate::catalog::admin_keys::Role;

@@ -35,6 +35,10 @@ pub mod action {
     pub const FORCE_CHECK: &str = "force_check";
     /// Records were deleted before their time.
     pub const PURGE: &str = "purge";
+    /// A session began.
+    pub const SIGN_IN: &str = "sign_in";
+    /// A session was ended by who held it.
+    pub const SIGN_OUT: &str = "sign_out";
     /// A key was presented that opens nothing.
     pub const SIGN_IN_FAILED: &str = "sign_in_failed";
     /// A key was presented whose role is too small.

@@ -22,7 +22,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use orchestrator_base::clock::UnixMicros;
 use serde::{Deserialize, Serialize};
 
-use self::{admin_keys::AdminKey, limits::Limits};
+use self::{
+    admin_keys::{AdminKey, EndedSession},
+    limits::Limits,
+};
 use crate::policy::price::{
     Price, Rates,
     book::{Listing, Source},
@@ -373,6 +376,8 @@ pub struct CatalogRows {
     pub sealed_with: Option<String>,
     /// All of them.
     pub admin_keys: Vec<AdminKey>,
+    /// Sessions that are over before their time.
+    pub ended_sessions: Vec<EndedSession>,
 }
 
 /// What holds where a row is made without saying.

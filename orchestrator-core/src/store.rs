@@ -18,6 +18,7 @@ mod budget_spend;
 mod contract;
 mod database;
 mod db;
+mod ended_sessions;
 mod entity;
 mod health_checks;
 mod key_usage;
@@ -59,7 +60,7 @@ use crate::{
     audit::{AuditEntry, AuditFilter, Stamp},
     catalog::{
         ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Team,
-        admin_keys::AdminKey,
+        admin_keys::{AdminKey, EndedSession},
     },
     health::Settings,
     health_board::StoredHealth,
@@ -162,6 +163,8 @@ pub enum CatalogChange {
     RotateAdminKey(Box<AdminKey>),
     /// An operator's key.
     DeleteAdminKey(String),
+    /// A session that is over before its time: its actor's name, and the moment at which it is.
+    EndSession(EndedSession, String, UnixMicros),
 }
 
 /// Changes the catalog.

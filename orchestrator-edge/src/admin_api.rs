@@ -8,9 +8,11 @@
 //! * Answers are the bare resource, or the bare array with a `next-page-token` header; 201 for created, 204 for deleted.
 
 mod failure;
+mod guard;
 mod llmio;
 mod logs;
 mod read;
+mod session;
 mod show;
 mod table;
 
@@ -20,7 +22,7 @@ use axum::{
     Json, Router,
     extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse as _, Response},
-    routing::{MethodFilter, get, on},
+    routing::{MethodFilter, get, on, post},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts, uri::PathAndQuery};
@@ -46,7 +48,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// For whom the edge speaks: the core's audit log names him.
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-orchestrator-client-address");
 
-pub(crate) use self::llmio::routes as llmio_routes;
+pub(crate) use self::{guard::Guard, llmio::routes as llmio_routes};
 
 /// Names taken from the path, in its order.
 type PathNames = Result<Path<Vec<(String, String)>>, PathRejection>;
@@ -64,6 +66,7 @@ pub(crate) fn routes(mut router: Router<Edge>, prefix: &str) -> Router<Edge> {
         };
         router = router.route(&format!("{prefix}{}", row.path), on(filter, handler));
     }
+    let router = router.route(&format!("{prefix}/session"), post(session::begin).delete(session::end));
     logs::routes(router, prefix).route(&format!("{prefix}/verify"), get(verify))
 }
 
@@ -82,6 +85,15 @@ static BOUND_ROWS: LazyLock<Vec<(Row, Rpc)>> =
 /// The methods that answer with a stream, bound likewise.
 static BOUND_RPCS: LazyLock<Streams> =
     LazyLock::new(|| Streams { export: bound("ExportRequestLogs"), tail: bound("TailRequestLogs") });
+
+/// Those that begin and end a session, bound likewise.
+static BOUND_SESSIONS: LazyLock<Sessions> =
+    LazyLock::new(|| Sessions { begin: bound("CreateSession"), end: bound("DeleteSession") });
+
+struct Sessions {
+    begin: Rpc,
+    end: Rpc,
+}
 
 struct Streams {
     export: Rpc,
@@ -184,6 +196,9 @@ fn metadata(head: &Parts) -> Result<MetadataMap, AdminError> {
             return Err(AdminError::two_keys());
         }
         key = Some(bearer);
+    }
+    if key.is_none() {
+        key = session::credential(head)?;
     }
     let mut metadata = HeaderMap::new();
     if let Some(key) = key {

@@ -2,7 +2,7 @@
 //!
 //! The edge knows paths and header names and nothing else of any vendor; bodies travel through it unread. Reading order:
 //! [`router`] (every path), [`native`] (the client API's one handler), [`core_client`] (the way to the core), `admin_api`
-//! (Admin's RPCs as REST), [`listener`] (connections and their bounds).
+//! (Admin's RPCs as REST), `ui` (the admin interface's files), [`listener`] (connections and their bounds).
 //!
 //! A process starts one edge per request thread:
 //!
@@ -23,8 +23,12 @@ mod router;
 
 mod body;
 mod layers;
+mod ui;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::Router;
 use orchestrator_base::{
@@ -34,7 +38,7 @@ use orchestrator_base::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{body::BodyLimits, core_client::CoreChannel};
+use crate::{admin_api::Guard, body::BodyLimits, core_client::CoreChannel};
 
 /// What a message to or from the core has besides a body: field tags, headers, lengths.
 const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
@@ -59,6 +63,7 @@ impl App {
             environment: config.app.env,
             clock: Clock::system(),
             random: Random::system(),
+            sign_ins: Arc::default(),
             stop,
         })))
     }
@@ -74,6 +79,7 @@ impl App {
             environment: shared.environment,
             clock: shared.clock.clone(),
             random: Random::system(),
+            sign_ins: shared.sign_ins.clone(),
             stop: shared.stop.clone(),
         })))
     }
@@ -102,6 +108,8 @@ struct Shared {
     environment: AppEnv,
     clock: Clock,
     random: Random,
+    /// Who has tried to sign in: one for all threads.
+    sign_ins: Arc<Mutex<Guard>>,
     stop: CancellationToken,
 }
 

@@ -5,7 +5,7 @@
 use axum::{
     Router,
     extract::{Path, Request, State, rejection::PathRejection},
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse as _, Redirect, Response},
     routing::{get, head, post},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -14,7 +14,7 @@ use crate::{
     Edge, admin_api,
     error::{EVENT_LOGGING, EdgeError, Voice},
     native::{Target, gemini, invoke, invoke_named},
-    ops,
+    ops, ui,
 };
 
 const CHAT: Target = Target { dialect: "openai_chat", operation: "" };
@@ -35,7 +35,9 @@ const GET_MODEL: Target = Target { dialect: "openai_chat", operation: "models.ge
 
 /// All routes.
 pub(crate) fn routes(edge: Edge) -> Router {
-    let mut router = Router::new().route("/", head(async || StatusCode::OK));
+    let mut router = Router::new()
+        .route("/", head(async || StatusCode::OK).get(async || Redirect::temporary("/admin-ui/")));
+    router = ui::routes(router);
     for prefix in ["/v1", "/openai/v1", "/api/v1"] {
         router = client_api(router, prefix);
     }

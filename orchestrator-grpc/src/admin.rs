@@ -339,6 +339,17 @@ impl admin_server::Admin for AdminService {
         caller.answer(alerts::acknowledge(&caller.admin, request).await)
     }
 
+    async fn create_session(&self, request: Request<v1::CreateSessionRequest>) -> Answer<v1::Session> {
+        let (caller, _) = self.admit(request)?;
+        let created = caller.admin.create_session(&caller.session).await;
+        caller.answer(created.map(|created| convert::signed_in(&created)))
+    }
+
+    async fn delete_session(&self, request: Request<v1::DeleteSessionRequest>) -> Answer<()> {
+        let (caller, _) = self.admit(request)?;
+        caller.answer(caller.admin.end_session(&caller.session).await)
+    }
+
     async fn get_session(&self, request: Request<v1::GetSessionRequest>) -> Answer<v1::Session> {
         let (caller, _) = self.admit(request)?;
         caller.answer(Ok(convert::session(&caller.session)))

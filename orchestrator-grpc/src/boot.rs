@@ -104,7 +104,14 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let reloader = Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts);
     let reloader = Arc::new(reloader.with_news(together.as_ref().map(|together| together.news.clone())));
     let rules = config.providers.clone();
-    let admin = Admin::new(store.clone(), vault, Arc::clone(&reloader), clock.clone(), random.clone(), rules);
+    let admin = Admin::new(
+        store.clone(),
+        Arc::clone(&vault),
+        Arc::clone(&reloader),
+        clock.clone(),
+        random.clone(),
+        rules,
+    );
     fill_catalog(config, &admin, &reloader, &catalog, &data_dir).await?;
 
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
@@ -144,7 +151,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     background.push(health::tell_of_ledger(shared.ledger.clone(), health.clone(), stop.clone()));
     background.push(shared_state::tell_health(shared.shared_state.clone(), health.clone(), stop.clone()));
     tracing::info!("Health check service started");
-    let auth = AdminAuth::new([&keys.admin], Arc::clone(&shared.catalog), shared.clock.clone());
+    let auth = AdminAuth::new([&keys.admin], Arc::clone(&shared.catalog), vault, shared.clock.clone());
     let refusals = Refusals::default();
     let writing = refusals.clone().run(store, shared.clock.clone(), shared.random.clone(), stop.clone());
     background.push(task::spawn("refused sign-ins", writing));

@@ -169,6 +169,8 @@ do_nothing! {
     list_alerts(ListAlertsRequest) -> v1::ListAlertsResponse;
     acknowledge_alert(AcknowledgeAlertRequest) -> v1::Alert;
     list_audit_log(ListAuditLogRequest) -> v1::ListAuditLogResponse;
+    create_session(CreateSessionRequest) -> v1::Session;
     get_session(GetSessionRequest) -> v1::Session;
+    delete_session(DeleteSessionRequest) -> ();
     get_status(GetStatusRequest) -> v1::CoreStatus;
 }

@@ -51,6 +51,7 @@ impl CatalogReader for Sealed {
             teams: Vec::new(),
             prices: Vec::new(),
             admin_keys: Vec::new(),
+            ended_sessions: Vec::new(),
         })
     }
 }

@@ -11,7 +11,8 @@ use super::read::is_well_known;
 /// Fields that are never shown: Admin takes them and does not give them.
 const WRITE_ONLY: [&str; 2] = ["orchestrator.v1.Provider.api_key", "orchestrator.v1.ProviderKey.secret"];
 /// Fields that only the answer which makes them has.
-const SHOWN_ONCE: [&str; 2] = ["orchestrator.v1.ApiKey.secret", "orchestrator.v1.AdminKey.secret"];
+const SHOWN_ONCE: [&str; 3] =
+    ["orchestrator.v1.ApiKey.secret", "orchestrator.v1.AdminKey.secret", "orchestrator.v1.Session.token"];
 
 /// JSON text of a message. `created`: it is the answer to what may have made a secret.
 pub(super) fn message(message: &DynamicMessage, created: bool) -> String {

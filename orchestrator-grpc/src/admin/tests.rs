@@ -39,8 +39,8 @@ async fn service_on(folder: &tempfile::TempDir, shared: Arc<SharedCatalog>) -> A
     let reloader = Arc::new(Reloader::new(database.clone(), vault.clone(), Arc::clone(&shared), timeouts));
     let (clock, random) = (Clock::manual(UnixMicros(1_000_000)), Random::seeded(1));
     let rules = ProviderRules::default();
-    let admin = Admin::new(database.clone(), vault, reloader, clock.clone(), random.clone(), rules);
-    let auth = AdminAuth::new(&[KEY.into()], Arc::clone(&shared), clock.clone());
+    let admin = Admin::new(database.clone(), vault.clone(), reloader, clock.clone(), random.clone(), rules);
+    let auth = AdminAuth::new(&[KEY.into()], Arc::clone(&shared), vault, clock.clone());
     let conditions = Conditions::new(ConditionRules::default(), clock, random.clone());
     let board = Arc::clone(conditions.health());
     let (_, leads) = tokio::sync::watch::channel(false);
