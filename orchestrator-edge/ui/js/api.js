@@ -110,18 +110,28 @@ export const api = {
 
 // Sessions.
 
+/** Whether there may be a session: the cookie itself no script can read. Without it nothing is asked in vain. */
+const SIGNED_IN = "signed-in";
+export const mayBeSignedIn = () => localStorage.getItem(SIGNED_IN) !== null;
+
 /** Signs in with an admin key; the cookie is the browser's alone. */
-export const signIn = (key) => json("POST", "session", { headers: { authorization: `Bearer ${key}` }, redirect: false });
+export async function signIn(key) {
+  await json("POST", "session", { headers: { authorization: `Bearer ${key}` }, redirect: false });
+  localStorage.setItem(SIGNED_IN, "1");
+}
 
 export async function signOut() {
   await json("DELETE", "session", { redirect: false });
+  localStorage.removeItem(SIGNED_IN);
   location.replace(new URL("login.html", document.baseURI));
 }
 
 let leaving = false;
-function signInAgain() {
+/** To the sign-in page, and from there to where one is. */
+export function signInAgain() {
   if (leaving) return;
   leaving = true;
+  localStorage.removeItem(SIGNED_IN);
   const url = new URL("login.html", document.baseURI);
   if (session.value) url.searchParams.set("expired", "1");
   if (location.hash.length > 2) url.searchParams.set("next", location.hash);

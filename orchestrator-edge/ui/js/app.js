@@ -1,7 +1,7 @@
 // The admin interface: who is signed in, the frame, and the page that the address names.
 
 import { html, render, useEffect, useErrorBoundary, useState, signal } from "./lib.js";
-import { api, link, may, session, signOut, watchLink } from "./api.js";
+import { api, link, may, mayBeSignedIn, session, signInAgain, signOut, watchLink } from "./api.js";
 import { locale, startLanguage, t, word } from "./i18n.js";
 import { HOME, NAVIGATION, PAGES } from "./pages.js";
 import { match, path, to } from "./router.js";
@@ -103,6 +103,7 @@ function Frame() {
 
 /** Until the session is known there is nothing to show; a gateway that is away is waited for. */
 async function begin() {
+  if (!mayBeSignedIn()) return signInAgain();
   await startLanguage();
   for (;;) {
     try {

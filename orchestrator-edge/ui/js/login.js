@@ -1,7 +1,7 @@
 // Signing in: an admin key for a session's cookie.
 
 import { html, render, useState } from "./lib.js";
-import { api, signIn } from "./api.js";
+import { api, mayBeSignedIn, signIn } from "./api.js";
 import { startLanguage, t } from "./i18n.js";
 import { LanguageButton, ThemeButton } from "./settings.js";
 import { Button, explain, Note } from "./parts/base.js";
@@ -61,5 +61,5 @@ function Login() {
 await startLanguage();
 document.title = `${t("login.title")} · LLM Orchestrator`;
 // Whoever is signed in already goes on.
-api.get("session", {}, { redirect: false }).then(proceed, () => {});
+if (mayBeSignedIn()) api.get("session", {}, { redirect: false }).then(proceed, () => {});
 render(html`<${Login} />`, document.getElementById("app"));

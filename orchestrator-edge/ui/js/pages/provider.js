@@ -57,7 +57,7 @@ function Health({ provider }) {
   const health = useQuery((signal) => api.get(at("health/{}", provider.id), {}, { signal }), [provider.id], { every: 5000 });
   const breakers = useQuery((signal) => api.get("breakers", { provider_id: provider.id }, { signal }), [provider.id], { every: 5000 });
   const from = useMemo(() => new Date(Math.floor(Date.now() / 86400000 - DAYS + 1) * 86400000).toISOString(), []);
-  const stats = useQuery((signal) => api.all("provider-stats", { from, provider: provider.id }, { signal }), [provider.id, from], { every: 60000 });
+  const stats = useQuery((signal) => api.get("provider-stats", { from, provider: provider.id }, { signal }), [provider.id, from], { every: 60000 });
   const [checking, check] = useAction(async () => {
     try {
       const found = await api.post(at("providers/{}/check", provider.id));

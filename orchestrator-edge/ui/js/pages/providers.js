@@ -44,7 +44,7 @@ export default function Providers() {
   const health = useQuery((signal) => api.all("health", {}, { signal }), [], { every: 10000 });
   const breakers = useQuery((signal) => api.get("breakers", {}, { signal }), [], { every: 10000 });
   const from = useMemo(() => new Date(Math.floor(Date.now() / 86400000 - DAYS + 1) * 86400000).toISOString(), []);
-  const stats = useQuery((signal) => api.all("provider-stats", { from }, { signal }), [from], { every: 60000 });
+  const stats = useQuery((signal) => api.get("provider-stats", { from }, { signal }), [from], { every: 60000 });
   const of = new Map((health.data ?? []).map((one) => [one.provider_id, one]));
   const days = byDay(stats.data ?? []);
   const open = new Set((breakers.data ?? []).filter((one) => one.state !== "closed").map((one) => one.provider_id));
