@@ -25,12 +25,14 @@ mod admin_keys;
 mod alerts;
 mod api_keys;
 mod audit_log;
+mod import_models;
 mod limits;
 mod model_providers;
 mod models;
 mod prices;
 mod provider_keys;
 mod providers;
+mod spending;
 mod teams;
 mod validate;
 
@@ -53,6 +55,7 @@ pub use self::{
     admin_keys::{AdminKeyChange, CreatedAdminKey},
     api_keys::{ApiKeyChange, CreatedApiKey},
     auth::{AdminAuth, Session},
+    import_models::ImportedModels,
     limits::LimitsChange,
     model_providers::ModelProviderChange,
     models::ModelChange,

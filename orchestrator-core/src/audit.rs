@@ -33,6 +33,8 @@ pub mod action {
     pub const RESET: &str = "reset";
     /// A provider was asked how it is.
     pub const FORCE_CHECK: &str = "force_check";
+    /// A provider's model was asked to call a tool.
+    pub const TEST_TOOLS: &str = "test_tools";
     /// Records were deleted before their time.
     pub const PURGE: &str = "purge";
     /// A session began.

@@ -65,6 +65,7 @@ use crate::{
     health::Settings,
     health_board::StoredHealth,
     ledger::RequestRecord,
+    shared_state::StoredSpend,
 };
 
 /// What a database can answer instead of what was asked.
@@ -292,6 +293,7 @@ pub trait AdminStore:
     + LogReader
     + StatsReader
     + LogKeeper
+    + StoredSpend
     + TransferStore
 {
 }
@@ -307,6 +309,7 @@ impl<T> AdminStore for T where
         + LogReader
         + StatsReader
         + LogKeeper
+        + StoredSpend
         + TransferStore
 {
 }

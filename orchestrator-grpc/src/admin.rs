@@ -13,10 +13,12 @@ mod model_providers;
 mod models;
 mod prices;
 mod provider_keys;
+mod provider_models;
 mod providers;
 mod queue;
 mod roles;
 mod service;
+mod spending;
 mod stats;
 mod teams;
 pub(crate) mod transfer;
@@ -252,6 +254,30 @@ impl admin_server::Admin for AdminService {
     async fn check_provider(&self, request: Request<v1::CheckProviderRequest>) -> Answer<v1::ProviderHealth> {
         let (caller, request) = self.admit(request)?;
         caller.answer(health::check(&caller.health, request).await)
+    }
+
+    async fn list_provider_models(
+        &self,
+        request: Request<v1::ListProviderModelsRequest>,
+    ) -> Answer<v1::ListProviderModelsResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(provider_models::list(&caller.health, request).await)
+    }
+
+    async fn import_provider_models(
+        &self,
+        request: Request<v1::ImportProviderModelsRequest>,
+    ) -> Answer<v1::ImportProviderModelsResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(provider_models::import(&caller.health, request).await)
+    }
+
+    async fn test_provider_tools(
+        &self,
+        request: Request<v1::TestProviderToolsRequest>,
+    ) -> Answer<v1::TestProviderToolsResponse> {
+        let (caller, request) = self.admit(request)?;
+        caller.answer(provider_models::test_tools(&caller.health, request).await)
     }
 
     async fn get_health_check_config(

@@ -135,6 +135,9 @@ do_nothing! {
     list_provider_health(ListProviderHealthRequest) -> v1::ListProviderHealthResponse;
     get_provider_health(GetProviderHealthRequest) -> v1::ProviderHealth;
     check_provider(CheckProviderRequest) -> v1::ProviderHealth;
+    list_provider_models(ListProviderModelsRequest) -> v1::ListProviderModelsResponse;
+    import_provider_models(ImportProviderModelsRequest) -> v1::ImportProviderModelsResponse;
+    test_provider_tools(TestProviderToolsRequest) -> v1::TestProviderToolsResponse;
     get_health_check_config(GetHealthCheckConfigRequest) -> v1::HealthCheckConfig;
     update_health_check_config(UpdateHealthCheckConfigRequest) -> v1::HealthCheckConfig;
     list_breakers(ListBreakersRequest) -> v1::ListBreakersResponse;

@@ -14,7 +14,7 @@ use tokio::time::{advance, sleep};
 
 use super::*;
 use crate::{
-    catalog::{CatalogRows, Provider, samples, snapshot::Snapshot},
+    catalog::{CatalogRows, Provider, route::Target, samples, snapshot::Snapshot},
     health::{Settings, Status},
 };
 
@@ -52,6 +52,14 @@ impl Ask for Scripted {
             Some(status) => Seen { status, ..Seen::silence("told to fail", takes) },
             None => Seen::answer(200, takes),
         })
+    }
+
+    async fn list(&self, target: &Target) -> Result<ModelList> {
+        Ok(ModelList::new([format!("{}-model", target.provider_name)]))
+    }
+
+    async fn tools(&self, target: &Target) -> Result<ToolTest> {
+        Ok(ToolTest { model: target.upstream_model.clone(), called: true, ..ToolTest::default() })
     }
 }
 

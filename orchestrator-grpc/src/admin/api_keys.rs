@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use orchestrator_core::{admin::Admin, error::Result};
 use orchestrator_proto::v1;
 
+use super::spending;
 use crate::convert::admin::{all, api_keys as convert, page, paths, required};
 
 pub(super) async fn list(admin: &Admin, request: v1::ListApiKeysRequest) -> Result<v1::ListApiKeysResponse> {
@@ -12,14 +13,17 @@ pub(super) async fn list(admin: &Admin, request: v1::ListApiKeysRequest) -> Resu
     let listed = admin.list_api_keys(&page).await?;
     let ids: Vec<&str> = listed.items.iter().map(|key| key.id.as_str()).collect();
     let used = admin.last_used(&ids).await?;
-    let api_keys = listed.items.into_iter().map(|key| convert::message(key, &used)).collect();
+    let mut api_keys: Vec<_> = listed.items.into_iter().map(|key| convert::message(key, &used)).collect();
+    spending::tell(admin, &mut api_keys).await;
     Ok(v1::ListApiKeysResponse { api_keys, next_page_token: listed.next.unwrap_or_default() })
 }
 
 pub(super) async fn get(admin: &Admin, request: v1::GetApiKeyRequest) -> Result<v1::ApiKey> {
     let key = admin.api_key(&request.id).await?;
     let used = admin.last_used(&[&key.id]).await?;
-    Ok(convert::message(key, &used))
+    let mut shown = convert::message(key, &used);
+    spending::tell(admin, std::slice::from_mut(&mut shown)).await;
+    Ok(shown)
 }
 
 pub(super) async fn create(admin: &Admin, request: v1::CreateApiKeyRequest) -> Result<v1::ApiKey> {

@@ -11,10 +11,10 @@ use orchestrator_base::{
 use orchestrator_core::{
     admin::secrets::Vault,
     admission::gate::Gate,
-    catalog::snapshot::SharedCatalog,
+    catalog::{listed::ModelList, route::Target, snapshot::SharedCatalog},
     condition::{ConditionRules, Conditions},
     health::{Seen, Settings},
-    prober::{Ask, Prober, Question, SettingsKeeper},
+    prober::{Ask, Prober, Question, SettingsKeeper, ToolTest},
     refresher::Reloader,
     store::Database,
 };
@@ -58,6 +58,15 @@ struct Well;
 impl Ask for Well {
     async fn ask(&self, _: &Question) -> Option<Seen> {
         Some(Seen::answer(200, std::time::Duration::from_millis(7)))
+    }
+
+    async fn list(&self, _: &Target) -> orchestrator_core::error::Result<ModelList> {
+        Ok(ModelList::new(["small", "large"].map(str::to_owned)))
+    }
+
+    async fn tools(&self, target: &Target) -> orchestrator_core::error::Result<ToolTest> {
+        let model = target.upstream_model.clone();
+        Ok(ToolTest { model, called: true, ..ToolTest::default() })
     }
 }
 

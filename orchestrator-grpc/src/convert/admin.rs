@@ -15,7 +15,7 @@ pub(crate) mod stats;
 pub(crate) mod teams;
 pub(crate) mod transfer;
 
-mod limits;
+pub(crate) mod limits;
 #[cfg(test)]
 mod tests;
 

@@ -16,7 +16,7 @@ const FIELDS = Object.keys(FRESH);
 
 /** `provider`: the one to change; without it one is made. */
 export function ProviderForm({ provider, onClose, onSaved }) {
-  const initial = provider ? Object.fromEntries(FIELDS.filter((name) => name in provider).map((name) => [name, provider[name]])) : FRESH;
+  const [initial] = useState(() => (provider ? Object.fromEntries(FIELDS.filter((name) => name in provider).map((name) => [name, provider[name]])) : FRESH));
   const [choice, setChoice] = useState(provider ? KINDS.find((one) => one.kind === provider.kind) ?? null : null);
   const form = useForm(initial, async (values) => {
     const body = tidy(values);
