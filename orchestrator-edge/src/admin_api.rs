@@ -22,7 +22,7 @@ use axum::{
     Json, Router,
     extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse as _, Response},
-    routing::{MethodFilter, get, on, post},
+    routing::{MethodFilter, get, on},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts, uri::PathAndQuery};
@@ -66,7 +66,7 @@ pub(crate) fn routes(mut router: Router<Edge>, prefix: &str) -> Router<Edge> {
         };
         router = router.route(&format!("{prefix}{}", row.path), on(filter, handler));
     }
-    let router = router.route(&format!("{prefix}/session"), post(session::begin).delete(session::end));
+    let router = session::routes(router, prefix);
     logs::routes(router, prefix).route(&format!("{prefix}/verify"), get(verify))
 }
 

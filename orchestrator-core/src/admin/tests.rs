@@ -3,6 +3,7 @@
 mod keys;
 mod operators;
 mod prices;
+mod sessions;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -10,8 +10,10 @@ use std::{
 };
 
 use axum::{
+    Router,
     extract::{Request, State},
     response::{IntoResponse as _, Response},
+    routing::post,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use prost_reflect::{DynamicMessage, ReflectMessage as _};
@@ -28,6 +30,11 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// As long as the core lets a session last.
 const LASTS_SECONDS: u32 = 12 * 60 * 60;
+
+/// Registers the paths. Who has signed in (`GET`) is a row of the table.
+pub(super) fn routes(router: Router<Edge>, prefix: &str) -> Router<Edge> {
+    router.route(&format!("{prefix}/session"), post(begin).delete(end))
+}
 
 /// The credential of a request that carries a session's cookie and no key.
 ///
@@ -75,7 +82,7 @@ fn check_origin(head: &Parts) -> Result<(), AdminError> {
 }
 
 /// `POST /session`: an admin key becomes a session.
-pub(super) async fn begin(State(edge): State<Edge>, request: Request) -> Response {
+async fn begin(State(edge): State<Edge>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     sign_in(&edge, &head).await.unwrap_or_else(AdminError::into_response)
 }
@@ -114,7 +121,7 @@ async fn sign_in(edge: &Edge, head: &Parts) -> Result<Response, AdminError> {
 
 /// `DELETE /session`: signs out. Whatever the core says of the session, the browser forgets it; only where the core cannot be asked is
 /// that told, for the session goes on then.
-pub(super) async fn end(State(edge): State<Edge>, request: Request) -> Response {
+async fn end(State(edge): State<Edge>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     sign_out(&edge, &head).await.unwrap_or_else(AdminError::into_response)
 }

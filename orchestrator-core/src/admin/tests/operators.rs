@@ -15,12 +15,8 @@ fn operator(name: &str, role: &str) -> AdminKeyChange {
 
 impl House {
     fn auth(&self) -> AdminAuth {
-        self.auth_with("the-last-way-in")
-    }
-
-    fn auth_with(&self, bootstrap: &str) -> AdminAuth {
         let vault = Arc::new(Vault::new(&"master".into()));
-        AdminAuth::new(&[bootstrap.into()], self.shared.clone(), vault, self.clock.clone())
+        AdminAuth::new(&["the-last-way-in".into()], self.shared.clone(), vault, self.clock.clone())
     }
 
     /// Oldest first.
