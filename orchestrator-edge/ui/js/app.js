@@ -4,7 +4,7 @@ import { html, render, useEffect, useErrorBoundary, useState, signal } from "./l
 import { api, link, may, mayBeSignedIn, session, signInAgain, signOut, watchLink } from "./api.js";
 import { locale, startLanguage, t, word } from "./i18n.js";
 import { HOME, NAVIGATION, PAGES } from "./pages.js";
-import { match, path, to } from "./router.js";
+import { go, match, path, to } from "./router.js";
 import { LanguageButton, ThemeButton } from "./settings.js";
 import { Badge, Button, Empty, LinkButton, Problem } from "./parts/base.js";
 import { Questions, Toasts, toastError } from "./parts/dialog.js";
@@ -101,6 +101,13 @@ function Frame() {
     </div><${Questions} /><${Toasts} />`;
 }
 
+/** Whether nobody but the echo answers here yet: who may change that is led to it. */
+async function isNew() {
+  if (!may("operator")) return false;
+  const { items } = await api.list("providers", { page_size: 2 }).catch(() => ({ items: [{}] }));
+  return items.every((one) => one.kind === "echo");
+}
+
 /** Until the session is known there is nothing to show; a gateway that is away is waited for. */
 async function begin() {
   if (!mayBeSignedIn()) return signInAgain();
@@ -115,6 +122,7 @@ async function begin() {
       await new Promise((resolve) => setTimeout(resolve, 1500));
     }
   }
+  if (location.hash.length < 3 && (await isNew())) go("/start");
   watchLink();
   render(html`<${Frame} />`, document.getElementById("app"));
 }

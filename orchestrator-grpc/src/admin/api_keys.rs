@@ -21,15 +21,14 @@ pub(super) async fn list(admin: &Admin, request: v1::ListApiKeysRequest) -> Resu
 pub(super) async fn get(admin: &Admin, request: v1::GetApiKeyRequest) -> Result<v1::ApiKey> {
     let key = admin.api_key(&request.id).await?;
     let used = admin.last_used(&[&key.id]).await?;
-    let mut shown = convert::message(key, &used);
-    spending::tell(admin, std::slice::from_mut(&mut shown)).await;
-    Ok(shown)
+    Ok(spending::told(admin, convert::message(key, &used)).await)
 }
 
 pub(super) async fn create(admin: &Admin, request: v1::CreateApiKeyRequest) -> Result<v1::ApiKey> {
     let message = required("api_key", request.api_key)?;
     let change = convert::change(message, &all(&convert::MUTABLE))?;
-    admin.create_api_key(change).await.map(|created| convert::created(created, &HashMap::new()))
+    let created = convert::created(admin.create_api_key(change).await?, &HashMap::new());
+    Ok(spending::told(admin, created).await)
 }
 
 pub(super) async fn update(admin: &Admin, request: v1::UpdateApiKeyRequest) -> Result<v1::ApiKey> {
@@ -38,14 +37,14 @@ pub(super) async fn update(admin: &Admin, request: v1::UpdateApiKeyRequest) -> R
     let change = convert::change(message, &paths(request.update_mask, &convert::MUTABLE)?)?;
     let key = admin.update_api_key(&id, change).await?;
     let used = admin.last_used(&[&key.id]).await?;
-    Ok(convert::message(key, &used))
+    Ok(spending::told(admin, convert::message(key, &used)).await)
 }
 
 pub(super) async fn rotate(admin: &Admin, request: v1::RotateApiKeyRequest) -> Result<v1::ApiKey> {
     // Looked up first: nothing may fail once there is a secret that only this answer says.
     let used = admin.last_used(&[&request.id]).await?;
     let rotated = admin.rotate_api_key(&request.id, request.overlap_seconds).await?;
-    Ok(convert::created(rotated, &used))
+    Ok(spending::told(admin, convert::created(rotated, &used)).await)
 }
 
 pub(super) async fn delete(admin: &Admin, request: v1::DeleteApiKeyRequest) -> Result<()> {

@@ -41,6 +41,12 @@ impl Budgeted for v1::Team {
     }
 }
 
+/// The same thing, with what it has spent.
+pub(super) async fn told<T: Budgeted>(admin: &Admin, mut shown: T) -> T {
+    tell(admin, std::slice::from_mut(&mut shown)).await;
+    shown
+}
+
 /// Says what each has spent, where it has a budget. While that cannot be read it is left unsaid: the rest can be shown.
 pub(super) async fn tell<T: Budgeted>(admin: &Admin, shown: &mut [T]) {
     let mut budgeted: Vec<_> = shown.iter_mut().filter(|one| !one.budget().1.is_empty()).collect();

@@ -15,21 +15,22 @@ pub(super) async fn list(admin: &Admin, request: v1::ListTeamsRequest) -> Result
 }
 
 pub(super) async fn get(admin: &Admin, request: v1::GetTeamRequest) -> Result<v1::Team> {
-    let mut shown = convert::message(admin.team(&request.id).await?);
-    spending::tell(admin, std::slice::from_mut(&mut shown)).await;
-    Ok(shown)
+    let team = admin.team(&request.id).await?;
+    Ok(spending::told(admin, convert::message(team)).await)
 }
 
 pub(super) async fn create(admin: &Admin, request: v1::CreateTeamRequest) -> Result<v1::Team> {
     let message = required("team", request.team)?;
     let change = convert::change(&message, &all(&convert::MUTABLE))?;
-    admin.create_team(change).await.map(convert::message)
+    let team = admin.create_team(change).await?;
+    Ok(spending::told(admin, convert::message(team)).await)
 }
 
 pub(super) async fn update(admin: &Admin, request: v1::UpdateTeamRequest) -> Result<v1::Team> {
     let message = required("team", request.team)?;
     let change = convert::change(&message, &paths(request.update_mask, &convert::MUTABLE)?)?;
-    admin.update_team(&message.id, change).await.map(convert::message)
+    let team = admin.update_team(&message.id, change).await?;
+    Ok(spending::told(admin, convert::message(team)).await)
 }
 
 pub(super) async fn delete(admin: &Admin, request: v1::DeleteTeamRequest) -> Result<()> {

@@ -23,7 +23,7 @@ export function Audit() {
     { key: "actor", label: t("audit.actor"), cell: (row) => html`<div class="wrap">${row.actor || html`<span class="muted">${t("audit.nobody")}</span>`}<div class="sub-cell">${row.address}</div></div>` },
     { key: "action", label: t("audit.action"), cell: (row) => html`<${Badge} kind=${row.outcome === "refused" ? "bad" : ""}>${word("audit.action", row.action)}<//>` },
     { key: "what", label: t("audit.target"), cell: (row) => html`<div class="wrap">${word("audit.noun", row.noun)} <b>${row.target_name}</b></div>` },
-    { key: "changed", label: t("audit.changed"), cell: (row) => html`<span class="small muted wrap">${changed(row).map(([name]) => name).join(", ")}</span>` },
+    { key: "changed", label: t("audit.changed"), cell: (row) => html`<span class="small muted wrap">${row.state_before_json && row.state_after_json ? changed(row).map(([name]) => name).join(", ") : ""}</span>` },
     { key: "acts", label: "", kind: "acts", cell: (row) => html`<${Button} kind="quiet" size="small" icon="search" label=${t("audit.show")} onClick=${() => setShown(row)} />` },
   ];
   return html`<div><div class="filters">
