@@ -21,6 +21,7 @@ VENV = FOLDER / "python"
 PYTHON = str(VENV / "bin" / "python")
 STUBS = FOLDER / "stubs"
 NODE = FOLDER / "node"
+UI = FOLDER / "ui"
 BUF = NODE / "node_modules" / ".bin" / "buf"
 GO = FOLDER / "go"
 # Of the versions in requirements.txt.
@@ -39,6 +40,7 @@ class Suite(collections.namedtuple("Suite", "name prepare command folder")):
         """Runs it; whether it passed. What it prints is its own."""
         # The clients must find 127.0.0.1 whatever proxy the machine uses.
         full = {**os.environ, **environment, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "BUF": str(BUF), **GO_ENVIRONMENT}
+        full.update(CHROMIUM=shutil.which("chromium") or "", PROGRAMS=str(TARGET / "debug"))
         full["PYTHONPATH"] = str(STUBS)
         try:
             return subprocess.run(self.command, cwd=self.folder, env=full, timeout=ENDS_WITHIN).returncode == 0
@@ -118,6 +120,22 @@ def prepare_node():
     copy((HERE / "node").glob("*.mjs"), NODE)
 
 
+def prepare_ui():
+    needs("node", "Node.js 20 or newer")
+    needs("npm", "npm, which comes with Node.js")
+    if subprocess.run(["sh", str(ROOT / "testkit" / "packages.sh"), "browser"]).returncode:
+        raise Missing("there is no Chromium")
+    files = [HERE / "ui" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+
+    def install():
+        UI.mkdir(parents=True, exist_ok=True)
+        copy(files, UI)
+        command("npm", "install", "--no-progress", cwd=UI)
+
+    once("ui", files, install)
+    copy((HERE / "ui").glob("*.mjs"), UI)
+
+
 def prepare_buf():
     prepare_python()
     prepare_node()
@@ -167,5 +185,6 @@ SUITES = [
     Suite("python-grpc", prepare_python, [*PYTEST, "test_grpc.py"], HERE / "python"),
     Suite("buf-admin", prepare_buf, [*PYTEST, "test_admin.py"], HERE / "python"),
     Suite("node-openai", prepare_node, ["node", "--test", "--test-reporter=spec", "openai.test.mjs"], NODE),
+    Suite("ui", prepare_ui, ["node", "--test", "--test-reporter=spec", "interface.test.mjs", "outage.test.mjs"], UI),
     Suite("go-grpc", prepare_go, [str(GO / "bin" / "suite"), "-test.v"], GO),
 ]
