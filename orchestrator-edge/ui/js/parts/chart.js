@@ -18,12 +18,17 @@ function style(href) {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** `times`: seconds since 1970; `series`: `[{ label, values, format }]`, drawn in the chart's colours; `bars`, `stacked`. `height` in pixels.
- *  Values are shown in the legend for the place under the pointer. */
-export function Chart({ times, series, height = 200, bars = false, format = String, label }) {
+const shade = (series, place) => series[place].colour ?? `--chart-${(place % 6) + 1}`;
+
+/** Each series with all that lie behind it: the first is drawn first, and is the highest. */
+const stack = (lists) => lists.map((_, place) => lists[0].map((_, at) => lists.slice(place).reduce((sum, list) => sum + (list[at] ?? 0), 0)));
+
+/** `times`: seconds since 1970; `series`: `[{ label, values, format, colour }]`, drawn in the chart's colours or the one that is named; `bars`,
+ *  `stacked` on each other. `height` in pixels. Values are shown in the legend for the place under the pointer. */
+export function Chart({ times, series, height = 200, bars = false, stacked = false, format = String, label }) {
   const box = useRef(null);
   const legend = useRef(null);
-  const data = JSON.stringify([times, series.map((one) => [one.label, one.values])]);
+  const data = JSON.stringify([times, series.map((one) => [one.label, one.values, one.colour])]);
   useEffect(() => {
     let plot;
     let gone = false;
@@ -34,7 +39,7 @@ export function Chart({ times, series, height = 200, bars = false, format = Stri
       const draw = () => {
         plot?.destroy();
         box.current.textContent = "";
-        plot = new Plot(options(Plot, { series, height, bars, format, legend: legend.current, width: box.current.clientWidth }), [times, ...series.map((one) => one.values)], box.current);
+        plot = new Plot(options(Plot, { series, height, bars, format, legend: legend.current, width: box.current.clientWidth }), [times, ...drawn(series, stacked)], box.current);
       };
       draw();
       resize = new ResizeObserver(() => plot.setSize({ width: box.current?.clientWidth || 300, height }));
@@ -48,10 +53,12 @@ export function Chart({ times, series, height = 200, bars = false, format = Stri
       resize?.disconnect();
       plot?.destroy();
     };
-  }, [data, height, bars, locale.value]);
+  }, [data, height, bars, stacked, locale.value]);
   return html`<div class="chart" role="img" aria-label=${label}><div ref=${box} style=${{ minHeight: `${height}px` }}></div>
-    <div class="legend" ref=${legend}>${series.map((one, place) => html`<span key=${one.label}><i style=${{ background: `var(--chart-${(place % 6) + 1})` }}></i>${one.label} <b></b></span>`)}</div></div>`;
+    <div class="legend" ref=${legend}>${series.map((one, place) => html`<span key=${one.label}><i style=${{ background: `var(${shade(series, place)})` }}></i>${one.label} <b></b></span>`)}</div></div>`;
 }
+
+const drawn = (series, stacked) => (stacked && series.length ? stack(series.map((one) => one.values)) : series.map((one) => one.values));
 
 /** Charts that are drawn anew in other colours. */
 const themes = new Set();
@@ -71,8 +78,8 @@ function options(Plot, { series, height, bars, format, legend, width }) {
     axes: [{ ...axis, values: times(bars) }, { ...axis, size: 62, values: (_, values) => values.map((value) => format(value)) }],
     series: [{}, ...series.map((one, place) => ({
       label: one.label,
-      stroke: colour(`--chart-${(place % 6) + 1}`),
-      fill: bars || series.length === 1 ? `${colour(`--chart-${(place % 6) + 1}`)}${bars ? "cc" : "1f"}` : undefined,
+      stroke: colour(shade(series, place)),
+      fill: bars || series.length === 1 ? `${colour(shade(series, place))}${bars ? "" : "1f"}` : undefined,
       width: bars ? 0 : 1.75,
       paths,
       points: { show: false },
@@ -82,7 +89,7 @@ function options(Plot, { series, height, bars, format, legend, width }) {
       setCursor: [(plot) => {
         const at = plot.cursor.idx;
         [...legend.querySelectorAll("b")].forEach((element, place) => {
-          const value = at === null || at === undefined ? null : plot.data[place + 1][at];
+          const value = at === null || at === undefined ? null : series[place]?.values[at];
           element.textContent = value === null || value === undefined ? "" : (series[place].format ?? format)(value);
         });
       }],

@@ -6,8 +6,8 @@ import { number } from "../format.js";
 import { Button, Problem } from "./base.js";
 
 /** `columns`: `[{ key, label, cell: (row) => …, kind }]`, where kind is "", "num", "acts" or "main-cell".
- *  `rows` undefined: loading. `href(row)`: where a click on the row leads. `off(row)`: it is greyed. */
-export function Table({ columns, rows, rowKey = (row) => row.id, href, off, empty, error, retry, label }) {
+ *  `rows` undefined: loading. `href(row)`: where a click on the row leads. `off(row)`: it is greyed; `mark(row)`: a class of its own. */
+export function Table({ columns, rows, rowKey = (row) => row.id, href, off, mark, empty, error, retry, label }) {
   if (rows === undefined && error) return html`<div class="body"><${Problem} error=${error} retry=${retry} /></div>`;
   if (rows?.length === 0) return html`${error && html`<${Problem} error=${error} retry=${retry} />`}${empty}`;
   const onClick = (row) => (event) => {
@@ -17,7 +17,7 @@ export function Table({ columns, rows, rowKey = (row) => row.id, href, off, empt
   };
   const body = rows === undefined
     ? Array.from({ length: 4 }, (_, place) => html`<tr key=${place} aria-hidden="true">${columns.map((column) => html`<td class=${column.kind}><span class="skeleton"></span></td>`)}</tr>`)
-    : rows.map((row) => html`<tr key=${rowKey(row)} class=${`${href ? "link" : ""} ${off?.(row) ? "off" : ""}`} onClick=${onClick(row)}>
+    : rows.map((row) => html`<tr key=${rowKey(row)} class=${`${href ? "link" : ""} ${off?.(row) ? "off" : ""} ${mark?.(row) ?? ""}`} onClick=${onClick(row)}>
         ${columns.map((column) => html`<td class=${column.kind ?? ""} data-label=${column.label}>${column.cell(row)}</td>`)}</tr>`);
   return html`${error && html`<div class="body"><${Problem} error=${error} retry=${retry} /></div>`}
     <div class="table-wrap" tabindex=${rows?.length ? "0" : undefined} role="region" aria-label=${label}><table class="table cards" aria-busy=${rows === undefined ? "true" : undefined}>
