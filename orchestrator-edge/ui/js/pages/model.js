@@ -8,10 +8,10 @@ import { kindName } from "../kinds.js";
 import { useQuery } from "../query.js";
 import { go, place, setQuery, to } from "../router.js";
 import { Badge, Bars, Button, Card, Copy, Empty, Enabled, Facts, Loaded, Note, Page, Tile, Time } from "../parts/base.js";
-import { confirm, Sheet, toast, toastError } from "../parts/dialog.js";
-import { FormError, Pair, Text, useForm } from "../parts/form.js";
+import { confirm, toast, toastError } from "../parts/dialog.js";
 import { Table } from "../parts/table.js";
 import { AssociationForm, ModelForm } from "./model-form.js";
+import { PriceForm } from "./price-form.js";
 
 export default function Model({ id }) {
   const model = useQuery((signal) => api.get(at("models/{}", id), {}, { signal }), [id]);
@@ -129,29 +129,4 @@ function PriceOf({ provider, name, edit, changed }) {
   const text = price.data ? `$${price.data.input ?? "–"} / $${price.data.output ?? "–"}` : t("price.unknown");
   return html`<span class="row nowrap"><span class=${price.data ? "nowrap" : "muted nowrap"} title=${price.data ? t(`price.${price.data.source}`) : undefined}>${text}</span>
     ${edit && kind && kind !== "echo" && html`<${Button} kind="quiet" size="small" icon="edit" label=${t("price.edit")} onClick=${() => edit({ kind, name, price: price.data, kindName: kindName(provider) })} />`}</span>`;
-}
-
-const AMOUNTS = ["input", "output", "cached_read", "cache_write"];
-
-function PriceForm({ found, onClose }) {
-  const { kind, name, price, kindName } = found;
-  const form = useForm(Object.fromEntries(AMOUNTS.map((amount) => [amount, price?.[amount] ?? ""])), async (values) => {
-    const body = Object.fromEntries(AMOUNTS.map((amount) => [amount, values[amount] === "" ? null : values[amount]]));
-    await api.post("prices", { kind, upstream_model: name, ...body });
-    toast(t("common.saved"));
-    onClose();
-  });
-  const own = price?.source === "own" && price.upstream_model === name;
-  const remove = async () => {
-    try {
-      await api.delete(at("prices/{}/{}", kind, name));
-      onClose();
-    } catch (error) {
-      toastError(error);
-    }
-  };
-  return html`<${Sheet} title=${t("price.of", { name })} onClose=${onClose} onSubmit=${form.submit} footer=${html`${own && html`<${Button} kind="danger" class="start" onClick=${remove}>${t("price.shippedAgain")}<//>`}
-      <${Button} onClick=${onClose}>${t("common.cancel")}<//><${Button} kind="primary" type="submit" busy=${form.busy}>${t("common.save")}<//>`}>
-    <div class="form"><p class="muted">${t("price.hint", { kind: kindName })}</p><${FormError} form=${form} />
-      <${Pair}>${AMOUNTS.map((amount) => html`<${Text} key=${amount} form=${form} name=${amount} label=${t(`price.${amount}`)} mono inputmode="decimal" placeholder="–" />`)}<//></div><//>`;
 }

@@ -8,12 +8,14 @@ import { Page, Tabs } from "../parts/base.js";
 import { About } from "./settings-about.js";
 import { AdminKeys } from "./settings-admin-keys.js";
 import { Audit } from "./settings-audit.js";
+import { Prices } from "./settings-prices.js";
 import { Retention } from "./settings-retention.js";
 import { Transfer } from "./settings-transfer.js";
 
 /** Key, part, the role that it is for. */
 const TABS = [
   ["about", About, "viewer"],
+  ["prices", Prices, "viewer"],
   ["retention", Retention, "viewer"],
   ["transfer", Transfer, "viewer"],
   ["admin-keys", AdminKeys, "admin"],
