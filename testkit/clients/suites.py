@@ -185,6 +185,6 @@ SUITES = [
     Suite("python-grpc", prepare_python, [*PYTEST, "test_grpc.py"], HERE / "python"),
     Suite("buf-admin", prepare_buf, [*PYTEST, "test_admin.py"], HERE / "python"),
     Suite("node-openai", prepare_node, ["node", "--test", "--test-reporter=spec", "openai.test.mjs"], NODE),
-    Suite("ui", prepare_ui, ["node", "--test", "--test-reporter=spec", "interface.test.mjs", "outage.test.mjs"], UI),
+    Suite("ui", prepare_ui, ["node", "--test", "--test-reporter=spec", "interface.test.mjs", "pages.test.mjs", "access.test.mjs", "outage.test.mjs"], UI),
     Suite("go-grpc", prepare_go, [str(GO / "bin" / "suite"), "-test.v"], GO),
 ]

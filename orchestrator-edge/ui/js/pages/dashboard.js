@@ -66,7 +66,7 @@ function Charts({ usage }) {
   return html`
     ${card(t("dash.requestsOverTime"), (data) => html`<${Chart} label=${t("dash.requestsOverTime")} bars stacked times=${times(data)} format=${compact} height=${190} series=${[
       line(t("dash.answered"), data, "successes", "--chart-1", 0), line(t("dash.notAnswered"), data, "failures", "--bad-bar", 0)]} />`)}
-    <div class="cols-2">
+    <div class="charts">
       ${card(t("dash.latency"), (data) => html`<${Chart} label=${t("dash.latency")} times=${times(data)} format=${duration} series=${[
         line("P50", data, "p50_latency_ms", "--chart-1"), line("P95", data, "p95_latency_ms", "--chart-3"), line("P99", data, "p99_latency_ms", "--chart-5")]} />`)}
       ${card(t("dash.ttft"), (data) => html`<${Chart} label=${t("dash.ttft")} times=${times(data)} format=${duration} series=${[line(t("dash.meanLabel"), data, "average_ttft_ms", "--chart-2")]} />`)}
@@ -85,10 +85,10 @@ function Breakdown({ stats, range }) {
   const name = (row) => (by === "key" ? row.api_key_name || row.api_key_id : row[by]);
   const filter = (row) => (by === "key" ? { api_key: row.api_key_id } : { [by]: row[by] });
   const columns = [
-    { key: "name", label: t(`dash.by.${by}`), kind: "main-cell", cell: (row) => (name(row) ? html`<a class="wrap" href=${to("/logs", { ...filter(row), range })}>${name(row)}</a>` : html`<span class="muted">${t(`dash.none.${by}`)}</span>`) },
-    { key: "share", label: t("dash.share"), cell: (row) => html`<div class="share"><${Share} value=${row.usage.requests / most} label=${t("dash.share")} /></div>` },
+    { key: "name", label: t(`dash.by.${by}`), kind: "main-cell", cell: (row) => html`<div class="share">${name(row) ? html`<a class="wrap" href=${to("/logs", { ...filter(row), range })}>${name(row)}</a>` : html`<span class="muted">${t(`dash.none.${by}`)}</span>`}
+      <${Share} value=${row.usage.requests / most} label=${t("dash.share")} /></div>` },
     { key: "requests", label: t("dash.requests"), kind: "num", cell: (row) => number(row.usage.requests) },
-    { key: "rate", label: t("dash.success"), kind: "num", cell: (row) => html`<span class=${row.usage.success_rate < 95 ? "bad-text" : ""}>${percent(row.usage.success_rate)}</span>` },
+    { key: "rate", label: t("dash.success"), kind: "num", cell: (row) => html`<span class=${row.usage.success_rate !== null && row.usage.success_rate < 95 ? "bad-text" : ""}>${percent(row.usage.success_rate)}</span>` },
     { key: "tokens", label: t("dash.tokens"), kind: "num", cell: (row) => compact(row.usage.total_tokens) },
     { key: "cost", label: t("dash.cost"), kind: "num", cell: (row) => money(row.usage.cost_usd) },
     { key: "p95", label: "P95", kind: "num", cell: (row) => duration(row.usage.p95_latency_ms) },
@@ -112,7 +112,7 @@ function Now() {
     const open = breakers.filter((one) => one.state !== "closed");
     const ill = health.filter((one) => one.status === "unhealthy" || one.status === "degraded");
     return html`<div class="stack">
-      <div class="stack-s"><div class="row between"><span>${t("dash.running")}</span><b>${number(queue.running)} <span class="muted">/ ${number(queue.max_concurrent_sessions)}</span></b></div>
+      <div class="stack-s"><div class="row between nowrap"><span>${t("dash.running")}</span><b>${number(queue.running)} <span class="muted">/ ${number(queue.max_concurrent_sessions)}</span></b></div>
         <${Meter} value=${queue.running / queue.max_concurrent_sessions} label=${t("dash.running")} /></div>
       <div class="stack-s"><div class="row between"><span>${t("dash.waiting")}</span><b>${number(queue.waiting)} <span class="muted">/ ${number(queue.max_queue_length)}</span></b></div>
         <${Meter} value=${queue.max_queue_length ? queue.waiting / queue.max_queue_length : 0} label=${t("dash.waiting")} /></div>

@@ -44,7 +44,7 @@ export default function Health() {
 function Counts({ rows }) {
   const on = rows?.filter((row) => row.enabled);
   const count = (status) => on?.filter((row) => row.status === status).length;
-  const tile = (status, kind) => html`<${Tile} label=${t(`status.${status}`)} value=${number(count(status))} kind=${count(status) ? kind : ""} />`;
+  const tile = (status, kind) => html`<${Tile} label=${t(`status.${status}`)} value=${number(count(status))} kind=${count(status) ? kind : ""} sub=${on && t("health.of", { n: number(on.length) })} />`;
   return html`<div class="tiles">${tile("healthy", "ok")}${tile("degraded", "warn")}${tile("unhealthy", "bad")}${tile("unknown", "")}</div>`;
 }
 
@@ -57,8 +57,8 @@ function Providers({ health, breakers }) {
   const columns = [
     { key: "name", label: t("provider.one"), kind: "main-cell", cell: (row) => html`<div><a class="wrap" href=${to(`/providers/${row.provider_id}`)}>${row.provider_name}</a>
       ${row.error_message && row.error_count > 0 && html`<div class="sub-cell wrap bad-text">${row.error_message}</div>`}</div>` },
-    { key: "status", label: t("provider.status"), cell: (row) => html`<div class="stack-s">${row.enabled ? html`<${Status} value=${row.status} />` : html`<${Enabled} value=${false} />`}
-      ${row.error_count > 0 && html`<span class="sub-cell nowrap">${t("provider.failures", { n: number(row.error_count) })}</span>`}</div>` },
+    { key: "status", label: t("provider.status"), cell: (row) => html`<div>${row.enabled ? html`<${Status} value=${row.status} />` : html`<${Enabled} value=${false} />`}
+      ${row.error_count > 0 && html`<div class="sub-cell nowrap">${t("provider.failures", { n: number(row.error_count) })}</div>`}</div>` },
     { key: "days", label: t("provider.days", { n: DAYS }), cell: (row) => html`<${Bars} items=${dayBars(days.get(row.provider_id))} places=${DAYS} label=${t("provider.daysLabel", { name: row.provider_name })} />` },
     { key: "rate", label: t("provider.rate24"), kind: "num", cell: (row) => html`<div>${percent(row.success_rate_24h)}<div class="sub-cell">${t("provider.calls", { n: number(row.total_requests_24h) })}</div></div>` },
     { key: "time", label: t("provider.response"), kind: "num", cell: (row) => html`<div>${duration(row.response_time_ms)}<div class="sub-cell">${row.avg_response_time_ms !== null && `⌀ ${duration(row.avg_response_time_ms)}`}</div></div>` },

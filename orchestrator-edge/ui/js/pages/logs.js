@@ -3,11 +3,11 @@
 import { html, useEffect, useState } from "../lib.js";
 import { adminUrl, api, revived } from "../api.js";
 import { t, word } from "../i18n.js";
-import { compact, dateTime, duration, money, number } from "../format.js";
+import { clockTime, compact, dateTime, duration, money, number, relative } from "../format.js";
 import { usePages, useQuery } from "../query.js";
 import { HOUR, RANGES } from "../ranges.js";
 import { place, setQuery, to } from "../router.js";
-import { Badge, Button, Card, Empty, LinkButton, Note, Page, Time } from "../parts/base.js";
+import { Badge, Button, Card, Empty, LinkButton, Note, Page } from "../parts/base.js";
 import { Icon } from "../parts/icons.js";
 import { Pager, Table } from "../parts/table.js";
 import { Outcome } from "./log-words.js";
@@ -17,6 +17,9 @@ const IDS = ["request_id", "session_id", "trace_id"];
 const OUTCOMES = ["ok", "truncated", "cancelled", "invalid_request", "unauthenticated", "permission_denied", "not_found", "rate_limited", "unavailable", "provider_failed", "timeout", "internal"];
 const STATUSES = ["2xx", "4xx", "429", "499", "5xx"];
 const TAIL_ROWS = 300;
+
+/** A cell without a value: on a phone its line is left out. */
+const none = () => html`<span class="nil muted">–</span>`;
 
 /** The API's filter; `tail` takes no times. */
 function filterOf(query, timed) {
@@ -51,8 +54,10 @@ export default function Logs() {
       <${Button} icon="refresh" label=${t("logs.refresh")} busy=${pages.loading && pages.items !== undefined} onClick=${refresh} /><${Export} filter=${filter} />`}>
     <div><${Filters} query=${query} />
     ${live && html`<p class="live-line" role="status"><span class=${`dot live ${tail.open ? "ok" : "warn"}`}></span>${tail.problem || t(tail.open ? "logs.listening" : "logs.connecting")}</p>`}
-    <${Card} flush><${List} rows=${shown} fresh=${tail.fresh} pages=${pages} live=${live} /><//></div><//>`;
+    <${Card} flush class="logs"><${List} rows=${shown} fresh=${tail.fresh} pages=${pages} live=${live} /><//></div><//>`;
 }
+
+const today = (at) => new Date(at).toDateString() === new Date().toDateString();
 
 function merged(fresh, items) {
   const known = new Set(fresh.map((row) => row.id));
@@ -104,15 +109,15 @@ function useTail(filter, on) {
 function List({ rows, fresh, pages, live }) {
   const more = !live && pages.hasNext;
   const columns = [
-    { key: "at", label: t("log.at"), kind: "main-cell", cell: (row) => html`<a class="nowrap" href=${to(`/logs/${row.id}`)}>${live ? dateTime(row.started_at) : html`<${Time} at=${row.started_at} />`}</a>` },
+    { key: "at", label: t("log.at"), kind: "main-cell", cell: (row) => html`<a class="nowrap" href=${to(`/logs/${row.id}`)} title=${`${dateTime(row.started_at)} · ${relative(row.started_at)}`}><time datetime=${row.started_at}>${today(row.started_at) ? clockTime(row.started_at) : dateTime(row.started_at)}</time></a>` },
     { key: "outcome", label: t("log.outcome"), cell: (row) => html`<${Outcome} of=${row} />` },
-    { key: "model", label: t("model.one"), cell: (row) => html`<div class="wrap">${row.model || html`<span class="muted">–</span>`}<div class="sub-cell">${[word("dialectName", row.dialect), row.stream && t("log.streamed")].filter(Boolean).join(" · ")}</div></div>` },
-    { key: "provider", label: t("provider.one"), cell: (row) => html`<div class="wrap">${row.provider || html`<span class="muted">–</span>`}${row.attempts > 1 && html` <${Badge} kind="warn">${t("log.attemptsN", { n: row.attempts })}<//>`}
+    { key: "model", label: t("model.one"), cell: (row) => html`<div class="wrap">${row.model || none()}<div class="sub-cell">${[row.origin !== "caller" ? word("log.origin", row.origin) : word("dialectName", row.dialect), row.stream && t("log.streamed")].filter(Boolean).join(" · ")}</div></div>` },
+    { key: "provider", label: t("provider.one"), cell: (row) => html`<div class="wrap">${row.provider || none()}${row.attempts > 1 && html` <${Badge} kind="warn">${t("log.attemptsN", { n: row.attempts })}<//>`}
       ${row.upstream_model && row.upstream_model !== row.model && html`<div class="sub-cell">${row.upstream_model}</div>`}</div>` },
-    { key: "key", label: t("key.one"), cell: (row) => html`<span class="wrap">${row.api_key_name || html`<span class="muted">–</span>`}</span>` },
-    { key: "latency", label: t("log.latency"), kind: "num", cell: (row) => html`<div>${duration(row.latency_ms)}${row.ttft_ms !== null && html`<div class="sub-cell">${t("log.firstAfter", { time: duration(row.ttft_ms) })}</div>`}</div>` },
-    { key: "tokens", label: t("dash.tokens"), kind: "num", cell: (row) => html`<span title=${t("model.tokensSplit", { input: number(row.prompt_tokens), output: number(row.completion_tokens) })}>${row.usage_source === "estimated" ? "≈ " : ""}${compact(row.total_tokens)}</span>` },
-    { key: "cost", label: t("dash.cost"), kind: "num", cell: (row) => money(row.cost_usd) },
+    { key: "key", label: t("key.one"), cell: (row) => html`<span class="wrap">${row.api_key_name || none()}</span>` },
+    { key: "latency", label: t("log.latency"), kind: "num", cell: (row) => html`<div>${duration(row.latency_ms)}${row.ttft_ms !== null && html`<div class="sub-cell">${t("log.firstShort", { time: duration(row.ttft_ms) })}</div>`}</div>` },
+    { key: "tokens", label: t("dash.tokens"), kind: "num", cell: (row) => html`<span title=${t("model.tokensSplit", { input: number(row.prompt_tokens), output: number(row.completion_tokens) })}>${row.total_tokens ? `${row.usage_source === "estimated" ? "≈ " : ""}${compact(row.total_tokens)}` : none()}</span>` },
+    { key: "cost", label: t("dash.cost"), kind: "num", cell: (row) => (row.cost_usd === null ? none() : money(row.cost_usd)) },
   ];
   const empty = html`<${Empty} icon="logs" title=${t(live ? "logs.waiting" : more ? "logs.noneHere" : "logs.empty")}><p>${t(more ? "logs.noneHereHint" : "logs.emptyHint")}</p><//>`;
   return html`<${Table} label=${t("nav.logs")} columns=${columns} rows=${live ? rows ?? [] : rows} error=${pages.error} retry=${pages.reload} empty=${empty}

@@ -35,7 +35,9 @@ export default function Playground() {
   useEffect(() => () => controller.current?.abort(), []);
   useEffect(() => { if (!form.values.model && models.data?.length) form.set("model", models.data[0]); }, [models.data]);
   const { model, system, prompt, stream, temperature, max } = form.values;
-  const question = { model: model.trim(), system: system.trim(), turns: [...turns, { role: "user", text: prompt.trim() }], stream, temperature, max };
+  // What got no answer is not said again.
+  const said = turns.at(-1)?.role === "user" ? turns.slice(0, -1) : turns;
+  const question = { model: model.trim(), system: system.trim(), turns: [...said, { role: "user", text: prompt.trim() }], stream, temperature, max };
   const send = async (event) => {
     event?.preventDefault();
     if (busy || !key.trim() || !question.model || !prompt.trim()) return;
@@ -141,7 +143,7 @@ function Key({ value, set }) {
 async function ownKey() {
   const name = `playground-${session.value.actor}`;
   const expires_at = new Date(Date.now() + KEY_HOURS * 3600000).toISOString();
-  const found = await api.get(at("keys/{}", name)).catch((error) => { if (error.status === 404) return null; throw error; });
+  const found = (await api.all("keys")).find((one) => one.name === name);
   if (!found) return (await api.post("keys", { name, expires_at })).secret;
   await api.patch(at("keys/{}", found.id), { expires_at, enabled: true });
   return (await api.post(at("keys/{}/rotate", found.id), {})).secret;

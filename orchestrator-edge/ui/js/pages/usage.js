@@ -101,7 +101,9 @@ function Over({ data, metric }) {
     group.sum += row.usage[field] ?? 0;
   }
   if (groups.size === 0) return html`<${Empty} icon="usage" title=${t("usage.empty")}><p>${t("usage.emptyHint")}</p><//>`;
-  const ranked = [...groups.values()].sort((a, b) => b.sum - a.sum);
+  const sorted = [...groups.values()].sort((a, b) => b.sum - a.sum);
+  // Who has none of it has no colour either, unless nobody has any.
+  const ranked = sorted.filter((one, index) => one.sum > 0 || index === 0);
   const others = ranked.slice(COLOURS);
   const series = ranked.slice(0, COLOURS);
   if (others.length) series.push({ label: t("usage.others", { n: others.length }), values: all.map((_, index) => others.reduce((sum, one) => sum + one.values[index], 0)), colour: "--chart-6" });

@@ -67,6 +67,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawChar
 
 function options(Plot, { series, height, bars, format, legend, width }) {
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1, size: 4 }, font: `12px ${colour("--font")}` };
+  const widest = (_, values) => Math.max(40, 14 + 7 * Math.max(0, ...(values ?? []).map((value) => value.length)));
   const paths = bars ? Plot.paths.bars({ size: [0.7, 40], radius: 0.15 }) : Plot.paths.linear();
   return {
     width,
@@ -74,8 +75,8 @@ function options(Plot, { series, height, bars, format, legend, width }) {
     padding: [10, 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
-    scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
-    axes: [{ ...axis, values: times(bars) }, { ...axis, size: 62, values: (_, values) => values.map((value) => format(value)) }],
+    scales: { x: { time: true, range: (plot, low, high) => edges(plot, low, high, bars) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
+    axes: [{ ...axis, size: 30, space: 76, values: times() }, { ...axis, size: widest, values: (_, values) => values.map((value) => format(value)) }],
     series: [{}, ...series.map((one, place) => ({
       label: one.label,
       stroke: colour(shade(series, place)),
@@ -95,6 +96,14 @@ function options(Plot, { series, height, bars, format, legend, width }) {
       }],
     },
   };
+}
+
+/** Bars at the ends need half of their place more; a single moment needs some place at all. */
+function edges(plot, low, high, bars) {
+  const [all] = plot.data;
+  if (low === null || low === undefined) return [low, high];
+  const half = all.length > 1 ? (all[1] - all[0]) / 2 : 1800;
+  return bars || low === high ? [low - half, high + half] : [low, high];
 }
 
 function times() {
