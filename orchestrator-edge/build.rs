@@ -54,8 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             name(&folder, path)?,
             content_type(path)?,
             hex(&Sha256::digest(&bytes), 16),
-            plain,
-            gzip,
+            text(&plain)?,
+            text(&gzip)?,
         )?;
     }
     table.push_str("];\n");
@@ -76,7 +76,11 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
 }
 
 fn name(folder: &Path, path: &Path) -> Result<String, Box<dyn Error>> {
-    Ok(path.strip_prefix(folder)?.to_str().ok_or("a file's name is not UTF-8")?.replace('\\', "/"))
+    Ok(text(path.strip_prefix(folder)?)?.replace('\\', "/"))
+}
+
+fn text(path: &Path) -> Result<&str, Box<dyn Error>> {
+    Ok(path.to_str().ok_or("a file's name is not UTF-8")?)
 }
 
 fn content_type(path: &Path) -> Result<&'static str, Box<dyn Error>> {

@@ -187,17 +187,14 @@ impl Prober {
             Wanted::Check(reply) => reply,
             wanted => return self.inquire(ticket.target, wanted),
         };
-        match question::question(&self.catalog.peek().catalog, &ticket.target, true) {
-            Some(question) => Some(self.probe(ticket, question, Some(reply))),
-            None => {
-                let why = "the provider has no model that could be asked for an answer";
-                inquiry::refuse(
-                    Request { provider_id: request.provider_id, wanted: Wanted::Check(reply) },
-                    why,
-                );
-                None
-            }
-        }
+        let question = question::question(&self.catalog.peek().catalog, &ticket.target, true);
+        let Some(question) = question else {
+            let why = "the provider has no model that could be asked for an answer";
+            let unanswerable = Request { provider_id: request.provider_id, wanted: Wanted::Check(reply) };
+            inquiry::refuse(unanswerable, why);
+            return None;
+        };
+        Some(self.probe(ticket, question, Some(reply)))
     }
 
     fn probe(

@@ -103,15 +103,8 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let store = Arc::new(database.clone());
     let reloader = Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts);
     let reloader = Arc::new(reloader.with_news(together.as_ref().map(|together| together.news.clone())));
-    let rules = config.providers.clone();
-    let admin = Admin::new(
-        store.clone(),
-        Arc::clone(&vault),
-        Arc::clone(&reloader),
-        clock.clone(),
-        random.clone(),
-        rules,
-    );
+    let (rules, seals) = (config.providers.clone(), Arc::clone(&vault));
+    let admin = Admin::new(store.clone(), seals, Arc::clone(&reloader), clock.clone(), random.clone(), rules);
     fill_catalog(config, &admin, &reloader, &catalog, &data_dir).await?;
 
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;

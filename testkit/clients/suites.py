@@ -104,36 +104,30 @@ def protoc(*outputs, **environment):
     command(PYTHON, "-m", "grpc_tools.protoc", f"-I{PROTO}", *outputs, *protos(), **environment)
 
 
-def prepare_node():
+def npm_packages(name, folder):
+    """The packages of `name/` and its scripts, in `folder`: Node finds packages beside the file that asks for them."""
     needs("node", "Node.js 20 or newer")
     needs("npm", "npm, which comes with Node.js")
-    files = [HERE / "node" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+    files = [HERE / name / file for file in ("package.json", "package-lock.json", ".npmrc")]
 
     def install():
-        NODE.mkdir(parents=True, exist_ok=True)
-        copy(files, NODE)
+        folder.mkdir(parents=True, exist_ok=True)
+        copy(files, folder)
         # Not `npm ci`: it refuses a lock without the packages of other platforms, which a registry may not have.
-        command("npm", "install", "--no-progress", cwd=NODE)
+        command("npm", "install", "--no-progress", cwd=folder)
 
-    once("node", files, install)
-    # Node finds packages beside the file that asks for them.
-    copy((HERE / "node").glob("*.mjs"), NODE)
+    once(name, files, install)
+    copy((HERE / name).glob("*.mjs"), folder)
+
+
+def prepare_node():
+    npm_packages("node", NODE)
 
 
 def prepare_ui():
-    needs("node", "Node.js 20 or newer")
-    needs("npm", "npm, which comes with Node.js")
     if subprocess.run(["sh", str(ROOT / "testkit" / "packages.sh"), "browser"]).returncode:
         raise Missing("there is no Chromium")
-    files = [HERE / "ui" / name for name in ("package.json", "package-lock.json", ".npmrc")]
-
-    def install():
-        UI.mkdir(parents=True, exist_ok=True)
-        copy(files, UI)
-        command("npm", "install", "--no-progress", cwd=UI)
-
-    once("ui", files, install)
-    copy((HERE / "ui").glob("*.mjs"), UI)
+    npm_packages("ui", UI)
 
 
 def prepare_buf():

@@ -48,16 +48,16 @@ impl Admin {
                 continue;
             }
             let known = self.store.model(&name).await.map_err(store_error)?;
-            let model_id = match known.filter(|model| model.name == name) {
-                Some(model) => model.id,
-                None => {
-                    let change = ModelChange { name: Some(name.clone()), ..ModelChange::default() };
-                    let model = self.new_model(change).map_err(|error| of_model(&name, error))?;
-                    let id = model.id.clone();
-                    changes.push(CatalogChange::InsertModel(Box::new(model)));
-                    imported.models += 1;
-                    id
-                }
+            let known = known.filter(|model| model.name == name);
+            let model_id = if let Some(model) = known {
+                model.id
+            } else {
+                let change = ModelChange { name: Some(name.clone()), ..ModelChange::default() };
+                let model = self.new_model(change).map_err(|error| of_model(&name, error))?;
+                let id = model.id.clone();
+                changes.push(CatalogChange::InsertModel(Box::new(model)));
+                imported.models += 1;
+                id
             };
             let change = ModelProviderChange {
                 model_id: Some(model_id),

@@ -21,7 +21,7 @@ use crate::{
 /// What every session's token begins with.
 pub(super) const TOKEN_START: &str = "llmo_session_";
 /// How long a session lasts: a working day.
-const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
+const LASTS: Duration = Duration::from_hours(12);
 
 /// The key that somebody has signed in with.
 #[derive(Clone, Debug, PartialEq, Eq)]

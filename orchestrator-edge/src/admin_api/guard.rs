@@ -16,10 +16,10 @@ const FREE: u32 = 5;
 /// How long the first that does is away; it doubles.
 const FIRST_REST: Duration = Duration::from_secs(1);
 /// The longest rest. After so long without an attempt a client is as new.
-const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
+const LONGEST_REST: Duration = Duration::from_mins(15);
 /// Failures of all clients within a minute, but for those who have signed in before.
 const OF_ALL: u32 = 120;
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// Clients that are remembered.
 const MOST: usize = 10_000;
 

@@ -86,19 +86,19 @@ async fn a_session_ends_after_half_a_day_and_never_later_than_its_key() {
     let desk = desk().await;
     let token = desk.sign_in("bootstrap-key").await;
     assert_eq!(desk.who(&token), "bootstrap admin");
-    desk.house.clock.advance(Duration::from_secs(HOURS * 3600) - Duration::from_millis(1));
+    desk.house.clock.advance(Duration::from_millis(HOURS * 3_600_000 - 1));
     assert_eq!(desk.who(&token), "bootstrap admin");
     desk.house.clock.advance(Duration::from_millis(1));
     assert_eq!(desk.who(&token), OVER);
 
     let (id, key) = desk.operator().await;
-    let soon = Some(desk.house.clock.now().plus(Duration::from_secs(60)));
+    let soon = Some(desk.house.clock.now().plus(Duration::from_mins(1)));
     desk.change(&id, AdminKeyChange { expires_at: Some(soon), ..AdminKeyChange::default() }).await;
     let token = desk.sign_in(&key).await;
     assert_eq!(desk.auth.check(&[&token]).unwrap().expires_at, soon);
     // A longer life of the key is none of a session that began before.
     desk.change(&id, AdminKeyChange { expires_at: Some(None), ..AdminKeyChange::default() }).await;
-    desk.house.clock.advance(Duration::from_secs(60));
+    desk.house.clock.advance(Duration::from_mins(1));
     assert_eq!(desk.who(&token), OVER);
 }
 
@@ -180,7 +180,7 @@ async fn ended_sessions_are_forgotten_when_they_would_be_over_anyway() {
         let token = desk.sign_in("bootstrap-key").await;
         let by = desk.auth.check(&[&token]).unwrap();
         desk.house.admin.end_session(&by).await.unwrap();
-        desk.house.clock.advance(Duration::from_secs(HOURS * 3600 + 1));
+        desk.house.clock.advance(Duration::from_hours(HOURS) + Duration::from_secs(1));
     }
     let rows = desk.house.database.load().await.unwrap().ended_sessions;
     let at: Vec<_> = rows.iter().map(|EndedSession { expires_at, .. }| *expires_at).collect();
