@@ -60,7 +60,9 @@ const STEPS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30], ["mont
 /** "3 minutes ago", "in 2 days" */
 export function relative(at) {
   if (!at) return NONE;
-  let amount = (new Date(at).getTime() - Math.max(now.value, Date.now() - 30000)) / 1000;
+  // Read, so that it is drawn anew; but what happened since then is not to come.
+  void now.value;
+  let amount = (new Date(at).getTime() - Date.now()) / 1000;
   if (Math.abs(amount) < 5) return t("time.now");
   for (const [unit, size] of STEPS) {
     if (Math.abs(amount) < size) return formatter("RelativeTimeFormat", { numeric: "auto", style: "short" }).format(Math.round(amount), unit);

@@ -220,9 +220,9 @@ test("the checker is set, a provider is asked now, and its faults are forgiven",
   assert.equal((await admin("GET", "health-check/config")).interval_minutes, 17);
   await admin("PUT", "health-check/config", before);
 
-  await button(`Check ${second} now`).click();
+  await button(`Check now: ${second}`).click();
   await page.getByText(new RegExp(`${second}: It answers, after`)).waitFor();
-  await button(`Check ${first} now`).click();
+  await button(`Check now: ${first}`).click();
   await page.getByText(`${first}: It does not answer well.`).waitFor();
   const row = page.getByRole("row", { name: new RegExp(`^${first}`) }).first();
   await row.getByText("overloaded <b>now</b>").waitFor();
@@ -230,7 +230,7 @@ test("the checker is set, a provider is asked now, and its faults are forgiven",
   await page.getByText("The breakers are closed.").waitFor();
   assert.equal((await admin("GET", `health/${providers[0].id}`)).error_count, 0);
   bad.failing.delete(model);
-  await button(`Check ${first} now`).click();
+  await button(`Check now: ${first}`).click();
   await page.getByText(new RegExp(`${first}: It answers, after`)).waitFor();
   await window.end();
 });

@@ -109,7 +109,7 @@ function Now() {
   }, [], { every: 3000 });
   return html`<${Card} title=${t("dash.now")} actions=${html`<span class="dot live ok" aria-hidden="true"></span>`}><${Loaded} of=${live} lines=${6}>${({ queue, status, breakers, health }) => {
     const names = new Map(health.map((one) => [one.provider_id, one.provider_name]));
-    const open = breakers.filter((one) => one.state !== "closed");
+    const open = breakers.filter((one) => one.state !== "closed" && names.has(one.provider_id));
     const ill = health.filter((one) => one.status === "unhealthy" || one.status === "degraded");
     return html`<div class="stack">
       <div class="stack-s"><div class="row between nowrap"><span>${t("dash.running")}</span><b>${number(queue.running)} <span class="muted">/ ${number(queue.max_concurrent_sessions)}</span></b></div>
@@ -121,7 +121,7 @@ function Now() {
       <div class="stack-s"><div class="row between"><a href=${to("/health")}>${t("dash.providers")}</a><b>${t("dash.well", { n: number(health.length - ill.length), of: number(health.length) })}</b></div>
         ${ill.slice(0, 6).map((one) => html`<div class="row between nowrap" key=${one.provider_id}><a class="clip" href=${to(`/providers/${one.provider_id}`)}>${one.provider_name}</a><${Status} value=${one.status} /></div>`)}</div>
       <div class="stack-s"><div class="row between"><a href=${to("/health")}>${t("provider.breakers")}</a><b class=${open.length ? "bad-text" : ""}>${t("dash.open", { n: open.length })}</b></div>
-        ${open.slice(0, 6).map((one) => html`<div class="row between nowrap small" key=${`${one.provider_id} ${one.key_id} ${one.upstream_model}`}><span class="clip">${names.get(one.provider_id) ?? one.provider_id} · ${one.upstream_model || t("provider.allModels")}</span><${Status} value=${one.state} /></div>`)}</div>
+        ${open.slice(0, 6).map((one) => html`<div class="row between nowrap small" key=${`${one.provider_id} ${one.key_id} ${one.upstream_model}`}><span class="clip">${names.get(one.provider_id)} · ${one.upstream_model || t("provider.allModels")}</span><${Status} value=${one.state} /></div>`)}</div>
     </div>`;
   }}<//><//>`;
 }

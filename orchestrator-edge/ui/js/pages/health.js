@@ -93,15 +93,17 @@ function Breakers({ breakers, names }) {
     await api.post("breakers/reset", {}).then(() => toast(t("provider.breakersReset")), toastError);
     breakers.reload();
   });
+  // A core remembers those of a provider that is deleted for a while.
+  const rows = names.size ? breakers.data?.filter((row) => names.has(row.provider_id)) : undefined;
   const columns = [
-    { key: "name", label: t("provider.one"), kind: "main-cell", cell: (row) => html`<div><a class="wrap" href=${to(`/providers/${row.provider_id}`)}>${names.get(row.provider_id) ?? row.provider_id}</a><div class="sub-cell wrap">${row.upstream_model || t("provider.allModels")}</div></div>` },
+    { key: "name", label: t("provider.one"), kind: "main-cell", cell: (row) => html`<div><a class="wrap" href=${to(`/providers/${row.provider_id}`)}>${names.get(row.provider_id)}</a><div class="sub-cell wrap">${row.upstream_model || t("provider.allModels")}</div></div>` },
     { key: "state", label: t("provider.status"), cell: (row) => html`<${Status} value=${row.state} />` },
     { key: "failures", label: t("health.inARow"), kind: "num", cell: (row) => number(row.failures) },
     { key: "retry", label: t("health.openFor"), kind: "num", cell: (row) => (row.retry_in_ms > 0 ? duration(row.retry_in_ms) : "–") },
   ];
   const empty = html`<${Empty} icon="check" title=${t("health.noBreakers")}><p>${t("health.noBreakersHint")}</p><//>`;
-  return html`<${Card} flush title=${t("provider.breakers")} actions=${may("operator") && breakers.data?.length > 0 && html`<${Button} size="small" icon="rotate" busy=${busy} onClick=${reset}>${t("health.resetAll")}<//>`}>
-    <${Table} label=${t("provider.breakers")} columns=${columns} rows=${breakers.data} rowKey=${(row) => `${row.provider_id} ${row.key_id} ${row.upstream_model}`} error=${breakers.error} retry=${breakers.reload} empty=${empty} /><//>`;
+  return html`<${Card} flush title=${t("provider.breakers")} actions=${may("operator") && rows?.length > 0 && html`<${Button} size="small" icon="rotate" busy=${busy} onClick=${reset}>${t("health.resetAll")}<//>`}>
+    <${Table} label=${t("provider.breakers")} columns=${columns} rows=${rows} rowKey=${(row) => `${row.provider_id} ${row.key_id} ${row.upstream_model}`} error=${breakers.error} retry=${breakers.reload} empty=${empty} /><//>`;
 }
 
 function Checker() {

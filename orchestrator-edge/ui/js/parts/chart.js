@@ -72,7 +72,7 @@ function options(Plot, { series, height, bars, format, legend, width }) {
   return {
     width,
     height,
-    padding: [10, 8, 0, 0],
+    padding: [10, 22, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: { x: { time: true, range: (plot, low, high) => edges(plot, low, high, bars) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
