@@ -153,8 +153,8 @@ test("logs are found by the filters in the address, come by themselves, and go i
   await page.getByLabel("Kind of id").selectOption("session_id");
   await page.getByLabel("Find by id").fill(session);
   await page.keyboard.press("Enter");
-  await rows.getByText(second).waitFor();
   await until(1);
+  await rows.getByText(second).waitFor();
   const csv = await download(page, () => page.getByRole("link", { name: "CSV" }).click());
   assert.match(csv.name, /\.csv$/);
   assert.equal(csv.text.trim().split("\r\n").length, 2, csv.text);
