@@ -49,6 +49,7 @@ pub(crate) fn snapshot(count: usize) -> Snapshot {
         teams: Vec::new(),
         prices: Vec::new(),
         admin_keys: Vec::new(),
+        ended_sessions: Vec::new(),
     };
     Snapshot::build(rows, &|_| Ok(SecretString::from("sk-provider")), &config::Timeouts::default())
 }
