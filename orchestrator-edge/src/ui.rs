@@ -30,6 +30,13 @@ struct File {
     gzip: &'static [u8],
 }
 
+impl File {
+    /// Whether it is of this kind.
+    fn is(&self, kind: &str) -> bool {
+        self.content_type.starts_with(kind)
+    }
+}
+
 mod files {
     //! The table of files, made by `build.rs`.
 
@@ -49,7 +56,7 @@ pub(crate) fn routes(router: Router<Edge>) -> Router<Edge> {
 
 /// What a page names. A page of another version gets what there is, and does not keep it.
 async fn asset(Path((build, name)): Path<(String, String)>, headers: HeaderMap) -> Response {
-    if name.ends_with(".html") {
+    if files::FILES.iter().any(|file| file.name == name && file.is("text/html")) {
         return missing(&name);
     }
     answer(&name, if build == files::BUILD { FOR_EVER } else { ANEW }, &headers)
@@ -108,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_page_names_only_files_that_there_are_and_nothing_from_elsewhere() {
-        for file in files::FILES.iter().filter(|file| file.name.ends_with(".html")) {
+        for file in files::FILES.iter().filter(|file| file.is("text/html")) {
             let page = std::str::from_utf8(file.plain).unwrap();
             assert!(
                 !page.contains("{{") && !page.contains("<style") && !page.contains(" style="),
@@ -135,7 +142,7 @@ mod tests {
     #[test]
     fn every_import_of_a_script_is_one_of_the_files() {
         let mut seen = 0;
-        for file in files::FILES.iter().filter(|file| file.name.ends_with(".js")) {
+        for file in files::FILES.iter().filter(|file| file.is("text/javascript")) {
             let text = std::str::from_utf8(file.plain).unwrap();
             let (folder, _) = file.name.rsplit_once('/').unwrap_or(("", file.name));
             for (place, _) in text
