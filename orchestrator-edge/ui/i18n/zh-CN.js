@@ -164,7 +164,7 @@ export default {
   "dash.try": "试用模型",
   "dash.ttft": "首 token 时间",
   "dash.waiting": "排队等待",
-  "dash.well": "{n}/ {of}",
+  "dash.well": "{n} / {of}",
   "dash.who": "构成",
   "dash.written": "输出",
   "database.down": "断开",
