@@ -115,29 +115,36 @@ test("markup that others wrote is text on every page", async () => {
 test("no page is wider than a phone", async () => {
   const window = await visit({ width: 390, height: 800 });
   await window.at("/dashboard");
+  const wide = [];
   for (const place of places()) {
     await arrive(window, place);
     const over = await window.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.ok(over <= 0, `${place} is ${over} pixels too wide`);
+    if (over > 0) wide.push(`${place} is ${over} pixels too wide`);
   }
+  assert.deepEqual(wide, []);
   await window.end();
 });
 
 test("the dashboard, charts and all, is small and soon there", async () => {
-  const window = await visit();
-  await window.at("/dashboard");
-  const sizes = [];
-  window.page.on("response", (response) => {
-    if (response.url().includes("/admin-ui/")) sizes.push(response.request().sizes().then((size) => size.responseBodySize + size.responseHeadersSize));
-  });
+  const before = await visit();
+  await before.at("/dashboard");
+  // Signed in already, but nothing is kept of the files.
+  const window = await visit({ state: await before.context.storageState() });
   const client = await window.context.newCDPSession(window.page);
-  await client.send("Network.setCacheDisabled", { cacheDisabled: true });
-  await window.page.reload();
+  await client.send("Network.enable");
+  let bytes = 0;
+  let files = 0;
+  client.on("Network.loadingFinished", ({ encodedDataLength }) => {
+    bytes += encodedDataLength;
+    files += 1;
+  });
+  await window.go("/dashboard");
   await window.page.locator(".chart canvas").first().waitFor();
-  const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
   const paint = await window.page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
-  console.log(`dashboard: ${(bytes / 1024).toFixed(1)} KiB with its charts, first paint after ${paint.toFixed(0)} ms`);
-  assert.ok(bytes > 10_000 && bytes <= 100 * 1024, `${bytes} bytes`);
+  console.log(`dashboard: ${(bytes / 1024).toFixed(1)} KiB in ${files} answers, with its charts and its data; first paint after ${paint.toFixed(0)} ms`);
+  assert.ok(files > 20 && bytes > 50_000 && bytes <= 100 * 1024, `${bytes} bytes in ${files} answers`);
+  // What this machine does in half a second another may do later.
   assert.ok(paint < 2000, `${paint} ms`);
+  await before.end();
   await window.end();
 });

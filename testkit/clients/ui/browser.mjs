@@ -21,9 +21,9 @@ export async function admin(method, path, body, key = GATEWAY_ADMIN_KEY) {
   return text ? JSON.parse(text) : null;
 }
 
-/** A window of its own, with no memory. What is wrong in it is told by `wrong`: errors of scripts, and whatever came from elsewhere. */
-export async function visit({ rest = GATEWAY_REST, language = "en-US", theme = "light", width = 1280, height = 860 } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, locale: language, colorScheme: theme });
+/** A window of its own, with no memory but `state`, another's `context.storageState()`. What is wrong in it is told by `wrong`: errors of scripts, and whatever came from elsewhere. */
+export async function visit({ rest = GATEWAY_REST, language = "en-US", theme = "light", width = 1280, height = 860, state } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, locale: language, colorScheme: theme, storageState: state });
   context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const wrong = [];

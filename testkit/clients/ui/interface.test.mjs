@@ -189,6 +189,9 @@ test("a session that ended leads to the sign-in and back to where one was", asyn
   const window = await visit();
   const { page } = window;
   await window.at("/settings/retention");
+  // What it asks by itself must be over: it would be told first.
+  await window.heading("Settings");
+  await page.waitForLoadState("networkidle");
   const [cookie] = (await window.context.cookies(`${GATEWAY_REST}/admin/`)).filter((one) => one.name === "orchestrator_session");
   assert.deepEqual([cookie.httpOnly, cookie.sameSite, cookie.path], [true, "Strict", "/admin"]);
   const ended = await fetch(`${GATEWAY_REST}/admin/session`, { method: "DELETE", headers: { cookie: `${cookie.name}=${cookie.value}`, "x-orchestrator-csrf": "1" } });
@@ -284,24 +287,5 @@ test("both languages, both themes, a phone's width, and the keyboard alone", asy
   await window.page.keyboard.press("Escape");
   await window.dialog.waitFor({ state: "detached" });
   assert.equal(await window.page.evaluate(() => document.activeElement.textContent.trim()), "Add a provider", "the focus comes back");
-  await window.end();
-});
-
-test("what is needed for the first paint is small and soon there", async () => {
-  const window = await visit();
-  await window.at("/providers");
-  const sizes = [];
-  window.page.on("response", (response) => {
-    if (response.url().includes("/admin-ui/")) sizes.push(response.request().sizes().then((size) => size.responseBodySize + size.responseHeadersSize));
-  });
-  const client = await window.context.newCDPSession(window.page);
-  await client.send("Network.setCacheDisabled", { cacheDisabled: true });
-  await window.page.reload();
-  await window.heading("Providers");
-  const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
-  assert.ok(bytes > 10_000 && bytes <= 100 * 1024, `${bytes} bytes`);
-  const paint = await window.page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
-  console.log(`first paint: ${(bytes / 1024).toFixed(1)} KiB, ${paint.toFixed(0)} ms`);
-  assert.ok(paint < 2000, `${paint} ms`);
   await window.end();
 });
