@@ -64,7 +64,7 @@ function Choices({ query, asked, metric }) {
   const day = (name, label) => html`<input class="input" type="date" aria-label=${label} title=${label} value=${query[name] ?? ""} onChange=${(event) => setQuery({ [name]: event.target.value || undefined, range: undefined })} />`;
   return html`<div class="filters">
       <${Segmented} label=${t("range.label")} value=${asked.own ? "" : asked.range} onChange=${(range) => setQuery({ range, from: undefined, to: undefined, interval: undefined })} options=${Object.keys(RANGES).map((one) => [one, t(`range.${one}`)])} />
-      <span class="row nowrap">${day("from", t("usage.from"))}<span class="muted">–</span>${day("to", t("usage.to"))}</span>
+      <span class="row nowrap">${day("from", t("usage.since"))}<span class="muted">–</span>${day("to", t("usage.until"))}</span>
       <select class="input" aria-label=${t("usage.interval")} value=${asked.interval} onChange=${(event) => setQuery({ interval: event.target.value })}>${INTERVALS.map((one) => html`<option key=${one} value=${one} selected=${one === asked.interval}>${t(`usage.by.${one}`)}</option>`)}</select>
     </div><div class="filters">
       <span class="muted small">${t("usage.groupBy")}</span>
