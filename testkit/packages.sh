@@ -1,17 +1,22 @@
 #!/bin/sh
-# Sees to it that the servers which tests start are installed: MariaDB, PostgreSQL and Redis, from Debian's packages. As root it installs
-# what is missing; otherwise it says what to install. No service is started: tests start their own servers, on free ports.
+# Sees to it that the servers which tests start are installed: MariaDB, PostgreSQL and Redis, from Debian's packages; with the argument
+# `browser` that Chromium is, with letters for Chinese. As root it installs what is missing; otherwise it says what to install. No
+# service is started: tests start their own servers, on free ports.
 set -eu
 
 missing=
 has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
-has mariadbd && has mariadb-install-db || missing="$missing mariadb-server"
-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has initdb || missing="$missing postgresql"
-has redis-server || missing="$missing redis-server"
+if [ "${1:-}" = browser ]; then
+  has chromium || missing="$missing chromium fonts-noto-cjk"
+else
+  has mariadbd && has mariadb-install-db || missing="$missing mariadb-server"
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has initdb || missing="$missing postgresql"
+  has redis-server || missing="$missing redis-server"
+fi
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-  echo "the tests need servers that are not installed here; as root: apt-get install$missing" >&2
+  echo "the tests need programs that are not installed here; as root: apt-get install$missing" >&2
   exit 1
 fi
 

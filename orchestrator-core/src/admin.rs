@@ -17,6 +17,7 @@ pub mod retention;
 pub mod rotate;
 pub mod secrets;
 pub mod seed;
+pub mod sessions;
 pub mod stats;
 pub mod status;
 pub mod transfer;
@@ -25,6 +26,7 @@ mod admin_keys;
 mod alerts;
 mod api_keys;
 mod audit_log;
+mod import_models;
 mod limits;
 pub mod log_level;
 mod model_providers;
@@ -32,6 +34,7 @@ mod models;
 mod prices;
 mod provider_keys;
 mod providers;
+mod spending;
 mod teams;
 mod validate;
 
@@ -54,12 +57,14 @@ pub use self::{
     admin_keys::{AdminKeyChange, CreatedAdminKey},
     api_keys::{ApiKeyChange, CreatedApiKey},
     auth::{AdminAuth, Session},
+    import_models::ImportedModels,
     limits::LimitsChange,
     model_providers::ModelProviderChange,
     models::ModelChange,
     prices::PriceChange,
     provider_keys::ProviderKeyChange,
     providers::ProviderChange,
+    sessions::CreatedSession,
     teams::TeamChange,
 };
 pub use crate::catalog::admin_keys::Role;

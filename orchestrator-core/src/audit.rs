@@ -33,8 +33,14 @@ pub mod action {
     pub const RESET: &str = "reset";
     /// A provider was asked how it is.
     pub const FORCE_CHECK: &str = "force_check";
+    /// A provider's model was asked to call a tool.
+    pub const TEST_TOOLS: &str = "test_tools";
     /// Records were deleted before their time.
     pub const PURGE: &str = "purge";
+    /// A session began.
+    pub const SIGN_IN: &str = "sign_in";
+    /// A session was ended by who held it.
+    pub const SIGN_OUT: &str = "sign_out";
     /// A key was presented that opens nothing.
     pub const SIGN_IN_FAILED: &str = "sign_in_failed";
     /// A key was presented whose role is too small.

@@ -23,7 +23,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use orchestrator_base::clock::UnixMicros;
 use serde::{Deserialize, Serialize};
 
-use self::{admin_keys::AdminKey, limits::Limits};
+use self::{
+    admin_keys::{AdminKey, EndedSession},
+    limits::Limits,
+};
 use crate::policy::price::{
     Price, Rates,
     book::{Listing, Source},
@@ -376,6 +379,8 @@ pub struct CatalogRows {
     pub admin_keys: Vec<AdminKey>,
     /// What operators want logged, if anything else than the configuration says.
     pub log_level: Option<log_level::LogLevel>,
+    /// Sessions that are over before their time.
+    pub ended_sessions: Vec<EndedSession>,
 }
 
 /// What holds where a row is made without saying.

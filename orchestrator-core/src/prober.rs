@@ -6,6 +6,7 @@
 //! ([`sync`] keeps the cores in step).
 
 mod ask;
+mod inquiry;
 mod question;
 mod schedule;
 mod sync;
@@ -26,11 +27,12 @@ use tokio_util::sync::CancellationToken;
 use self::schedule::{Schedule, Ticket};
 pub use self::{
     ask::{Ask, LiveAsk, PROBE_TIMEOUT},
+    inquiry::ToolTest,
     question::Question,
     sync::{HealthSync, SettingsKeeper},
 };
 use crate::{
-    catalog::snapshot::SharedCatalog,
+    catalog::{listed::ModelList, snapshot::SharedCatalog},
     error::{Error, ErrorKind, Result},
     health::Seen,
     health_board::HealthBoard,
@@ -60,11 +62,18 @@ pub struct ProbeDesk(mpsc::Sender<Request>);
 
 struct Request {
     provider_id: String,
-    reply: oneshot::Sender<Result<()>>,
+    wanted: Wanted,
 }
 
-/// A probe under way.
-type Probing = BoxFuture<'static, Answer>;
+/// What is asked of a provider out of turn, and whoever waits for it.
+enum Wanted {
+    Check(oneshot::Sender<Result<()>>),
+    Models(oneshot::Sender<Result<ModelList>>),
+    Tools(Option<String>, oneshot::Sender<Result<ToolTest>>),
+}
+
+/// A probe under way; it gives `None` where whoever asked has the answer already.
+type Probing = BoxFuture<'static, Option<Answer>>;
 
 struct Answer {
     ticket: Ticket,
@@ -77,8 +86,16 @@ impl ProbeDesk {
     ///
     /// Errors: a provider that cannot be asked (409), too many checks at once (503).
     pub async fn check(&self, provider_id: &str) -> Result<()> {
+        self.wanted(provider_id, Wanted::Check).await
+    }
+
+    async fn wanted<T>(
+        &self,
+        provider_id: &str,
+        wanted: impl FnOnce(oneshot::Sender<Result<T>>) -> Wanted,
+    ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let request = Request { provider_id: provider_id.to_owned(), reply };
+        let request = Request { provider_id: provider_id.to_owned(), wanted: wanted(reply) };
         let busy = || {
             Error::new(ErrorKind::Unavailable, "too many health checks are under way")
                 .with_retry_after(Some(Duration::from_secs(5)))
@@ -129,7 +146,7 @@ impl Prober {
                 // What changes is taken in at the head of the loop.
                 Ok(()) = settings.changed() => {}
                 Ok(()) = leads.changed() => {}
-                Some(answer) = probing.next() => self.note(answer),
+                Some(answer) = probing.next() => answer.into_iter().for_each(|answer| self.note(answer)),
                 Some(request) = self.requests.recv(), if probing.len() < FORCED => {
                     probing.extend(self.start_forced(request));
                 }
@@ -162,17 +179,22 @@ impl Prober {
     }
 
     fn start_forced(&self, request: Request) -> Option<Probing> {
-        let Request { provider_id, reply } = request;
-        let refusal = match self.schedule.out_of_turn(&provider_id) {
-            Some(ticket) => match question::question(&self.catalog.peek().catalog, &ticket.target, true) {
-                Some(question) => return Some(self.probe(ticket, question, Some(reply))),
-                None => "the provider has no model that could be asked for an answer",
-            },
-            None => "the provider is disabled, or none of its keys can be used",
+        let Some(ticket) = self.schedule.out_of_turn(&request.provider_id) else {
+            inquiry::refuse(request, "the provider is disabled, or none of its keys can be used");
+            return None;
         };
-        // Who asked may have left.
-        drop(reply.send(Err(Error::new(ErrorKind::Conflict, refusal))));
-        None
+        let reply = match request.wanted {
+            Wanted::Check(reply) => reply,
+            wanted => return self.inquire(ticket.target, wanted),
+        };
+        let question = question::question(&self.catalog.peek().catalog, &ticket.target, true);
+        let Some(question) = question else {
+            let why = "the provider has no model that could be asked for an answer";
+            let unanswerable = Request { provider_id: request.provider_id, wanted: Wanted::Check(reply) };
+            inquiry::refuse(unanswerable, why);
+            return None;
+        };
+        Some(self.probe(ticket, question, Some(reply)))
     }
 
     fn probe(
@@ -184,7 +206,7 @@ impl Prober {
         let ask = Arc::clone(&self.ask);
         Box::pin(async move {
             let seen = ask.ask(&question).await;
-            Answer { ticket, seen, reply }
+            Some(Answer { ticket, seen, reply })
         })
     }
 

@@ -18,6 +18,7 @@ mod budget_spend;
 mod contract;
 mod database;
 mod db;
+mod ended_sessions;
 mod entity;
 mod health_checks;
 mod key_usage;
@@ -60,11 +61,13 @@ use crate::{
     audit::{AuditEntry, AuditFilter, Stamp},
     catalog::{
         ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Team,
-        admin_keys::AdminKey, log_level::LogLevel,
+        admin_keys::{AdminKey, EndedSession},
+        log_level::LogLevel,
     },
     health::Settings,
     health_board::StoredHealth,
     ledger::RequestRecord,
+    shared_state::StoredSpend,
 };
 
 /// What a database can answer instead of what was asked.
@@ -165,6 +168,8 @@ pub enum CatalogChange {
     DeleteAdminKey(String),
     /// What is logged from now on; `None`: what configurations say.
     SetLogLevel(Option<LogLevel>),
+    /// A session that is over before its time: its actor's name, and the moment at which it is.
+    EndSession(EndedSession, String, UnixMicros),
 }
 
 /// Changes the catalog.
@@ -292,6 +297,7 @@ pub trait AdminStore:
     + LogReader
     + StatsReader
     + LogKeeper
+    + StoredSpend
     + TransferStore
 {
 }
@@ -307,6 +313,7 @@ impl<T> AdminStore for T where
         + LogReader
         + StatsReader
         + LogKeeper
+        + StoredSpend
         + TransferStore
 {
 }

@@ -10,9 +10,11 @@
 mod describe;
 mod details;
 mod failure;
+mod guard;
 mod llmio;
 mod logs;
 mod read;
+mod session;
 mod show;
 mod table;
 
@@ -56,6 +58,7 @@ const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-orchestrator-clien
 pub(crate) use self::{
     describe::describe,
     details::{detailed, queue as queue_status},
+    guard::Guard,
     llmio::routes as llmio_routes,
 };
 
@@ -75,6 +78,7 @@ pub(crate) fn routes(mut router: Router<Edge>, prefix: &str) -> Router<Edge> {
         };
         router = router.route(&format!("{prefix}{}", row.path), on(filter, handler));
     }
+    let router = session::routes(router, prefix);
     logs::routes(router, prefix).route(&format!("{prefix}/verify"), get(verify))
 }
 
@@ -93,6 +97,15 @@ static BOUND_ROWS: LazyLock<Vec<(Row, Rpc)>> =
 /// The methods that answer with a stream, bound likewise.
 static BOUND_RPCS: LazyLock<Streams> =
     LazyLock::new(|| Streams { export: bound("ExportRequestLogs"), tail: bound("TailRequestLogs") });
+
+/// Those that begin and end a session, bound likewise.
+static BOUND_SESSIONS: LazyLock<Sessions> =
+    LazyLock::new(|| Sessions { begin: bound("CreateSession"), end: bound("DeleteSession") });
+
+struct Sessions {
+    begin: Rpc,
+    end: Rpc,
+}
 
 struct Streams {
     export: Rpc,
@@ -205,6 +218,9 @@ fn metadata(head: &Parts) -> Result<MetadataMap, AdminError> {
             return Err(AdminError::two_keys());
         }
         key = Some(bearer);
+    }
+    if key.is_none() {
+        key = session::credential(head)?;
     }
     let mut metadata = HeaderMap::new();
     if let Some(key) = key {

@@ -65,7 +65,8 @@ impl fmt::Display for RequestId {
 /// Puts the layers around every route of `router`, the outermost first.
 pub(crate) fn wrap(router: Router, edge: &Edge) -> Router {
     let [authorization, x_api_key, x_goog_api_key] = KEY_HEADERS;
-    let secrets = [authorization, x_api_key, x_goog_api_key, HeaderName::from_static("x-admin-key")];
+    let x_admin_key = HeaderName::from_static("x-admin-key");
+    let secrets = [authorization, x_api_key, x_goog_api_key, x_admin_key, header::COOKIE];
     let layers = ServiceBuilder::new()
         // Every answer has an id, and every error the caller's envelope, those of the layers below included.
         .layer(from_fn_with_state(edge.clone(), identify))

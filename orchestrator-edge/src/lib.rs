@@ -2,7 +2,7 @@
 //!
 //! The edge knows paths and header names and nothing else of any vendor; bodies travel through it unread. Reading order:
 //! [`router`] (every path), [`native`] (the client API's one handler), [`core_client`] (the way to the core), `admin_api`
-//! (Admin's RPCs as REST), [`listener`] (connections and their bounds).
+//! (Admin's RPCs as REST), `ui` (the admin interface's files), [`listener`] (connections and their bounds).
 //!
 //! A process starts one edge per request thread:
 //!
@@ -29,8 +29,12 @@ mod router;
 
 mod body;
 mod layers;
+mod ui;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::Router;
 use orchestrator_base::{
@@ -44,7 +48,9 @@ use orchestrator_base::{
 use tokio::time::Instant;
 use tower_http::cors::CorsLayer;
 
-use crate::{body::BodyLimits, core_client::CoreChannel, metrics::Metrics, router::Surface};
+use crate::{
+    admin_api::Guard, body::BodyLimits, core_client::CoreChannel, metrics::Metrics, router::Surface,
+};
 
 /// What a message to or from the core has besides a body: field tags, headers, lengths.
 const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
@@ -80,6 +86,7 @@ impl App {
             metrics,
             clock,
             random: Random::system(),
+            sign_ins: Arc::default(),
             stages,
         };
         Self::assemble(surface, Edge(Arc::new(shared)))
@@ -102,6 +109,7 @@ impl App {
             began: shared.began,
             clock: shared.clock.clone(),
             random: Random::system(),
+            sign_ins: shared.sign_ins.clone(),
             stages: shared.stages.for_thread(),
         };
         Self::assemble(self.surface, Edge(Arc::new(shared)))
@@ -176,6 +184,8 @@ struct Shared {
     began: Instant,
     clock: Clock,
     random: Random,
+    /// Who has tried to sign in: one for all threads.
+    sign_ins: Arc<Mutex<Guard>>,
     stages: Stages,
 }
 

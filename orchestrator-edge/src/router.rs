@@ -5,7 +5,7 @@
 use axum::{
     Router,
     extract::{Path, Request, State, rejection::PathRejection},
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse as _, Redirect, Response},
     routing::{get, head, post},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -15,7 +15,7 @@ use crate::{
     error::{EVENT_LOGGING, EdgeError, Voice},
     metrics,
     native::{Target, gemini, invoke, invoke_named},
-    openapi, ops,
+    openapi, ops, ui,
 };
 
 const CHAT: Target = Target { dialect: "openai_chat", operation: "" };
@@ -55,7 +55,7 @@ pub(crate) fn routes(edge: Edge, surface: Surface) -> Router {
         router = operations(router, prefix);
     }
     if surface != Surface::Callers {
-        router = operators(router);
+        router = operators(ui::routes(router)).route("/", get(async || Redirect::temporary("/admin-ui/")));
     }
     router
         .fallback(async |request: Request| {

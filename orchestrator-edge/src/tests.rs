@@ -3,6 +3,7 @@
 mod admin;
 pub(crate) mod fake_core;
 mod native;
+mod sessions;
 mod surface;
 
 use axum::{body::Body, extract::Request};

@@ -14,9 +14,11 @@ mod model_providers;
 mod models;
 mod prices;
 mod provider_keys;
+mod provider_models;
 mod providers;
 mod roles;
 mod service;
+mod spending;
 mod stats;
 mod teams;
 pub(crate) mod transfer;
@@ -49,211 +51,87 @@ pub struct AdminService {
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
 
-#[tonic::async_trait]
-impl admin_server::Admin for AdminService {
-    async fn list_providers(
-        &self,
-        request: Request<v1::ListProvidersRequest>,
-    ) -> Answer<v1::ListProvidersResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(providers::list(&caller.admin, request).await)
-    }
+/// Writes the service: a row for each method that only lets its caller in and hands the message on, with the handle that its noun works
+/// on (`admin` or `health`), and in braces those that do more. One block, for a trait is implemented at once.
+macro_rules! service {
+    ($($method:ident($request:ident) -> $answer:ty = $handle:ident: $noun:path;)+ { $($more:tt)+ }) => {
+        #[tonic::async_trait]
+        impl admin_server::Admin for AdminService {
+            $(async fn $method(&self, request: Request<v1::$request>) -> Answer<$answer> {
+                let (caller, request) = self.admit(request)?;
+                caller.answer($noun(&caller.$handle, request).await)
+            })+
 
-    async fn get_provider(&self, request: Request<v1::GetProviderRequest>) -> Answer<v1::Provider> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(providers::get(&caller.admin, request).await)
-    }
+            $($more)+
+        }
+    };
+}
 
-    async fn create_provider(&self, request: Request<v1::CreateProviderRequest>) -> Answer<v1::Provider> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(providers::create(&caller.admin, request).await)
-    }
+#[rustfmt::skip]
+service! {
+    list_providers(ListProvidersRequest) -> v1::ListProvidersResponse = admin: providers::list;
+    get_provider(GetProviderRequest) -> v1::Provider = admin: providers::get;
+    create_provider(CreateProviderRequest) -> v1::Provider = admin: providers::create;
+    update_provider(UpdateProviderRequest) -> v1::Provider = admin: providers::update;
+    delete_provider(DeleteProviderRequest) -> () = admin: providers::delete;
+    list_provider_keys(ListProviderKeysRequest) -> v1::ListProviderKeysResponse = admin: provider_keys::list;
+    get_provider_key(GetProviderKeyRequest) -> v1::ProviderKey = admin: provider_keys::get;
+    create_provider_key(CreateProviderKeyRequest) -> v1::ProviderKey = admin: provider_keys::create;
+    update_provider_key(UpdateProviderKeyRequest) -> v1::ProviderKey = admin: provider_keys::update;
+    delete_provider_key(DeleteProviderKeyRequest) -> () = admin: provider_keys::delete;
+    list_models(ListModelsRequest) -> v1::ListModelsResponse = admin: models::list;
+    get_model(GetModelRequest) -> v1::Model = admin: models::get;
+    create_model(CreateModelRequest) -> v1::Model = admin: models::create;
+    update_model(UpdateModelRequest) -> v1::Model = admin: models::update;
+    delete_model(DeleteModelRequest) -> () = admin: models::delete;
+    list_model_providers(ListModelProvidersRequest) -> v1::ListModelProvidersResponse = admin: model_providers::list;
+    get_model_provider(GetModelProviderRequest) -> v1::ModelProvider = admin: model_providers::get;
+    create_model_provider(CreateModelProviderRequest) -> v1::ModelProvider = admin: model_providers::create;
+    update_model_provider(UpdateModelProviderRequest) -> v1::ModelProvider = admin: model_providers::update;
+    delete_model_provider(DeleteModelProviderRequest) -> () = admin: model_providers::delete;
+    list_api_keys(ListApiKeysRequest) -> v1::ListApiKeysResponse = admin: api_keys::list;
+    get_api_key(GetApiKeyRequest) -> v1::ApiKey = admin: api_keys::get;
+    create_api_key(CreateApiKeyRequest) -> v1::ApiKey = admin: api_keys::create;
+    update_api_key(UpdateApiKeyRequest) -> v1::ApiKey = admin: api_keys::update;
+    delete_api_key(DeleteApiKeyRequest) -> () = admin: api_keys::delete;
+    rotate_api_key(RotateApiKeyRequest) -> v1::ApiKey = admin: api_keys::rotate;
+    list_teams(ListTeamsRequest) -> v1::ListTeamsResponse = admin: teams::list;
+    get_team(GetTeamRequest) -> v1::Team = admin: teams::get;
+    create_team(CreateTeamRequest) -> v1::Team = admin: teams::create;
+    update_team(UpdateTeamRequest) -> v1::Team = admin: teams::update;
+    delete_team(DeleteTeamRequest) -> () = admin: teams::delete;
+    list_provider_health(ListProviderHealthRequest) -> v1::ListProviderHealthResponse = health: health::list;
+    get_provider_health(GetProviderHealthRequest) -> v1::ProviderHealth = health: health::get;
+    check_provider(CheckProviderRequest) -> v1::ProviderHealth = health: health::check;
+    list_provider_models(ListProviderModelsRequest) -> v1::ListProviderModelsResponse = health: provider_models::list;
+    import_provider_models(ImportProviderModelsRequest) -> v1::ImportProviderModelsResponse = health: provider_models::import;
+    test_provider_tools(TestProviderToolsRequest) -> v1::TestProviderToolsResponse = health: provider_models::test_tools;
+    update_health_check_config(UpdateHealthCheckConfigRequest) -> v1::HealthCheckConfig = health: health::change_settings;
+    list_breakers(ListBreakersRequest) -> v1::ListBreakersResponse = health: health::breakers;
+    reset_breakers(ResetBreakersRequest) -> () = health: health::reset_breakers;
+    list_admin_keys(ListAdminKeysRequest) -> v1::ListAdminKeysResponse = admin: admin_keys::list;
+    get_admin_key(GetAdminKeyRequest) -> v1::AdminKey = admin: admin_keys::get;
+    create_admin_key(CreateAdminKeyRequest) -> v1::AdminKey = admin: admin_keys::create;
+    update_admin_key(UpdateAdminKeyRequest) -> v1::AdminKey = admin: admin_keys::update;
+    delete_admin_key(DeleteAdminKeyRequest) -> () = admin: admin_keys::delete;
+    rotate_admin_key(RotateAdminKeyRequest) -> v1::AdminKey = admin: admin_keys::rotate;
+    list_audit_log(ListAuditLogRequest) -> v1::ListAuditLogResponse = admin: audit::list;
+    list_alerts(ListAlertsRequest) -> v1::ListAlertsResponse = admin: alerts::list;
+    acknowledge_alert(AcknowledgeAlertRequest) -> v1::Alert = admin: alerts::acknowledge;
+    list_prices(ListPricesRequest) -> v1::ListPricesResponse = admin: prices::list;
+    get_price(GetPriceRequest) -> v1::Price = admin: prices::get;
+    create_price(CreatePriceRequest) -> v1::Price = admin: prices::create;
+    update_price(UpdatePriceRequest) -> v1::Price = admin: prices::update;
+    delete_price(DeletePriceRequest) -> () = admin: prices::delete;
+    list_request_logs(ListRequestLogsRequest) -> v1::ListRequestLogsResponse = admin: logs::list;
+    purge_request_logs(PurgeRequestLogsRequest) -> v1::PurgeRequestLogsResponse = admin: logs::purge;
+    update_retention(UpdateRetentionRequest) -> v1::Retention = admin: logs::change_retention;
+    get_stats(GetStatsRequest) -> v1::Stats = admin: stats::get;
+    list_usage(ListUsageRequest) -> v1::ListUsageResponse = admin: stats::usage;
+    list_provider_stats(ListProviderStatsRequest) -> v1::ListProviderStatsResponse = admin: stats::providers;
+    list_model_provider_outcomes(ListModelProviderOutcomesRequest) -> v1::ListModelProviderOutcomesResponse = admin: stats::outcomes;
 
-    async fn update_provider(&self, request: Request<v1::UpdateProviderRequest>) -> Answer<v1::Provider> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(providers::update(&caller.admin, request).await)
-    }
-
-    async fn delete_provider(&self, request: Request<v1::DeleteProviderRequest>) -> Answer<()> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(providers::delete(&caller.admin, request).await)
-    }
-
-    async fn list_provider_keys(
-        &self,
-        request: Request<v1::ListProviderKeysRequest>,
-    ) -> Answer<v1::ListProviderKeysResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(provider_keys::list(&caller.admin, request).await)
-    }
-
-    async fn get_provider_key(&self, request: Request<v1::GetProviderKeyRequest>) -> Answer<v1::ProviderKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(provider_keys::get(&caller.admin, request).await)
-    }
-
-    async fn create_provider_key(
-        &self,
-        request: Request<v1::CreateProviderKeyRequest>,
-    ) -> Answer<v1::ProviderKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(provider_keys::create(&caller.admin, request).await)
-    }
-
-    async fn update_provider_key(
-        &self,
-        request: Request<v1::UpdateProviderKeyRequest>,
-    ) -> Answer<v1::ProviderKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(provider_keys::update(&caller.admin, request).await)
-    }
-
-    async fn delete_provider_key(&self, request: Request<v1::DeleteProviderKeyRequest>) -> Answer<()> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(provider_keys::delete(&caller.admin, request).await)
-    }
-
-    async fn list_models(&self, request: Request<v1::ListModelsRequest>) -> Answer<v1::ListModelsResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(models::list(&caller.admin, request).await)
-    }
-
-    async fn get_model(&self, request: Request<v1::GetModelRequest>) -> Answer<v1::Model> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(models::get(&caller.admin, request).await)
-    }
-
-    async fn create_model(&self, request: Request<v1::CreateModelRequest>) -> Answer<v1::Model> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(models::create(&caller.admin, request).await)
-    }
-
-    async fn update_model(&self, request: Request<v1::UpdateModelRequest>) -> Answer<v1::Model> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(models::update(&caller.admin, request).await)
-    }
-
-    async fn delete_model(&self, request: Request<v1::DeleteModelRequest>) -> Answer<()> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(models::delete(&caller.admin, request).await)
-    }
-
-    async fn list_model_providers(
-        &self,
-        request: Request<v1::ListModelProvidersRequest>,
-    ) -> Answer<v1::ListModelProvidersResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(model_providers::list(&caller.admin, request).await)
-    }
-
-    async fn get_model_provider(
-        &self,
-        request: Request<v1::GetModelProviderRequest>,
-    ) -> Answer<v1::ModelProvider> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(model_providers::get(&caller.admin, request).await)
-    }
-
-    async fn create_model_provider(
-        &self,
-        request: Request<v1::CreateModelProviderRequest>,
-    ) -> Answer<v1::ModelProvider> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(model_providers::create(&caller.admin, request).await)
-    }
-
-    async fn update_model_provider(
-        &self,
-        request: Request<v1::UpdateModelProviderRequest>,
-    ) -> Answer<v1::ModelProvider> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(model_providers::update(&caller.admin, request).await)
-    }
-
-    async fn delete_model_provider(&self, request: Request<v1::DeleteModelProviderRequest>) -> Answer<()> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(model_providers::delete(&caller.admin, request).await)
-    }
-
-    async fn list_api_keys(
-        &self,
-        request: Request<v1::ListApiKeysRequest>,
-    ) -> Answer<v1::ListApiKeysResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(api_keys::list(&caller.admin, request).await)
-    }
-
-    async fn get_api_key(&self, request: Request<v1::GetApiKeyRequest>) -> Answer<v1::ApiKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(api_keys::get(&caller.admin, request).await)
-    }
-
-    async fn create_api_key(&self, request: Request<v1::CreateApiKeyRequest>) -> Answer<v1::ApiKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(api_keys::create(&caller.admin, request).await)
-    }
-
-    async fn update_api_key(&self, request: Request<v1::UpdateApiKeyRequest>) -> Answer<v1::ApiKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(api_keys::update(&caller.admin, request).await)
-    }
-
-    async fn delete_api_key(&self, request: Request<v1::DeleteApiKeyRequest>) -> Answer<()> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(api_keys::delete(&caller.admin, request).await)
-    }
-
-    async fn rotate_api_key(&self, request: Request<v1::RotateApiKeyRequest>) -> Answer<v1::ApiKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(api_keys::rotate(&caller.admin, request).await)
-    }
-
-    async fn list_teams(&self, request: Request<v1::ListTeamsRequest>) -> Answer<v1::ListTeamsResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(teams::list(&caller.admin, request).await)
-    }
-
-    async fn get_team(&self, request: Request<v1::GetTeamRequest>) -> Answer<v1::Team> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(teams::get(&caller.admin, request).await)
-    }
-
-    async fn create_team(&self, request: Request<v1::CreateTeamRequest>) -> Answer<v1::Team> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(teams::create(&caller.admin, request).await)
-    }
-
-    async fn update_team(&self, request: Request<v1::UpdateTeamRequest>) -> Answer<v1::Team> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(teams::update(&caller.admin, request).await)
-    }
-
-    async fn delete_team(&self, request: Request<v1::DeleteTeamRequest>) -> Answer<()> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(teams::delete(&caller.admin, request).await)
-    }
-
-    async fn list_provider_health(
-        &self,
-        request: Request<v1::ListProviderHealthRequest>,
-    ) -> Answer<v1::ListProviderHealthResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(health::list(&caller.health, request).await)
-    }
-
-    async fn get_provider_health(
-        &self,
-        request: Request<v1::GetProviderHealthRequest>,
-    ) -> Answer<v1::ProviderHealth> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(health::get(&caller.health, request).await)
-    }
-
-    async fn check_provider(&self, request: Request<v1::CheckProviderRequest>) -> Answer<v1::ProviderHealth> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(health::check(&caller.health, request).await)
-    }
-
+    {
     async fn get_health_check_config(
         &self,
         request: Request<v1::GetHealthCheckConfigRequest>,
@@ -262,81 +140,20 @@ impl admin_server::Admin for AdminService {
         caller.answer(Ok(health::settings(&caller.health)))
     }
 
-    async fn update_health_check_config(
-        &self,
-        request: Request<v1::UpdateHealthCheckConfigRequest>,
-    ) -> Answer<v1::HealthCheckConfig> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(health::change_settings(&caller.health, request).await)
-    }
-
-    async fn list_breakers(
-        &self,
-        request: Request<v1::ListBreakersRequest>,
-    ) -> Answer<v1::ListBreakersResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(health::breakers(&caller.health, request).await)
-    }
-
-    async fn reset_breakers(&self, request: Request<v1::ResetBreakersRequest>) -> Answer<()> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(health::reset_breakers(&caller.health, request).await)
-    }
-
     async fn get_queue(&self, request: Request<v1::GetQueueRequest>) -> Answer<v1::Queue> {
         let (caller, _) = self.admit(request)?;
         caller.answer(Ok(convert_status::queue(self.status.queue())))
     }
 
-    async fn list_admin_keys(
-        &self,
-        request: Request<v1::ListAdminKeysRequest>,
-    ) -> Answer<v1::ListAdminKeysResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(admin_keys::list(&caller.admin, request).await)
+    async fn create_session(&self, request: Request<v1::CreateSessionRequest>) -> Answer<v1::Session> {
+        let (caller, _) = self.admit(request)?;
+        let created = caller.admin.create_session(&caller.session).await;
+        caller.answer(created.map(|created| convert::signed_in(&created)))
     }
 
-    async fn get_admin_key(&self, request: Request<v1::GetAdminKeyRequest>) -> Answer<v1::AdminKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(admin_keys::get(&caller.admin, request).await)
-    }
-
-    async fn create_admin_key(&self, request: Request<v1::CreateAdminKeyRequest>) -> Answer<v1::AdminKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(admin_keys::create(&caller.admin, request).await)
-    }
-
-    async fn update_admin_key(&self, request: Request<v1::UpdateAdminKeyRequest>) -> Answer<v1::AdminKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(admin_keys::update(&caller.admin, request).await)
-    }
-
-    async fn delete_admin_key(&self, request: Request<v1::DeleteAdminKeyRequest>) -> Answer<()> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(admin_keys::delete(&caller.admin, request).await)
-    }
-
-    async fn rotate_admin_key(&self, request: Request<v1::RotateAdminKeyRequest>) -> Answer<v1::AdminKey> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(admin_keys::rotate(&caller.admin, request).await)
-    }
-
-    async fn list_audit_log(
-        &self,
-        request: Request<v1::ListAuditLogRequest>,
-    ) -> Answer<v1::ListAuditLogResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(audit::list(&caller.admin, request).await)
-    }
-
-    async fn list_alerts(&self, request: Request<v1::ListAlertsRequest>) -> Answer<v1::ListAlertsResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(alerts::list(&caller.admin, request).await)
-    }
-
-    async fn acknowledge_alert(&self, request: Request<v1::AcknowledgeAlertRequest>) -> Answer<v1::Alert> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(alerts::acknowledge(&caller.admin, request).await)
+    async fn delete_session(&self, request: Request<v1::DeleteSessionRequest>) -> Answer<()> {
+        let (caller, _) = self.admit(request)?;
+        caller.answer(caller.admin.end_session(&caller.session).await)
     }
 
     async fn get_session(&self, request: Request<v1::GetSessionRequest>) -> Answer<v1::Session> {
@@ -348,39 +165,6 @@ impl admin_server::Admin for AdminService {
         let desk = if self.is_open_to(&request) { self.desk.clone() } else { self.admit(request)?.0.health };
         let state = self.status.look(&desk).await;
         Ok(Response::new(convert_status::status(state, self.draining.is_cancelled())))
-    }
-
-    async fn list_prices(&self, request: Request<v1::ListPricesRequest>) -> Answer<v1::ListPricesResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(prices::list(&caller.admin, request).await)
-    }
-
-    async fn get_price(&self, request: Request<v1::GetPriceRequest>) -> Answer<v1::Price> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(prices::get(&caller.admin, request).await)
-    }
-
-    async fn create_price(&self, request: Request<v1::CreatePriceRequest>) -> Answer<v1::Price> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(prices::create(&caller.admin, request).await)
-    }
-
-    async fn update_price(&self, request: Request<v1::UpdatePriceRequest>) -> Answer<v1::Price> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(prices::update(&caller.admin, request).await)
-    }
-
-    async fn delete_price(&self, request: Request<v1::DeletePriceRequest>) -> Answer<()> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(prices::delete(&caller.admin, request).await)
-    }
-
-    async fn list_request_logs(
-        &self,
-        request: Request<v1::ListRequestLogsRequest>,
-    ) -> Answer<v1::ListRequestLogsResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(logs::list(&caller.admin, request).await)
     }
 
     async fn get_request_log(&self, request: Request<v1::GetRequestLogRequest>) -> Answer<v1::RequestLog> {
@@ -413,48 +197,9 @@ impl admin_server::Admin for AdminService {
         caller.answer(logs::tail(&caller.admin, request, self.draining.clone()).await)
     }
 
-    async fn purge_request_logs(
-        &self,
-        request: Request<v1::PurgeRequestLogsRequest>,
-    ) -> Answer<v1::PurgeRequestLogsResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(logs::purge(&caller.admin, request).await)
-    }
-
     async fn get_retention(&self, request: Request<v1::GetRetentionRequest>) -> Answer<v1::Retention> {
         let (caller, _) = self.admit(request)?;
         caller.answer(logs::retention(&caller.admin).await)
-    }
-
-    async fn update_retention(&self, request: Request<v1::UpdateRetentionRequest>) -> Answer<v1::Retention> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(logs::change_retention(&caller.admin, request).await)
-    }
-
-    async fn get_stats(&self, request: Request<v1::GetStatsRequest>) -> Answer<v1::Stats> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(stats::get(&caller.admin, request).await)
-    }
-
-    async fn list_usage(&self, request: Request<v1::ListUsageRequest>) -> Answer<v1::ListUsageResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(stats::usage(&caller.admin, request).await)
-    }
-
-    async fn list_provider_stats(
-        &self,
-        request: Request<v1::ListProviderStatsRequest>,
-    ) -> Answer<v1::ListProviderStatsResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(stats::providers(&caller.admin, request).await)
-    }
-
-    async fn list_model_provider_outcomes(
-        &self,
-        request: Request<v1::ListModelProviderOutcomesRequest>,
-    ) -> Answer<v1::ListModelProviderOutcomesResponse> {
-        let (caller, request) = self.admit(request)?;
-        caller.answer(stats::outcomes(&caller.admin, request).await)
     }
 
     async fn export_config(&self, request: Request<v1::ExportConfigRequest>) -> Answer<v1::ConfigDocument> {
@@ -492,6 +237,7 @@ impl admin_server::Admin for AdminService {
 
     async fn set_log_level(&self, request: Request<v1::SetLogLevelRequest>) -> Answer<v1::LogLevel> {
         log_level::set(self.admit(request)?).await
+    }
     }
 }
 

@@ -117,8 +117,8 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let store = Arc::new(database.clone());
     let reloader = Reloader::new(store.clone(), Arc::clone(&vault), Arc::clone(&catalog), config.timeouts);
     let reloader = Arc::new(reloader.with_news(together.as_ref().map(|together| together.news.clone())));
-    let rules = config.providers.clone();
-    let admin = Admin::new(store.clone(), vault, Arc::clone(&reloader), clock.clone(), random.clone(), rules);
+    let (rules, seals) = (config.providers.clone(), Arc::clone(&vault));
+    let admin = Admin::new(store.clone(), seals, Arc::clone(&reloader), clock.clone(), random.clone(), rules);
     fill_catalog(config, &admin, &reloader, &catalog, &data_dir).await?;
 
     let settings = reload::Settings::new(config);
@@ -160,7 +160,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     background.extend(watching.tasks);
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
     let health = start_health(&shared, &stop, &mut background).await;
-    let auth = AdminAuth::new([&keys.admin], Arc::clone(&shared.catalog), shared.clock.clone());
+    let auth = AdminAuth::new([&keys.admin], Arc::clone(&shared.catalog), vault, shared.clock.clone());
     let (refusals, writing) = write_refusals(&shared, store, &stop);
     background.push(writing);
     Ok(Core {

@@ -140,6 +140,9 @@ do_nothing! {
     list_provider_health(ListProviderHealthRequest) -> v1::ListProviderHealthResponse;
     get_provider_health(GetProviderHealthRequest) -> v1::ProviderHealth;
     check_provider(CheckProviderRequest) -> v1::ProviderHealth;
+    list_provider_models(ListProviderModelsRequest) -> v1::ListProviderModelsResponse;
+    import_provider_models(ImportProviderModelsRequest) -> v1::ImportProviderModelsResponse;
+    test_provider_tools(TestProviderToolsRequest) -> v1::TestProviderToolsResponse;
     get_health_check_config(GetHealthCheckConfigRequest) -> v1::HealthCheckConfig;
     update_health_check_config(UpdateHealthCheckConfigRequest) -> v1::HealthCheckConfig;
     list_breakers(ListBreakersRequest) -> v1::ListBreakersResponse;
@@ -176,6 +179,8 @@ do_nothing! {
     list_alerts(ListAlertsRequest) -> v1::ListAlertsResponse;
     acknowledge_alert(AcknowledgeAlertRequest) -> v1::Alert;
     list_audit_log(ListAuditLogRequest) -> v1::ListAuditLogResponse;
+    create_session(CreateSessionRequest) -> v1::Session;
     get_session(GetSessionRequest) -> v1::Session;
+    delete_session(DeleteSessionRequest) -> ();
     get_status(GetStatusRequest) -> v1::CoreStatus;
 }

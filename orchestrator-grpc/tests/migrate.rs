@@ -10,7 +10,7 @@ use std::{
 use orchestrator_testkit::databases::{Kind, shared};
 
 /// The migrations that there are.
-const MIGRATIONS: usize = 23;
+const MIGRATIONS: usize = 24;
 
 fn program(home: &Path, url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator-grpc"));

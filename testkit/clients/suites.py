@@ -22,6 +22,7 @@ PYTHON = str(VENV / "bin" / "python")
 STUBS = FOLDER / "stubs"
 SCHEMA = FOLDER / "schema"
 NODE = FOLDER / "node"
+UI = FOLDER / "ui"
 BUF = NODE / "node_modules" / ".bin" / "buf"
 GO = FOLDER / "go"
 # Of the versions in requirements.txt.
@@ -40,6 +41,7 @@ class Suite(collections.namedtuple("Suite", "name prepare command folder")):
         """Runs it; whether it passed. What it prints is its own."""
         # The clients must find 127.0.0.1 whatever proxy the machine uses.
         full = {**os.environ, **environment, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "BUF": str(BUF), **GO_ENVIRONMENT}
+        full.update(CHROMIUM=shutil.which("chromium") or "", PROGRAMS=str(TARGET / "debug"))
         full["PYTHONPATH"] = str(STUBS)
         try:
             return subprocess.run(self.command, cwd=self.folder, env=full, timeout=ENDS_WITHIN).returncode == 0
@@ -114,20 +116,30 @@ def prepare_schema():
     once("schema", [requirements], install)
 
 
-def prepare_node():
+def npm_packages(name, folder):
+    """The packages of `name/` and its scripts, in `folder`: Node finds packages beside the file that asks for them."""
     needs("node", "Node.js 20 or newer")
     needs("npm", "npm, which comes with Node.js")
-    files = [HERE / "node" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+    files = [HERE / name / file for file in ("package.json", "package-lock.json", ".npmrc")]
 
     def install():
-        NODE.mkdir(parents=True, exist_ok=True)
-        copy(files, NODE)
+        folder.mkdir(parents=True, exist_ok=True)
+        copy(files, folder)
         # Not `npm ci`: it refuses a lock without the packages of other platforms, which a registry may not have.
-        command("npm", "install", "--no-progress", cwd=NODE)
+        command("npm", "install", "--no-progress", cwd=folder)
 
-    once("node", files, install)
-    # Node finds packages beside the file that asks for them.
-    copy((HERE / "node").glob("*.mjs"), NODE)
+    once(name, files, install)
+    copy((HERE / name).glob("*.mjs"), folder)
+
+
+def prepare_node():
+    npm_packages("node", NODE)
+
+
+def prepare_ui():
+    if subprocess.run(["sh", str(ROOT / "testkit" / "packages.sh"), "browser"]).returncode:
+        raise Missing("there is no Chromium")
+    npm_packages("ui", UI)
 
 
 def prepare_buf():
@@ -180,5 +192,6 @@ SUITES = [
     Suite("buf-admin", prepare_buf, [*PYTEST, "test_admin.py"], HERE / "python"),
     Suite("schemathesis", prepare_schema, [str(SCHEMA / "bin" / "python"), "run.py"], HERE / "schema"),
     Suite("node-openai", prepare_node, ["node", "--test", "--test-reporter=spec", "openai.test.mjs"], NODE),
+    Suite("ui", prepare_ui, ["node", "--test", "--test-reporter=spec", "interface.test.mjs", "pages.test.mjs", "access.test.mjs", "outage.test.mjs"], UI),
     Suite("go-grpc", prepare_go, [str(GO / "bin" / "suite"), "-test.v"], GO),
 ]

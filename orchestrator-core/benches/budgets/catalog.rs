@@ -50,6 +50,7 @@ pub(crate) fn snapshot(count: usize) -> Snapshot {
         prices: Vec::new(),
         admin_keys: Vec::new(),
         log_level: None,
+        ended_sessions: Vec::new(),
     };
     Snapshot::build(rows, &|_| Ok(SecretString::from("sk-provider")), &config::Timeouts::default())
 }

@@ -1,7 +1,7 @@
 //! Who may use Admin: whoever holds an admin key.
 //!
 //! Named keys are in the snapshot, so that a sign-in reads no database. `ADMIN_KEY` is the actor `bootstrap` with every right, whatever the
-//! table says: the last way in.
+//! table says: the last way in. A session's token ([`super::sessions`]) stands for the key that it was made with.
 
 use std::{fmt, sync::Arc};
 
@@ -10,8 +10,16 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::{
+    admin::{
+        secrets::Vault,
+        sessions::{self, Claims, SignIn},
+    },
     audit::BOOTSTRAP,
-    catalog::{admin_keys::Role, keys::digest, snapshot::SharedCatalog},
+    catalog::{
+        admin_keys::{AdminKey, Role},
+        keys::digest,
+        snapshot::{SharedCatalog, Snapshot},
+    },
     error::{Error, ErrorKind, Result},
 };
 
@@ -20,6 +28,7 @@ use crate::{
 pub struct AdminAuth {
     bootstrap: Vec<[u8; 32]>,
     named: Arc<SharedCatalog>,
+    vault: Arc<Vault>,
     clock: Clock,
 }
 
@@ -32,6 +41,8 @@ pub struct Session {
     pub role: Role,
     /// From when on it is refused.
     pub expires_at: Option<UnixMicros>,
+    /// The key that it was opened with, and the session, if it was one.
+    pub sign_in: SignIn,
 }
 
 impl fmt::Debug for AdminAuth {
@@ -45,10 +56,11 @@ impl AdminAuth {
     pub fn new<'a>(
         keys: impl IntoIterator<Item = &'a SecretString>,
         named: Arc<SharedCatalog>,
+        vault: Arc<Vault>,
         clock: Clock,
     ) -> Self {
         let keys = keys.into_iter().map(ExposeSecret::expose_secret);
-        Self { bootstrap: keys.filter(|key| !key.is_empty()).map(digest).collect(), named, clock }
+        Self { bootstrap: keys.filter(|key| !key.is_empty()).map(digest).collect(), named, vault, clock }
     }
 
     /// Checks what a caller presented, in whatever places, and says who it is.
@@ -62,23 +74,59 @@ impl AdminAuth {
         if others.iter().any(|other| other != first) {
             return Err(refused("two keys were given, and they differ"));
         }
+        let snapshot = self.named.load();
+        if let Some(token) = first.strip_prefix(sessions::TOKEN_START) {
+            return self.check_session(token, &snapshot);
+        }
         let digest = digest(first);
         let is_bootstrap =
             self.bootstrap.iter().fold(Choice::from(0), |known, one| known | one.ct_eq(&digest));
-        let snapshot = self.named.load();
         let named = snapshot.admin_keys.find(first);
         if bool::from(is_bootstrap) {
-            return Ok(Session { actor: BOOTSTRAP.to_owned(), role: Role::Admin, expires_at: None });
+            return Ok(bootstrap(&digest));
         }
-        let key = named.ok_or_else(|| refused("the admin key is not known"))?;
+        self.check_key(named.ok_or_else(|| refused("the admin key is not known"))?)
+    }
+
+    fn check_key(&self, key: &AdminKey) -> Result<Session> {
         if !key.enabled {
             return Err(refused("the admin key is disabled"));
         }
         if key.expires_at.is_some_and(|expires_at| expires_at <= self.clock.now()) {
             return Err(refused("the admin key has expired"));
         }
-        Ok(Session { actor: key.name.clone(), role: key.role, expires_at: key.expires_at })
+        let sign_in = SignIn { key: key.id.clone(), mark: sessions::mark(&key.digest), session: None };
+        Ok(Session { actor: key.name.clone(), role: key.role, expires_at: key.expires_at, sign_in })
     }
+
+    /// A session opens what its key opens, for as long as that is the key that it was: a key that is gone, disabled, rotated or has
+    /// another role ends its sessions.
+    fn check_session(&self, token: &str, snapshot: &Snapshot) -> Result<Session> {
+        let over = || refused("the session is over; sign in again");
+        let claims =
+            self.vault.open_session(token).and_then(|claims| Claims::read(&claims)).ok_or_else(over)?;
+        if claims.expires_at <= self.clock.now() || snapshot.admin_keys.has_ended(&claims.id) {
+            return Err(over());
+        }
+        let opened = if claims.key.is_empty() {
+            self.bootstrap.iter().find(|digest| sessions::mark(digest) == claims.mark).map(bootstrap)
+        } else {
+            snapshot.admin_keys.by_id(&claims.key).map(|key| self.check_key(key)).transpose()?
+        };
+        let opened =
+            opened.filter(|session| session.sign_in.mark == claims.mark && session.role == claims.role);
+        let mut session = opened.ok_or_else(over)?;
+        session.expires_at =
+            session.expires_at.map_or(Some(claims.expires_at), |at| Some(at.min(claims.expires_at)));
+        session.sign_in.session = Some(claims.id);
+        Ok(session)
+    }
+}
+
+/// Whoever holds the configuration's key.
+fn bootstrap(digest: &[u8; 32]) -> Session {
+    let sign_in = SignIn { key: String::new(), mark: sessions::mark(digest), session: None };
+    Session { actor: BOOTSTRAP.to_owned(), role: Role::Admin, expires_at: None, sign_in }
 }
 
 fn refused(message: &str) -> Error {
@@ -90,7 +138,7 @@ mod tests {
     use super::*;
 
     fn auth(keys: &[SecretString]) -> AdminAuth {
-        AdminAuth::new(keys, Arc::default(), Clock::system())
+        AdminAuth::new(keys, Arc::default(), Arc::new(Vault::new(&"master".into())), Clock::system())
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     health::{Report, Settings},
     health_board::HealthBoard,
-    prober::{ProbeDesk, SettingsKeeper},
+    prober::{ProbeDesk, SettingsKeeper, ToolTest},
 };
 
 /// The most breakers that are told at once.
@@ -82,6 +82,26 @@ impl HealthDesk {
         self.admin.record(asked).await?;
         self.prober.check(&provider.id).await?;
         Ok(self.of(provider))
+    }
+
+    /// The models that a provider lists now, and whether the catalog has it serve each.
+    ///
+    /// Errors: [`ProbeDesk::models`]'s.
+    pub async fn provider_models(&self, id_or_name: &str) -> Result<Vec<(String, bool)>> {
+        let provider = self.admin.provider(id_or_name).await?;
+        let listed = self.prober.models(&provider.id).await?;
+        let served = self.admin.upstream_models(&provider.id).await?;
+        Ok(listed.names().map(|name| (name.to_owned(), served.contains(name))).collect())
+    }
+
+    /// Whether a model of a provider calls tools. It is on record, for it costs money.
+    ///
+    /// Errors: [`ProbeDesk::tools`]'s.
+    pub async fn test_tools(&self, id_or_name: &str, model: Option<&str>) -> Result<ToolTest> {
+        let provider = self.admin.provider(id_or_name).await?;
+        let asked = Event::new(action::TEST_TOOLS, "provider").on(&provider.id, &provider.name);
+        self.admin.record(asked).await?;
+        self.prober.tools(&provider.id, model).await
     }
 
     /// What operators have chosen.

@@ -32,9 +32,12 @@ use crate::{
 
 /// What separates the uses of one master key from each other.
 const DERIVE_SEALING: &[u8] = b"llm-orchestrator/v1/provider-keys\0";
+const DERIVE_SESSIONS: &[u8] = b"llm-orchestrator/v1/admin-sessions\0";
 const DERIVE_FINGERPRINT: &[u8] = b"llm-orchestrator/v1/fingerprint\0";
 /// The envelope's version.
 const VERSION: &str = "v1";
+/// What a sealed session is bound to.
+const SESSION: &str = "session:1";
 /// Bytes of a nonce.
 const NONCE: usize = 24;
 /// What every generated operator's key begins with.
@@ -47,6 +50,7 @@ const ADMIN_PREFIX: usize = 18;
 /// Seals and opens providers' secrets with one master key.
 pub struct Vault {
     cipher: XChaCha20Poly1305,
+    sessions: XChaCha20Poly1305,
     fingerprint: String,
 }
 
@@ -64,6 +68,7 @@ impl Vault {
         };
         Self {
             cipher: XChaCha20Poly1305::new(&derive(DERIVE_SEALING)),
+            sessions: XChaCha20Poly1305::new(&derive(DERIVE_SESSIONS)),
             fingerprint: hex::encode(derive(DERIVE_FINGERPRINT)),
         }
     }
@@ -89,15 +94,18 @@ impl Vault {
 
     /// Encrypts the secret of the provider's key with this id.
     pub fn seal(&self, id: &str, secret: &SecretString) -> Result<String> {
-        let mut nonce = [0; NONCE];
-        fill_secret(&mut nonce);
-        let (msg, aad) = (secret.expose_secret().as_bytes(), associated(id));
-        let sealed = self
-            .cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg, aad: aad.as_bytes() })
-            .map_err(|_| Error::internal("the secret could not be encrypted"))?;
-        let payload = STANDARD_NO_PAD.encode([&nonce, sealed.as_slice()].concat());
-        Ok(format!("{VERSION}:{}:{payload}", self.key_id()))
+        let sealed = encrypt(&self.cipher, secret.expose_secret().as_bytes(), &associated(id))?;
+        Ok(format!("{VERSION}:{}:{}", self.key_id(), STANDARD_NO_PAD.encode(sealed)))
+    }
+
+    /// Seals what a session's token says. Every core with this master key opens it, and nobody else can make one.
+    pub(super) fn seal_session(&self, claims: &[u8]) -> Result<String> {
+        encrypt(&self.sessions, claims, SESSION).map(|sealed| URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// What a session's token says; `None`: no core with this master key has made it.
+    pub(super) fn open_session(&self, token: &str) -> Option<Vec<u8>> {
+        decrypt(&self.sessions, &URL_SAFE_NO_PAD.decode(token).ok()?, SESSION)
     }
 
     /// Decrypts a provider's key. Errors say what is wrong with the envelope, never what was in it.
@@ -111,18 +119,27 @@ impl Vault {
             return Err(Error::internal("the secret was sealed with another master key"));
         }
         let payload = STANDARD_NO_PAD.decode(payload).map_err(|_| damaged())?;
-        let (nonce, msg) = payload.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
-        let aad = associated(&key.id);
-        let opened = self
-            .cipher
-            .decrypt(&XNonce::from(*nonce), Payload { msg, aad: aad.as_bytes() })
-            .map_err(|_| damaged())?;
+        let opened = decrypt(&self.cipher, &payload, &associated(&key.id)).ok_or_else(damaged)?;
         String::from_utf8(opened).map(SecretString::from).map_err(|_| damaged())
     }
 
     fn key_id(&self) -> &str {
         &self.fingerprint[..8]
     }
+}
+
+/// Nonce and ciphertext.
+fn encrypt(cipher: &XChaCha20Poly1305, msg: &[u8], aad: &str) -> Result<Vec<u8>> {
+    let mut nonce = [0; NONCE];
+    fill_secret(&mut nonce);
+    let sealed = cipher.encrypt(&XNonce::from(nonce), Payload { msg, aad: aad.as_bytes() });
+    let sealed = sealed.map_err(|_| Error::internal("the secret could not be encrypted"))?;
+    Ok([&nonce, sealed.as_slice()].concat())
+}
+
+fn decrypt(cipher: &XChaCha20Poly1305, sealed: &[u8], aad: &str) -> Option<Vec<u8>> {
+    let (nonce, msg) = sealed.split_first_chunk::<NONCE>()?;
+    cipher.decrypt(&XNonce::from(*nonce), Payload { msg, aad: aad.as_bytes() }).ok()
 }
 
 /// Table, row and version: a secret opens nowhere else.

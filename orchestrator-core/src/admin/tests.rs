@@ -4,6 +4,7 @@ mod keys;
 mod log_level;
 mod operators;
 mod prices;
+mod sessions;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -398,4 +399,32 @@ async fn the_other_nouns_fields_are_checked_by_name() {
     let provider = admin.create_provider(named("one"), None).await.unwrap();
     let keyless = admin.create_provider_key(&provider.id, ProviderKeyChange::default()).await.unwrap_err();
     assert_eq!(keyless.param.as_deref(), Some("secret"));
+}
+
+#[tokio::test]
+async fn an_import_makes_what_is_not_there_and_all_of_it_or_nothing() {
+    let house = house().await;
+    let admin = &house.admin;
+    let provider = admin.create_provider(named("openai"), Some("sk-first".into())).await.unwrap();
+    let known = admin.create_model(model("small")).await.unwrap();
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let before = house.database.revision().await.unwrap();
+    let refused = admin.import_models("openai", names(&["fine", "not fine"])).await.unwrap_err();
+    assert_eq!(refused.param.as_deref(), Some("models"), "{refused}");
+    assert!(refused.message.starts_with("not fine: "), "{refused}");
+    assert_eq!(house.database.revision().await.unwrap(), before, "nothing was made");
+
+    let made = admin.import_models("openai", names(&["small", "large", "large"])).await.unwrap();
+    assert_eq!((made.models, made.associations, made.skipped), (1, 2, 0));
+    let route = house.route("large").unwrap();
+    assert_eq!(
+        (&*route.targets[0].provider_id, route.targets[0].upstream_model.as_str()),
+        (&*provider.id, "large")
+    );
+    assert_eq!(house.route("small").unwrap().targets.len(), 1);
+    assert_eq!(admin.model("small").await.unwrap().id, known.id, "the one that was there");
+    let again = admin.import_models(&provider.id, names(&["small", "large"])).await.unwrap();
+    assert_eq!((again.models, again.associations, again.skipped), (0, 0, 2));
+    let many: Vec<String> = (0..1001).map(|number| format!("m{number}")).collect();
+    assert_eq!(admin.import_models("openai", many).await.unwrap_err().kind, ErrorKind::InvalidRequest);
 }

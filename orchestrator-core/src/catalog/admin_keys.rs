@@ -1,7 +1,9 @@
 //! Operators' keys: who may do what in Admin, and the table of their digests that a sign-in is checked against.
 //!
 //! The table is part of the snapshot: a sign-in reads no database, works while it is away, and a key that was deleted opens
-//! nothing in any core within a second.
+//! nothing in any core within a second. So are the sessions that were ended: all that is kept of a session.
+
+use std::collections::HashSet;
 
 use orchestrator_base::clock::UnixMicros;
 use subtle::ConstantTimeEq as _;
@@ -62,21 +64,33 @@ pub struct AdminKey {
     pub updated_at: UnixMicros,
 }
 
-/// Every operator's key, disabled and expired ones too.
+/// A session that may not be used any more, although its time is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedSession {
+    /// UUID v7.
+    pub id: String,
+    /// When it would have been over anyway; then this row says nothing new.
+    pub expires_at: UnixMicros,
+}
+
+/// Every operator's key, disabled and expired ones too, and the sessions that were ended.
 #[derive(Clone, Debug, Default)]
-pub struct AdminKeyTable(Vec<AdminKey>);
+pub struct AdminKeyTable {
+    keys: Vec<AdminKey>,
+    ended: HashSet<String>,
+}
 
 impl AdminKeyTable {
-    /// The table of these keys.
-    pub fn new(keys: Vec<AdminKey>) -> Self {
-        Self(keys)
+    /// The table of these keys, and of these sessions.
+    pub fn new(keys: Vec<AdminKey>, ended: Vec<EndedSession>) -> Self {
+        Self { keys, ended: ended.into_iter().map(|session| session.id).collect() }
     }
 
     /// The key that this secret opens. It takes as long for every secret: each digest is compared, in constant time.
     pub fn find(&self, secret: &str) -> Option<&AdminKey> {
         let digest = digest(secret);
         let mut found = None;
-        for key in &self.0 {
+        for key in &self.keys {
             if bool::from(key.digest.ct_eq(&digest)) {
                 found = Some(key);
             }
@@ -84,13 +98,23 @@ impl AdminKeyTable {
         found
     }
 
+    /// The key with this id.
+    pub fn by_id(&self, id: &str) -> Option<&AdminKey> {
+        self.keys.iter().find(|key| key.id == id)
+    }
+
+    /// Whether the session with this id was ended before its time.
+    pub fn has_ended(&self, session: &str) -> bool {
+        self.ended.contains(session)
+    }
+
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 }

@@ -294,7 +294,7 @@ impl Snapshot {
             catalog,
             keys: KeyTable::new(rows.api_keys, rows.teams),
             tenants,
-            admin_keys: AdminKeyTable::new(rows.admin_keys),
+            admin_keys: AdminKeyTable::new(rows.admin_keys, rows.ended_sessions),
             log_level: rows.log_level,
         }
     }

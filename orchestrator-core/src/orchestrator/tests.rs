@@ -52,6 +52,7 @@ impl CatalogReader for Sealed {
             teams: Vec::new(),
             prices: Vec::new(),
             admin_keys: Vec::new(),
+            ended_sessions: Vec::new(),
         })
     }
 }

@@ -12,11 +12,11 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout};
 
-use super::question::Question;
+use super::{ToolTest, question::Question};
 use crate::{
     attempt::{Asker, Committed, CommittedAnswer, Job, one::try_one},
     call::{Facts, Input},
-    catalog::route::Target,
+    catalog::{listed::ModelList, route::Target},
     chat::{ChatRequest, Message, PartKind, Role},
     dialect::{Dialect, Operation},
     embedding::{EmbedInput, EmbedRequest},
@@ -31,20 +31,26 @@ pub const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// OpenAI's Responses take no smaller limit
 /// (<https://platform.openai.com/docs/api-reference/responses/create#responses-create-max_output_tokens>).
 const LEAST_OF_RESPONSES: u32 = 16;
-const REQUEST_ID: &str = "health-probe";
+pub(super) const REQUEST_ID: &str = "health-probe";
 
 /// Asks a provider.
 #[async_trait]
 pub trait Ask: Send + Sync {
     /// What asking showed; `None`: nothing, for something went wrong on our own side.
     async fn ask(&self, question: &Question) -> Option<Seen>;
+
+    /// The models that it lists.
+    async fn list(&self, target: &Target) -> Result<ModelList>;
+
+    /// Whether this target's model calls tools.
+    async fn tools(&self, target: &Target) -> Result<ToolTest>;
 }
 
 /// Asks providers where they are.
 pub struct LiveAsk {
-    asker: Asker,
+    pub(super) asker: Asker,
     /// `None`: probes are not written down.
-    ledger: Option<Ledger>,
+    pub(super) ledger: Option<Ledger>,
     /// Each probe begins with the next key, so that each is tried in its time.
     turns: AtomicUsize,
 }
@@ -60,10 +66,14 @@ impl LiveAsk {
         Self { ledger: Some(ledger), ..self }
     }
 
+    /// Which of a provider's keys is the next one's first.
+    pub(super) fn turn(&self) -> usize {
+        self.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
     async fn answer(&self, target: &Target, operation: Operation) -> Option<Seen> {
         let job = job(target, operation);
-        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
-        let mut candidate = routing::Candidate::alone(target.clone(), turn);
+        let mut candidate = routing::Candidate::alone(target.clone(), self.turn());
         loop {
             let began = Instant::now();
             // Closes itself when the probe is dropped.
@@ -92,8 +102,7 @@ impl LiveAsk {
     }
 
     async fn models(&self, target: &Target) -> Seen {
-        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
-        let mut candidate = routing::Candidate::alone(target.clone(), turn);
+        let mut candidate = routing::Candidate::alone(target.clone(), self.turn());
         loop {
             let began = Instant::now();
             let listed = Box::pin(model_lists::list(&*self.asker.http, target, candidate.key())).await;
@@ -130,6 +139,14 @@ impl Ask for LiveAsk {
         }
         seen
     }
+
+    async fn list(&self, target: &Target) -> Result<ModelList> {
+        self.listed(target).await
+    }
+
+    async fn tools(&self, target: &Target) -> Result<ToolTest> {
+        self.tool_test(target).await
+    }
 }
 
 impl fmt::Debug for LiveAsk {
@@ -139,7 +156,7 @@ impl fmt::Debug for LiveAsk {
 }
 
 /// How a probe went.
-fn note(entry: &mut Entry, tried: &Result<Box<Committed>>) {
+pub(super) fn note(entry: &mut Entry, tried: &Result<Box<Committed>>) {
     match tried {
         Ok(committed) => {
             entry.answering(committed.status.as_u16(), false, tracing::Span::none());

@@ -14,7 +14,7 @@ use tokio::time::{advance, sleep};
 
 use super::*;
 use crate::{
-    catalog::{CatalogRows, Provider, samples, snapshot::Snapshot},
+    catalog::{CatalogRows, Provider, route::Target, samples, snapshot::Snapshot},
     health::{Settings, Status},
 };
 
@@ -52,6 +52,14 @@ impl Ask for Scripted {
             Some(status) => Seen { status, ..Seen::silence("told to fail", takes) },
             None => Seen::answer(200, takes),
         })
+    }
+
+    async fn list(&self, target: &Target) -> Result<ModelList> {
+        Ok(ModelList::new([format!("{}-model", target.provider_name)]))
+    }
+
+    async fn tools(&self, target: &Target) -> Result<ToolTest> {
+        Ok(ToolTest { model: target.upstream_model.clone(), called: true, ..ToolTest::default() })
     }
 }
 
@@ -260,4 +268,22 @@ async fn a_changed_provider_is_asked_again_and_the_answer_of_the_old_one_says_no
     assert_eq!(house.board.report("p0").facts.error_count, 0);
     house.pass(Duration::from_secs(10)).await;
     assert_eq!(house.board.report("p0").facts.error_count, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_is_told_what_a_provider_lists_and_whether_a_model_calls_tools_and_no_picture_is_drawn_of_it()
+ {
+    let house = House::of(1);
+    let listed = house.desk.models("p0").await.unwrap();
+    assert_eq!(listed.names().collect::<Vec<_>>(), ["p0-model"]);
+    let test = house.desk.tools("p0", Some("large")).await.unwrap();
+    assert_eq!((test.model.as_str(), test.called), ("large", true));
+    let unnamed = house.desk.tools("p0", None).await.unwrap_err();
+    assert_eq!((unnamed.kind, unnamed.param.as_deref()), (ErrorKind::Conflict, Some("model")));
+    for refused in
+        [house.desk.models("nobody").await.map(drop), house.desk.tools("nobody", None).await.map(drop)]
+    {
+        assert_eq!(refused.unwrap_err().kind, ErrorKind::Conflict);
+    }
+    assert_eq!((house.asked(), house.board.status("p0")), (0, Status::Unknown));
 }

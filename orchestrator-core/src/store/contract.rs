@@ -114,6 +114,7 @@ async fn contract(db: &Database) {
     teams::a_teams_name_is_one_with_that_in_its_keys(db).await;
     teams::the_latest_use_of_a_key_is_known_and_no_change_of_the_catalog(db).await;
     audit::operators_keys_survive(db).await;
+    audit::ended_sessions_survive_until_they_are_over(db).await;
     audit::every_change_is_on_record_and_a_refused_one_is_not(db).await;
     audit::the_log_is_read_by_what_is_asked_for_and_in_pages(db).await;
 }

@@ -6,6 +6,7 @@ use super::{
     CatalogChange, CatalogReader, CatalogWriter, Database, StoreError, api_keys,
     audit_log::append,
     db::{Tries, Tx, damaged, unavailable},
+    ended_sessions,
     entity::{Entity, all, delete, find, insert, update},
     health_checks, log_level, prices, teams, transfer,
 };
@@ -41,6 +42,7 @@ impl CatalogReader for Database {
             sealed_with: transfer::fingerprint(&mut tx).await?,
             admin_keys: all(&mut tx).await?,
             log_level: log_level::read(&mut tx).await?,
+            ended_sessions: all(&mut tx).await?,
         })
     }
 }
@@ -116,6 +118,10 @@ async fn make(tx: &mut Tx, change: &CatalogChange, events: &mut Vec<Event>) -> R
         CatalogChange::UpdateAdminKey(key) => alter(tx, action::UPDATE, &**key).await?,
         CatalogChange::RotateAdminKey(key) => alter(tx, action::ROTATE, &**key).await?,
         CatalogChange::DeleteAdminKey(id) => remove::<AdminKey>(tx, id).await?,
+        CatalogChange::EndSession(session, actor, now) => {
+            ended_sessions::end(tx, session, *now).await?;
+            Event::new(action::SIGN_OUT, "session").on(&session.id, actor)
+        }
         CatalogChange::SetPrice(price) => set_price(tx, price).await?,
         CatalogChange::SetHealthChecks(settings, now) => {
             let before = health_checks::settings(tx).await?;

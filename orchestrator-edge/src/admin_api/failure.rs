@@ -59,6 +59,29 @@ impl AdminError {
         }
     }
 
+    /// A request that carries a session's cookie and may be another site's.
+    pub(super) fn foreign(why: &str) -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: "permission_denied",
+            message: format!("The request was not made by the admin interface. {why}"),
+            field: None,
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn too_many_attempts(seconds: u64) -> Self {
+        let message = format!("Too many attempts to sign in; try again in {seconds} s.");
+        let retry_after = Some(seconds);
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            code: "rate_limited",
+            message,
+            field: None,
+            retry_after,
+        }
+    }
+
     pub(super) fn not_found(message: String) -> Self {
         Self { status: StatusCode::NOT_FOUND, code: "not_found", message, field: None, retry_after: None }
     }

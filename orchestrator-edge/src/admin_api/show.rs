@@ -12,7 +12,8 @@ use super::read::is_well_known;
 pub(super) const WRITE_ONLY: [&str; 2] =
     ["orchestrator.v1.Provider.api_key", "orchestrator.v1.ProviderKey.secret"];
 /// Fields that only the answer which makes them has.
-pub(super) const SHOWN_ONCE: [&str; 2] = ["orchestrator.v1.ApiKey.secret", "orchestrator.v1.AdminKey.secret"];
+pub(super) const SHOWN_ONCE: [&str; 3] =
+    ["orchestrator.v1.ApiKey.secret", "orchestrator.v1.AdminKey.secret", "orchestrator.v1.Session.token"];
 
 /// JSON text of a message. `created`: it is the answer to what may have made a secret.
 pub(super) fn message(message: &DynamicMessage, created: bool) -> String {

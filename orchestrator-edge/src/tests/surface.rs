@@ -198,3 +198,33 @@ async fn metrics_are_for_everybody_in_development_alone() {
     assert_eq!(statuses(AppEnv::Development).await, [200, 200]);
     assert!(statuses(AppEnv::Production).await.iter().all(|status| *status != 200));
 }
+
+#[tokio::test]
+async fn the_root_leads_browsers_to_the_admin_interface_and_its_files_are_kept_by_their_build() {
+    let app = app(core());
+    for (path, status, location) in [("/", 307, "/admin-ui/"), ("/admin-ui", 308, "/admin-ui/")] {
+        let answer = ask(&app, get(path)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (status, location));
+    }
+    let page = ask(&app, get("/admin-ui/")).await;
+    assert_eq!((page.status.as_u16(), page.header("cache-control")), (200, "no-cache"));
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), "nosniff");
+    let script = page.text().split('"').find(|part| part.ends_with("/js/app.js")).unwrap();
+    let kept = ask(&app, get(&format!("/admin-ui/{script}"))).await;
+    assert_eq!((kept.status.as_u16(), kept.header("content-type")), (200, "text/javascript; charset=utf-8"));
+    assert!(kept.header("cache-control").contains("immutable"));
+    let other = ask(&app, get("/admin-ui/assets/another-build/js/app.js")).await;
+    assert_eq!((other.status.as_u16(), other.header("cache-control")), (200, "no-cache"));
+    assert_eq!(other.body, kept.body, "pages of another version get what there is");
+    for path in [
+        "/admin-ui/index.html",
+        "/admin-ui/assets/x/index.html",
+        "/admin-ui/assets/x/../../secret",
+        "/admin-ui/assets/x/js%2Fapp.js%00",
+    ] {
+        assert_eq!(ask(&app, get(path)).await.status, 404, "{path}");
+    }
+}

@@ -13,10 +13,10 @@ use orchestrator_base::{
 use orchestrator_core::{
     admin::secrets::Vault,
     admission::gate::Gate,
-    catalog::snapshot::SharedCatalog,
+    catalog::{listed::ModelList, route::Target, snapshot::SharedCatalog},
     condition::{ConditionRules, Conditions},
     health::{Seen, Settings},
-    prober::{Ask, Prober, Question, SettingsKeeper},
+    prober::{Ask, Prober, Question, SettingsKeeper, ToolTest},
     refresher::Reloader,
     shared_state::{NothingSpent, SharedState},
     store::Database,
@@ -42,8 +42,8 @@ async fn service_on(folder: &tempfile::TempDir, shared: Arc<SharedCatalog>) -> A
     let reloader = Arc::new(Reloader::new(database.clone(), vault.clone(), Arc::clone(&shared), timeouts));
     let (clock, random) = (Clock::manual(UnixMicros(1_000_000)), Random::seeded(1));
     let rules = ProviderRules::default();
-    let admin = Admin::new(database.clone(), vault, reloader, clock.clone(), random.clone(), rules);
-    let auth = AdminAuth::new(&[KEY.into()], Arc::clone(&shared), clock.clone());
+    let admin = Admin::new(database.clone(), vault.clone(), reloader, clock.clone(), random.clone(), rules);
+    let auth = AdminAuth::new(&[KEY.into()], Arc::clone(&shared), vault, clock.clone());
     let conditions = Conditions::new(ConditionRules::default(), clock, random.clone());
     let board = Arc::clone(conditions.health());
     let (_, leads) = tokio::sync::watch::channel(false);
@@ -63,6 +63,15 @@ struct Well;
 impl Ask for Well {
     async fn ask(&self, _: &Question) -> Option<Seen> {
         Some(Seen::answer(200, std::time::Duration::from_millis(7)))
+    }
+
+    async fn list(&self, _: &Target) -> orchestrator_core::error::Result<ModelList> {
+        Ok(ModelList::new(["small", "large"].map(str::to_owned)))
+    }
+
+    async fn tools(&self, target: &Target) -> orchestrator_core::error::Result<ToolTest> {
+        let model = target.upstream_model.clone();
+        Ok(ToolTest { model, called: true, ..ToolTest::default() })
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) mod status;
 pub(crate) mod teams;
 pub(crate) mod transfer;
 
-mod limits;
+pub(crate) mod limits;
 #[cfg(test)]
 mod tests;
 

@@ -142,6 +142,20 @@ def test_health(provider):
     assert checked in calls("ListProviderHealth")["providerHealth"]
 
 
+def test_what_a_provider_lists(provider):
+    # Nobody listens there, so names are given.
+    made = calls("ImportProviderModels", id=provider["id"], models=["buf-small", "buf-large"])
+    assert made == {"modelsCreated": 2, "associationsCreated": 2}
+    assert calls("ImportProviderModels", id="buf", models=["buf-small"]) == {"skipped": 1}
+    for model in ("buf-small", "buf-large"):
+        assert calls("DeleteModel", id=calls("GetModel", id=model)["id"]) == {}
+    _, failure = call("ListProviderModels", id=provider["id"])
+    assert "gave no list of models" in failure
+    CALLED.add("ListProviderModels")
+    tested = calls("TestProviderTools", id=provider["id"], model="buf-small")
+    assert tested["model"] == "buf-small" and tested["error"]
+
+
 def test_how_health_is_checked():
     kept = calls("GetHealthCheckConfig")
     changed = calls("UpdateHealthCheckConfig", healthCheckConfig={"maxErrorCount": 7}, updateMask="maxErrorCount")
@@ -226,6 +240,20 @@ def test_the_configuration_goes_out_and_comes_in(provider, model):
     assert calls("ApplyConfig", documentJson=declared, dryRun=True)["created"] == "1"
 
 
+def test_sessions():
+    made = calls("CreateSession")
+    assert (made["actor"], made["role"]) == ("bootstrap", "admin") and made["token"].startswith("llmo_session_")
+    session, _ = call("GetSession", key=made["token"])
+    assert session == {name: made[name] for name in ("actor", "role", "expiresAt", "id")}
+    _, failure = call("CreateSession", key=made["token"])
+    assert "already_exists" in failure or "failed_precondition" in failure or "aborted" in failure
+    ended, failure = call("DeleteSession", key=made["token"])
+    assert (ended, failure) == ({}, None)
+    CALLED.add("DeleteSession")
+    _, failure = call("GetSession", key=made["token"])
+    assert "unauthenticated" in failure
+
+
 def test_operators_keys():
     made = calls("CreateAdminKey", adminKey={"name": "buf-operator", "role": "viewer"})
     secret = made.pop("secret")
@@ -287,5 +315,5 @@ def test_every_method_that_reflection_lists_was_called():
     listed = buf("--list-methods", f"http://{GRPC}")
     assert listed.returncode == 0, listed.stderr
     methods = {line.rpartition("/")[2] for line in listed.stdout.split() if line.startswith(f"{ADMIN}/")}
-    assert len(methods) >= 67
+    assert len(methods) >= 72
     assert methods - CALLED == set()

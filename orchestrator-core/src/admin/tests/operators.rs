@@ -15,7 +15,8 @@ fn operator(name: &str, role: &str) -> AdminKeyChange {
 
 impl House {
     fn auth(&self) -> AdminAuth {
-        AdminAuth::new(&["the-last-way-in".into()], self.shared.clone(), self.clock.clone())
+        let vault = Arc::new(Vault::new(&"master".into()));
+        AdminAuth::new(&["the-last-way-in".into()], self.shared.clone(), vault, self.clock.clone())
     }
 
     /// Oldest first.
@@ -71,8 +72,8 @@ async fn a_key_that_one_core_revokes_is_refused_by_another_at_its_next_look() {
     let elsewhere = Arc::new(SharedCatalog::default());
     let reader = Arc::new(house.database.clone());
     let vault = Arc::new(Vault::new(&"master".into()));
-    let reloader = Reloader::new(reader, vault, elsewhere.clone(), config::Timeouts::default());
-    let auth = AdminAuth::new([], elsewhere, house.clock.clone());
+    let reloader = Reloader::new(reader, vault.clone(), elsewhere.clone(), config::Timeouts::default());
+    let auth = AdminAuth::new([], elsewhere, vault, house.clock.clone());
     let made = house.admin.create_admin_key(operator("ann", "admin")).await.unwrap();
     assert!(reloader.refresh().await.unwrap());
     assert_eq!(signs_in(&auth, &made.secret), "ann admin");

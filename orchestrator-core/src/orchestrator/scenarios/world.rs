@@ -158,6 +158,7 @@ impl World {
             teams: Vec::new(),
             prices: Vec::new(),
             admin_keys: Vec::new(),
+            ended_sessions: Vec::new(),
         };
         let mut parts = HashMap::new();
         prepare(&mut rows);

@@ -7,7 +7,7 @@ use super::{CatalogChange, Database, samples};
 use crate::{
     audit::{Actor, AuditEntry, AuditFilter, Event, Stamp, action},
     catalog::{
-        admin_keys::{AdminKey, Role},
+        admin_keys::{AdminKey, EndedSession, Role},
         keys::digest,
     },
     store::{AuditStore as _, CatalogLists as _, CatalogReader as _, CatalogWriter as _, Slice, StoreError},
@@ -55,6 +55,15 @@ pub(super) async fn operators_keys_survive(db: &Database) {
     assert_eq!(db.admin_keys(&ALL).await.unwrap(), [rotated.clone(), key("two")]);
     db.apply(vec![CatalogChange::DeleteAdminKey("admin-two".into())], &stamp(3)).await.unwrap();
     assert_eq!(db.load().await.unwrap().admin_keys, [rotated]);
+}
+
+pub(super) async fn ended_sessions_survive_until_they_are_over(db: &Database) {
+    let session = |id: &str, at| EndedSession { id: id.into(), expires_at: UnixMicros(at) };
+    let end = |id, at, now| CatalogChange::EndSession(session(id, at), "ann".into(), UnixMicros(now));
+    db.apply(vec![end("s-1", 10, 1), end("s-2", 20, 1), end("s-2", 20, 2)], &stamp(1)).await.unwrap();
+    assert_eq!(db.load().await.unwrap().ended_sessions, [session("s-1", 10), session("s-2", 20)]);
+    db.apply(vec![end("s-3", 30, 11)], &stamp(2)).await.unwrap();
+    assert_eq!(db.load().await.unwrap().ended_sessions, [session("s-2", 20), session("s-3", 30)]);
 }
 
 pub(super) async fn every_change_is_on_record_and_a_refused_one_is_not(db: &Database) {

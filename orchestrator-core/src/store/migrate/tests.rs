@@ -73,6 +73,7 @@ async fn every_migration_is_applied_once_and_named() {
             (21, "request charges"),
             (22, "budget spend"),
             (23, "alerts"),
+            (24, "ended sessions"),
         ]
     );
     assert_eq!(database.migrate().await.unwrap(), []);

@@ -33,7 +33,7 @@ async fn a_named_key_opens_what_its_role_says_from_its_making_to_its_end() {
     for channel in CHANNELS {
         let gateway = Gateway::start(channel).await;
         let (id, viewer) = operator(&gateway, "vic", "viewer").await;
-        let session = json!({"actor": "vic", "role": "viewer", "expires_at": null});
+        let session = json!({"actor": "vic", "role": "viewer", "expires_at": null, "id": ""});
         assert_eq!(viewer.get("/admin/session").await.json(), session, "{channel:?}");
         assert_eq!(viewer.get("/admin/verify").await.json(), json!({"valid": true}));
         assert_eq!(viewer.get("/api/providers/health").await.status, 200);
@@ -151,4 +151,47 @@ async fn until(gateway: &Gateway, part: &str, state: &str) -> Value {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the core never said {state} of its {part}");
+}
+
+/// As a browser does it, over both channels.
+#[tokio::test]
+async fn a_session_is_begun_with_a_key_and_ended_everywhere() {
+    for channel in CHANNELS {
+        let gateway = Gateway::start(channel).await;
+        let (id, ann) = operator(&gateway, "ann", "operator").await;
+        let begun = ann.post("/admin/session", &json!({})).await;
+        assert_eq!(begun.status, 201, "{}", begun.text());
+        let cookie = begun.header("set-cookie").split(';').next().unwrap().to_owned();
+        let browser = gateway.admin.with_key(None);
+        let send = async |method: Method, path: &str, body: &str| {
+            let headers = [("cookie", cookie.as_str()), ("x-orchestrator-csrf", "1")];
+            browser.send(method, path, &headers, body.to_owned().into()).await
+        };
+        let session = send(Method::GET, "/admin/session", "").await.json();
+        assert_eq!((&session["actor"], &session["role"]), (&json!("ann"), &json!("operator")), "{channel:?}");
+        assert_eq!(begun.json(), session, "without its token");
+        assert_eq!(send(Method::POST, "/admin/models", r#"{"name":"by-browser"}"#).await.status, 201);
+        assert_eq!(send(Method::GET, "/admin/audit", "").await.status, 403, "it is an operator's");
+        let bare = [("cookie", cookie.as_str())];
+        let foreign = browser.send(Method::POST, "/admin/models", &bare, "{}".into()).await;
+        assert_eq!(foreign.status, 403, "{}", foreign.text());
+        let twice = send(Method::POST, "/admin/session", "").await;
+        assert_eq!(twice.status, 401, "a session begins with a key");
+
+        assert_eq!(send(Method::DELETE, "/admin/session", "").await.status, 204);
+        assert_eq!(send(Method::GET, "/admin/session", "").await.status, 401);
+        let actions: Vec<Value> = audit(&gateway, "?actor=ann&noun=session")
+            .await
+            .iter()
+            .map(|row| row["action"].clone())
+            .collect();
+        assert!(actions.contains(&json!("sign_in")) && actions.contains(&json!("sign_out")), "{actions:?}");
+
+        let again = ann.post("/admin/session", &json!({})).await;
+        let cookie = again.header("set-cookie").split(';').next().unwrap().to_owned();
+        assert_eq!(delete(&gateway.admin, &format!("/admin/admin-keys/{id}")).await, 204);
+        let gone = browser.send(Method::GET, "/admin/session", &[("cookie", &cookie)], "".into()).await;
+        assert_eq!(gone.status, 401, "a key that is gone takes its sessions along");
+        gateway.stop().await;
+    }
 }

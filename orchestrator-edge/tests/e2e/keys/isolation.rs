@@ -16,12 +16,14 @@ use crate::{
 };
 
 /// The sources that register routes.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 7] = [
     include_str!("../../../src/router.rs"),
     include_str!("../../../src/admin_api/table.rs"),
     include_str!("../../../src/admin_api/logs.rs"),
     include_str!("../../../src/admin_api/llmio.rs"),
     include_str!("../../../src/docs.rs"),
+    include_str!("../../../src/admin_api/session.rs"),
+    include_str!("../../../src/ui.rs"),
 ];
 const ADMIN: [&str; 2] = ["/admin", "/api/admin"];
 
@@ -49,6 +51,10 @@ const GENERATE: &str = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}
 #[rustfmt::skip]
 const ROUTES: &[(&str, &str, &[&str], &str, &str)] = &[
     ("HEAD",   "/", NONE, "", ""),
+    ("GET",    "/admin-ui", NONE, "", ""),
+    ("GET",    "/admin-ui/", NONE, "", ""),
+    ("GET",    "/admin-ui/login.html", NONE, "", ""),
+    ("GET",    "/admin-ui/assets/{build}/{*name}", NONE, "/admin-ui/assets/0/js/app.js", ""),
     ("POST",   "/chat/completions", CLIENT, "", CHAT),
     ("POST",   "/completions", CLIENT, "", r#"{"model":"echo","prompt":"hi"}"#),
     ("POST",   "/embeddings", CLIENT, "", r#"{"model":"echo","input":"hi"}"#),
@@ -90,6 +96,8 @@ const ROUTES: &[(&str, &str, &[&str], &str, &str)] = &[
     ("GET",    "/api/health-check/config", NONE, "", ""),
     ("PUT",    "/api/health-check/config", NONE, "", "{}"),
     ("GET",    "/verify", &ADMIN, "", ""),
+    ("POST",   "/session", &ADMIN, "", ""),
+    ("DELETE", "/session", &ADMIN, "", ""),
     ("GET",    "/logs/export", &ADMIN, "/logs/export?format=jsonl", ""),
     ("GET",    "/logs/tail", &ADMIN, "", ""),
 ];

@@ -1,7 +1,7 @@
 //! Operators' keys, and sessions.
 
 use orchestrator_core::{
-    admin::{AdminKeyChange, CreatedAdminKey, Session},
+    admin::{AdminKeyChange, CreatedAdminKey, CreatedSession, Session},
     catalog::admin_keys::AdminKey,
     error::Result,
 };
@@ -58,5 +58,12 @@ pub(crate) fn session(session: &Session) -> v1::Session {
         actor: session.actor.clone(),
         role: session.role.name().to_owned(),
         expires_at: session.expires_at.and_then(timestamp),
+        id: session.sign_in.session.clone().unwrap_or_default(),
+        token: None,
     }
+}
+
+/// The answer to create: the only message that carries the token.
+pub(crate) fn signed_in(created: &CreatedSession) -> v1::Session {
+    v1::Session { token: Some(created.token.expose_secret().to_owned()), ..session(&created.session) }
 }

@@ -55,8 +55,8 @@ pub(crate) fn change(message: v1::ApiKey, paths: &[String]) -> Result<ApiKeyChan
             "budget_period" => change.limits.budget_period = Some(message.budget_period.clone()),
             "log_bodies" => change.log_bodies = Some(message.log_bodies),
             "on_disconnect" => change.on_disconnect = Some(on_disconnect(&message.on_disconnect)?),
-            "id" | "prefix" | "last_used_at" | "previous_until" | "secret" | "managed_by" | "created_at"
-            | "updated_at" => return Err(read_only(path)),
+            "id" | "prefix" | "last_used_at" | "previous_until" | "spent_usd" | "secret" | "managed_by"
+            | "created_at" | "updated_at" => return Err(read_only(path)),
             other => return Err(unknown(other)),
         }
     }
@@ -100,6 +100,7 @@ pub(crate) fn message(key: ApiKey, used: &HashMap<String, UnixMicros>) -> v1::Ap
         last_used_at: last_used_at.and_then(timestamp),
         secret: None,
         previous_until: key.previous.and_then(|previous| timestamp(previous.until)),
+        spent_usd: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Budgets of keys and teams: a number of dollars in the contract, nano-dollars inside.
 
 use orchestrator_core::{
-    catalog::limits::Limits,
+    catalog::limits::{Limits, Period},
     error::{Error, Result},
     policy::price::usd,
 };
@@ -21,4 +21,15 @@ pub(super) fn budget(limits: &Limits) -> (Option<f64>, String) {
         Some(budget) => (Some(usd::to_number(budget.nanos)), budget.period.name().to_owned()),
         None => (None, String::new()),
     }
+}
+
+/// Of what was spent today, this month and in all: what counts for a budget of this period.
+pub(crate) fn spent(nanos: [u64; 3], period: &str) -> Option<f64> {
+    let [day, month, total] = nanos;
+    let nanos = match Period::named(period)? {
+        Period::Day => day,
+        Period::Month => month,
+        Period::Total => total,
+    };
+    Some(usd::to_number(nanos))
 }

@@ -30,7 +30,7 @@ pub(crate) fn change(message: &v1::Team, paths: &[String]) -> Result<TeamChange>
             "max_concurrency" => change.limits.max_concurrency = Some(message.max_concurrency),
             "budget_usd" => change.limits.budget_nanos = Some(limits::nanos(message.budget_usd)?),
             "budget_period" => change.limits.budget_period = Some(message.budget_period.clone()),
-            "id" | "created_at" | "updated_at" | "managed_by" => return Err(read_only(path)),
+            "id" | "created_at" | "updated_at" | "managed_by" | "spent_usd" => return Err(read_only(path)),
             other => return Err(unknown(other)),
         }
     }
@@ -53,5 +53,6 @@ pub(crate) fn message(team: Team) -> v1::Team {
         created_at: timestamp(team.created_at),
         updated_at: timestamp(team.updated_at),
         managed_by: team.managed_by.name().to_owned(),
+        spent_usd: None,
     }
 }
