@@ -158,12 +158,13 @@ mod tests {
         for file in files::FILES.iter().filter(|file| file.is("text/javascript")) {
             let text = std::str::from_utf8(file.plain).unwrap();
             let (folder, _) = file.name.rsplit_once('/').unwrap_or(("", file.name));
-            for (place, _) in text
-                .match_indices("from \"")
-                .chain(text.match_indices("import(\""))
-                .chain(text.match_indices("from\""))
-            {
-                let rest = text[place..].split('"').nth(1).unwrap();
+            // Statements only: what the playground shows of other programs names their libraries.
+            let statement = |line: &&str| line.starts_with("import") || line.starts_with("export");
+            let dynamic = text.match_indices("import(\"").map(|(place, _)| &text[place..]);
+            let fixed = text.lines().filter(statement).filter_map(|line| line.split_once("from"));
+            let fixed = fixed.map(|(_, rest)| rest.trim_start()).filter(|rest| rest.starts_with('"'));
+            for import in dynamic.chain(fixed) {
+                let rest = import.split('"').nth(1).unwrap();
                 let mut path: Vec<_> = folder.split('/').filter(|part| !part.is_empty()).collect();
                 for part in rest.split('/') {
                     match part {

@@ -132,17 +132,25 @@ test("the dashboard, charts and all, is small and soon there", async () => {
   const window = await visit({ state: await before.context.storageState() });
   const client = await window.context.newCDPSession(window.page);
   await client.send("Network.enable");
-  let bytes = 0;
-  let files = 0;
-  client.on("Network.loadingFinished", ({ encodedDataLength }) => {
+  // The interface itself; how much data there is to show depends on the gateway.
+  const ours = new Set();
+  let [bytes, files, data] = [0, 0, 0];
+  client.on("Network.requestWillBeSent", ({ requestId, request }) => {
+    if (request.url.includes("/admin-ui/")) ours.add(requestId);
+  });
+  client.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
+    if (!ours.has(requestId)) {
+      data += encodedDataLength;
+      return;
+    }
     bytes += encodedDataLength;
     files += 1;
   });
   await window.go("/dashboard");
   await window.page.locator(".chart canvas").first().waitFor();
   const paint = await window.page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
-  console.log(`dashboard: ${(bytes / 1024).toFixed(1)} KiB in ${files} answers, with its charts and its data; first paint after ${paint.toFixed(0)} ms`);
-  assert.ok(files > 20 && bytes > 50_000 && bytes <= 100 * 1024, `${bytes} bytes in ${files} answers`);
+  console.log(`dashboard: ${(bytes / 1024).toFixed(1)} KiB in ${files} files, with its charts; ${(data / 1024).toFixed(1)} KiB of data; first paint after ${paint.toFixed(0)} ms`);
+  assert.ok(files > 20 && bytes > 50_000 && bytes <= 100 * 1024, `${bytes} bytes in ${files} files`);
   // What this machine does in half a second another may do later.
   assert.ok(paint < 2000, `${paint} ms`);
   await before.end();
