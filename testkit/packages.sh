@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sees to it that the servers which tests start are installed: MariaDB, PostgreSQL and Redis, from Debian's packages. As root it installs
-# what is missing; otherwise it says what to install. No service is started: tests start their own servers, on free ports.
+# Sees to it that the servers which tests start are installed: MariaDB, PostgreSQL and Redis, from Debian's packages, and such as its
+# arguments name (`prometheus`). As root it installs what is missing; otherwise it says what to install. No service is started: tests start their own servers, on free ports.
 set -eu
 
 missing=
@@ -8,6 +8,9 @@ has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
 has mariadbd && has mariadb-install-db || missing="$missing mariadb-server"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has initdb || missing="$missing postgresql"
 has redis-server || missing="$missing redis-server"
+for package in "$@"; do
+  has "$package" || missing="$missing $package"
+done
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
