@@ -133,7 +133,7 @@ class Gateway:
         made = {manner: self.admin("providers", {"name": manner, "kind": "openai_compatible", "base_url": f"{upstream}/{manner}/v1", "api_key": "none"})["id"]
                 for manner in ("good", "failing", "refusing", "slow", "held")}
         model = self.admin("models", {"name": "fast"})["id"]
-        for manner, priority in (("failing", 1), ("good", 2)):
+        for manner, priority in (("failing", 2), ("good", 1)):
             self.admin("model-providers", {"model_id": model, "provider_id": made[manner], "provider_model": "m", "priority": priority})
         self.admin("prices", {"kind": "openai_compatible", "upstream_model": "*", "input": "1.00", "output": "2.00"})
         self.limited = self.admin("keys", {"name": "limited", "requests_per_minute": 1})["secret"]
@@ -218,13 +218,14 @@ def alerts_fire():
     with folder() as home, contextlib.ExitStack() as stack:
         running = Gateway(home, stack, stack.enter_context(providers()))
         prometheus = Prometheus(home, stack, running)
-        for manner in ("echo/echo", "good/m", "slow/m"):
+        # A provider that fails while another steps in is nobody's alert.
+        for manner in ("echo/echo", "good/m", "slow/m", "fast"):
             running.expect(200, manner)
         for _ in range(15):
             running.expect(200, "good/m", stream=True)
         until("Prometheus has asked both", 20, lambda: len(prometheus.ask("query", query="up == 1")["result"]) == 2)
         time.sleep(5)
-        # Providers that nobody has asked yet are probed once the prober comes to them.
+        # Providers that nobody has asked yet are probed once the prober comes to them, and one whole answer was slow.
         early = set(prometheus.alerts("firing", "pending")) - {"OrchestratorProviderUnseen", "OrchestratorSlow"}
         if early:
             raise Failure(f"without a fault there are {', '.join(sorted(early))}")
