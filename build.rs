@@ -9,7 +9,8 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 2] = ["orchestrator/v1/orchestrate.proto", "orchestrator/v1/admin.proto"];
+const FILES: [&str; 3] =
+    ["orchestrator/v1/orchestrate.proto", "orchestrator/v1/admin.proto", "orchestrator/v1/edges.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

@@ -26,6 +26,7 @@ mod alerts;
 mod api_keys;
 mod audit_log;
 mod limits;
+pub mod log_level;
 mod model_providers;
 mod models;
 mod prices;

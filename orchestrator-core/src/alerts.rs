@@ -15,13 +15,14 @@ use std::{
 
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
+    live::Live,
     random::Random,
     task,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use self::webhook::Webhook;
+pub use self::webhook::{Address, Webhook};
 pub use crate::store::Alert;
 use crate::{
     catalog::{
@@ -64,7 +65,7 @@ pub struct Watch {
     /// Which keys providers refuse.
     pub conditions: Conditions,
     /// At which percentages of a budget there is an alert.
-    pub percents: Vec<u32>,
+    pub percents: Live<Vec<u32>>,
     /// Where alerts are counted.
     pub metrics: Arc<Metrics>,
     /// Who is told, if anybody.
@@ -118,7 +119,7 @@ impl Watch {
             && let Ok(sums) = self.spend.spent(&scopes, now).await
         {
             for ((scope, budgeted), sums) in budgets.iter().zip(&sums) {
-                let news = of_budget(budgeted, sums, &self.percents, now);
+                let news = of_budget(budgeted, sums, &self.percents.load(), now);
                 let news = news.filter(|news| !told.contains(&(Arc::clone(scope), news.mark.clone())));
                 if let Some(news) = news
                     && self.raise(news.clone(), now, sender).await

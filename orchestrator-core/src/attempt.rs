@@ -70,10 +70,11 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
         // A provider that is slow beats none: with nobody else to turn to, its first token is waited for.
         let is_last = || entry.attempts() >= max_attempts || !queue.others(asker).free;
         let last = job.facts.stream && is_last();
-        let error = match one::try_one(asker, job, &current, last).await {
+        let error = match one::try_one(asker, job, &current, last, entry.trail()).await {
             Ok(mut committed) => {
                 entry.sent_at(committed.sent);
-                entry.answering(committed.status.as_u16(), job.facts.stream);
+                let call = std::mem::replace(&mut committed.call, tracing::Span::none());
+                entry.answering(committed.status.as_u16(), job.facts.stream, call);
                 committed.hold_lease(lease);
                 return Ok(committed);
             }
@@ -82,7 +83,7 @@ pub async fn drive(asker: &Asker, job: &Job, plan: Plan, entry: &mut Entry) -> R
         entry.attempt_failed(&error);
         lease.failed(&error);
         drop(lease);
-        log_failure(job, &current, &error);
+        log_failure(job, &current, &error, entry.trace_id());
         if !error.retryable() {
             return Err(Error { attempts: entry.attempts(), ..error });
         }
@@ -157,14 +158,23 @@ fn most_telling(failures: Vec<Error>) -> Option<Error> {
     Some(error)
 }
 
-fn log_failure(job: &Job, candidate: &Candidate, error: &Error) {
+/// Without a provider's own words: they may quote what it was asked, or the key that it was asked with. The account has them.
+fn log_failure(job: &Job, candidate: &Candidate, error: &Error, trace_id: Option<&str>) {
+    let upstream = error.upstream.as_deref();
+    let ours = upstream.is_none_or(|upstream| upstream.status == 0).then_some(error.message.as_str());
+    let plain = |code: &&str| {
+        code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    };
     tracing::warn!(
         request_id = job.request_id,
+        // Once a stream's head was sent early, nobody stands around it who would say so.
+        trace_id,
         provider = &*candidate.target().provider_name,
         model = job.facts.model,
         error.kind = error.kind.name(),
-        error = error.message,
-        upstream.status = error.upstream.as_ref().map_or(0, |upstream| upstream.status),
+        error.code = error.code.as_deref().filter(plain),
+        error = ours,
+        upstream.status = upstream.map(|upstream| upstream.status),
         "an attempt failed"
     );
 }

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use orchestrator_base::telemetry::traces::Trace;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -187,6 +188,8 @@ pub enum UsageSource {
 pub struct About {
     /// The trace that the call belongs to, 32 hexadecimal digits; empty where there is none.
     pub trace_id: String,
+    /// The same with the span of the call, for whatever is done on its behalf.
+    pub trace: Trace,
     /// Calls of one session may be kept at one provider.
     pub session_id: String,
     /// Free labels.

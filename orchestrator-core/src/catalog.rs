@@ -12,6 +12,7 @@ pub mod admin_keys;
 pub mod keys;
 pub mod limits;
 pub mod listed;
+pub mod log_level;
 
 mod build;
 #[cfg(test)]
@@ -373,6 +374,8 @@ pub struct CatalogRows {
     pub sealed_with: Option<String>,
     /// All of them.
     pub admin_keys: Vec<AdminKey>,
+    /// What operators want logged, if anything else than the configuration says.
+    pub log_level: Option<log_level::LogLevel>,
 }
 
 /// What holds where a row is made without saying.

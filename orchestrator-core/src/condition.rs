@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use orchestrator_base::{clock::Clock, random::Random};
+use orchestrator_base::{clock::Clock, live::Live, random::Random};
 use tokio::time::Instant;
 
 pub use self::{
@@ -53,7 +53,7 @@ pub struct Conditions(Arc<Shared>);
 
 #[derive(Clone, Debug)]
 struct Shared {
-    rules: ConditionRules,
+    rules: Live<ConditionRules>,
     /// Who tells other cores.
     teller: Arc<OnceLock<Teller>>,
     health: Arc<HealthBoard>,
@@ -75,7 +75,8 @@ impl fmt::Debug for Teller {
 
 impl Conditions {
     /// Nothing is known yet.
-    pub fn new(rules: ConditionRules, clock: Clock, random: Random) -> Self {
+    pub fn new(rules: impl Into<Live<ConditionRules>>, clock: Clock, random: Random) -> Self {
+        let rules = rules.into();
         let (providers, turns) = (Arc::default(), Arc::default());
         let health = Arc::new(HealthBoard::new(Settings::default(), clock));
         let (teller, refused_keys) = (Arc::default(), Arc::default());
@@ -204,8 +205,8 @@ impl Conditions {
         }
     }
 
-    fn rules(&self) -> &ConditionRules {
-        &self.0.rules
+    fn rules(&self) -> ConditionRules {
+        self.0.rules.get()
     }
 
     fn unit(&self) -> f64 {

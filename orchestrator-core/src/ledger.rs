@@ -12,12 +12,14 @@ mod meter;
 pub mod record;
 pub mod replay;
 pub mod rollup;
+mod told;
+pub(crate) mod trail;
 pub mod usage;
 pub mod writer;
 
 use std::{sync::Arc, time::Duration};
 
-use orchestrator_base::{clock::Clock, random::Random};
+use orchestrator_base::{clock::Clock, live::Live, random::Random};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +30,7 @@ use crate::{
     call::{Call, Facts},
     dialect::Operation,
     metrics::Metrics,
-    policy::{estimate::Estimates, price::Rates},
+    policy::estimate::Estimates,
 };
 use bodies::BodyRules;
 use journal::{Journal, JournalHealth};
@@ -40,28 +42,27 @@ pub struct Ledger {
     journal: Arc<Journal>,
     clock: Clock,
     random: Random,
-    bodies: BodyRules,
-    /// What tokens cost a budget where no price is known.
-    ceiling: Rates,
+    bodies: Live<BodyRules>,
+    /// What tokens cost a budget where no price is known is among them.
+    estimates: Live<Estimates>,
     metrics: Arc<Metrics>,
 }
 
 impl Ledger {
     /// A ledger that writes into this journal.
     pub fn new(journal: Arc<Journal>, clock: Clock, random: Random) -> Self {
-        let ceiling = Estimates::default().ceiling;
-        let (bodies, metrics) = (BodyRules::default(), Arc::default());
-        Self { journal, clock, random, bodies, ceiling, metrics }
+        let (bodies, estimates, metrics) = (Live::default(), Live::default(), Arc::default());
+        Self { journal, clock, random, bodies, estimates, metrics }
     }
 
     /// Charges budgets by this where no price is known.
-    pub fn charging(self, ceiling: Rates) -> Self {
-        Self { ceiling, ..self }
+    pub fn charging(self, estimates: Live<Estimates>) -> Self {
+        Self { estimates, ..self }
     }
 
     /// Keeps bodies by these rules; without them none is kept.
-    pub fn keeping_bodies(self, bodies: BodyRules) -> Self {
-        Self { bodies, ..self }
+    pub fn keeping_bodies(self, bodies: impl Into<Live<BodyRules>>) -> Self {
+        Self { bodies: bodies.into(), ..self }
     }
 
     /// Counts what it writes down here.
@@ -113,12 +114,19 @@ impl Ledger {
         };
         let door = meter::door(&call.input, operation);
         let meter = Meter::new(Arc::clone(&self.metrics), door, false, call.received);
-        self.open(record, meter, call.received, facts.body_bytes)
+        self.open(record, meter, call.received, facts.body_bytes).along(&about.trace)
     }
 
     fn open(&self, record: RequestRecord, meter: Meter, received: Instant, request_bytes: usize) -> Entry {
         let journal = Arc::clone(&self.journal);
-        Entry::new(record, journal, meter, (received, request_bytes), self.bodies, self.ceiling)
+        Entry::new(
+            record,
+            journal,
+            meter,
+            (received, request_bytes),
+            self.bodies.get(),
+            self.estimates.get().ceiling,
+        )
     }
 
     /// Opens the account of a probe. It has no caller, and its records count in no statistics.

@@ -21,6 +21,7 @@ use orchestrator_base::{
     clock::Clock,
     config::{Limits, Stream},
     curfew::Curfew,
+    live::Live,
     random::Random,
 };
 use secrecy::SecretString;
@@ -66,7 +67,7 @@ pub struct Shared {
     /// How much of their limits callers have used.
     pub shared_state: SharedState,
     /// What requests are taken to use before it is known.
-    pub estimates: Estimates,
+    pub estimates: Live<Estimates>,
     /// How many requests for models run at once.
     pub gate: Arc<Gate>,
     /// Answers that are made or read on whether or not their callers are still there.
@@ -84,7 +85,7 @@ pub struct Shared {
     /// What a request may weigh.
     pub limits: Limits,
     /// How streams begin and keep alive.
-    pub stream: Stream,
+    pub stream: Live<Stream>,
     /// Refuse private addresses as providers.
     pub deny_private: bool,
     /// When what runs is to end, for the process does.
@@ -211,11 +212,11 @@ impl Orchestrator {
     }
 
     pub(crate) fn early_head(&self) -> Duration {
-        Duration::from_millis(self.shared.stream.early_head_ms)
+        Duration::from_millis(self.shared.stream.load().early_head_ms)
     }
 
     pub(crate) fn idle_bytes(&self) -> Duration {
-        Duration::from_millis(self.shared.stream.idle_bytes_ms.max(1))
+        Duration::from_millis(self.shared.stream.load().idle_bytes_ms.max(1))
     }
 }
 

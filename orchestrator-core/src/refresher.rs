@@ -7,7 +7,7 @@ use std::{
     future::pending,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -15,6 +15,7 @@ use std::{
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
     config,
+    live::Live,
 };
 use tokio::{
     sync::{
@@ -50,7 +51,9 @@ pub struct Reloader {
     reader: Arc<dyn CatalogReader>,
     vault: Arc<Vault>,
     shared: Arc<SharedCatalog>,
-    timeouts: config::Timeouts,
+    timeouts: Live<config::Timeouts>,
+    /// The snapshot was built with other time-outs than those.
+    stale: AtomicBool,
     /// Held while loading, so that an older state never replaces a newer one. Holds the revision that another master key's secrets
     /// were found at: it is not loaded, nor looked at again.
     loading: Mutex<Option<i64>>,
@@ -73,12 +76,19 @@ impl Reloader {
         timeouts: config::Timeouts,
     ) -> Self {
         let (loading, clock, away_since) = (Mutex::new(None), Clock::system(), AtomicI64::new(HERE));
-        Self { reader, vault, shared, timeouts, loading, clock, away_since, news: None }
+        let (timeouts, stale) = (timeouts.into(), AtomicBool::new(false));
+        Self { reader, vault, shared, timeouts, stale, loading, clock, away_since, news: None }
     }
 
     /// Tells other cores of changes, and hears of theirs.
     pub fn with_news(self, news: Option<News>) -> Self {
         Self { news, ..self }
+    }
+
+    /// Other time-outs hold where no row says otherwise: in half a second, for the catalog has to be read again.
+    pub fn set_timeouts(&self, timeouts: config::Timeouts) {
+        self.timeouts.set(timeouts);
+        self.stale.store(true, Ordering::Relaxed);
     }
 
     /// Since when the database has not answered its polls; `None`: it answers.
@@ -108,6 +118,8 @@ impl Reloader {
 
     async fn load(&self) -> Result<i64, StoreError> {
         let mut foreign = self.loading.lock().await;
+        let was_stale = self.stale.load(Ordering::Relaxed);
+        let timeouts = self.timeouts.get();
         let rows = self.reader.load().await?;
         let revision = rows.revision;
         if rows.sealed_with.as_ref().is_some_and(|fingerprint| fingerprint != self.vault.fingerprint()) {
@@ -116,14 +128,19 @@ impl Reloader {
             return Err(StoreError::Conflict(FOREIGN.to_owned()));
         }
         *foreign = None;
-        self.shared.swap(Snapshot::build(rows, &|key| self.vault.open(key), &self.timeouts));
+        self.shared.swap(Snapshot::build(rows, &|key| self.vault.open(key), &timeouts));
+        if was_stale {
+            // Whoever has set others meanwhile is heard at the next poll.
+            self.stale.store(self.timeouts.get() != timeouts, Ordering::Relaxed);
+        }
         Ok(revision)
     }
 
     /// Loads the catalog if another core has changed it, or if it was never loaded. Says whether it did.
     pub async fn refresh(&self) -> Result<bool, StoreError> {
         let revision = self.reader.revision().await?;
-        if self.shared.ready() && self.shared.peek().revision == revision {
+        let stale = self.stale.load(Ordering::Relaxed);
+        if self.shared.ready() && self.shared.peek().revision == revision && !stale {
             return Ok(false);
         }
         if *self.loading.lock().await == Some(revision) {
@@ -207,10 +224,7 @@ fn note(outcome: Result<bool, StoreError>, was_away: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Mutex as StdMutex,
-        atomic::{AtomicBool, AtomicU32},
-    };
+    use std::sync::{Mutex as StdMutex, atomic::AtomicU32};
 
     use async_trait::async_trait;
     use tokio::time::sleep;

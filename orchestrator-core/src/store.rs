@@ -24,6 +24,7 @@ mod key_usage;
 mod limits;
 mod lists;
 mod log_keeping;
+mod log_level;
 mod log_query;
 mod log_reads;
 #[cfg(feature = "measure")]
@@ -59,7 +60,7 @@ use crate::{
     audit::{AuditEntry, AuditFilter, Stamp},
     catalog::{
         ApiKey, CatalogRows, Model, ModelProvider, OwnPrice, Provider, ProviderKey, Team,
-        admin_keys::AdminKey,
+        admin_keys::AdminKey, log_level::LogLevel,
     },
     health::Settings,
     health_board::StoredHealth,
@@ -162,6 +163,8 @@ pub enum CatalogChange {
     RotateAdminKey(Box<AdminKey>),
     /// An operator's key.
     DeleteAdminKey(String),
+    /// What is logged from now on; `None`: what configurations say.
+    SetLogLevel(Option<LogLevel>),
 }
 
 /// Changes the catalog.

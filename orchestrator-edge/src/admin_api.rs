@@ -38,7 +38,12 @@ use self::{
     failure::AdminError,
     table::{ROWS, Row, Shape},
 };
-use crate::{Edge, core_client::unary, layers::RequestId, listener::PeerAddress};
+use crate::{
+    Edge,
+    core_client::unary,
+    layers::{RequestId, trace},
+    listener::PeerAddress,
+};
 
 const SERVICE: &str = "orchestrator.v1.Admin";
 const EMPTY: &str = "google.protobuf.Empty";
@@ -213,6 +218,7 @@ fn metadata(head: &Parts) -> Result<MetadataMap, AdminError> {
             metadata.insert(name, value);
         }
     }
+    trace::present(head, &mut metadata);
     Ok(MetadataMap::from_headers(metadata))
 }
 

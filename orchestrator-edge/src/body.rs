@@ -6,6 +6,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
+use orchestrator_base::live::Live;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -23,7 +24,7 @@ const FIRST_BUFFER: usize = 1 << 20;
 #[derive(Clone)]
 pub(crate) struct BodyLimits {
     max_bytes: usize,
-    within: Duration,
+    within: Live<Duration>,
     in_flight: Arc<Semaphore>,
     /// As many bytes may be in flight.
     together: usize,
@@ -41,12 +42,17 @@ impl BodyLimits {
         let together = max_bytes.saturating_mul(LARGEST_BODIES).min(MOST_BYTES).max(max_bytes);
         let together = together.min(Semaphore::MAX_PERMITS);
         let in_flight = Arc::new(Semaphore::new(together));
-        Self { max_bytes, within, in_flight, together }
+        Self { max_bytes, within: within.into(), in_flight, together }
     }
 
     /// How many bytes are in flight, and as many may be.
     pub(crate) fn in_flight(&self) -> (usize, usize) {
         (self.together.saturating_sub(self.in_flight.available_permits()), self.together)
+    }
+
+    /// How long bodies that are read from now on may take, for all clones.
+    pub(crate) fn set_time(&self, within: Duration) {
+        self.within.set(within);
     }
 
     /// The whole body. A body that says it is too large is refused before any of it is read.
@@ -56,8 +62,9 @@ impl BodyLimits {
         if announced.is_some_and(|length: usize| length > self.max_bytes) {
             return Err(EdgeError::body_too_large(self.max_bytes));
         }
-        let collected = timeout(self.within, self.collect(announced.unwrap_or(0), body)).await;
-        collected.unwrap_or_else(|_| Err(EdgeError::body_too_slow(self.within.as_millis())))
+        let within = self.within.get();
+        let collected = timeout(within, self.collect(announced.unwrap_or(0), body)).await;
+        collected.unwrap_or_else(|_| Err(EdgeError::body_too_slow(within.as_millis())))
     }
 
     async fn collect(&self, announced: usize, mut body: Body) -> Result<HeldBody, EdgeError> {

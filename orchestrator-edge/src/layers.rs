@@ -1,5 +1,7 @@
 //! What every request passes through, whatever its path. [`wrap`] is the list; each line says why it stands there.
 
+pub(crate) mod trace;
+
 use std::{any::Any, fmt, sync::Arc};
 
 use axum::{
@@ -11,15 +13,17 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use orchestrator_base::{clock::Clock, random::Random};
 use tokio::time::Instant;
-use tower::ServiceBuilder;
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
+use tracing::Instrument as _;
 
 use crate::{
     Edge,
+    access::AccessLine,
     error::{EdgeError, Voice, retell},
     metrics::Metrics,
     native::KEY_HEADERS,
@@ -35,8 +39,9 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 const MAX_URL_BYTES: usize = 8 * 1024;
 
 /// Answer headers that pages in a browser may read.
-const EXPOSED: [HeaderName; 9] = [
+const EXPOSED: [HeaderName; 10] = [
     REQUEST_ID,
+    trace::TRACE_ID,
     HeaderName::from_static("x-orchestrator-provider"),
     HeaderName::from_static("x-orchestrator-model"),
     HeaderName::from_static("x-orchestrator-attempts"),
@@ -66,8 +71,6 @@ pub(crate) fn wrap(router: Router, edge: &Edge) -> Router {
         .layer(from_fn_with_state(edge.clone(), identify))
         // Keys print as "Sensitive" wherever headers are debugged, and HTTP/2 keeps them out of its tables.
         .layer(SetSensitiveRequestHeadersLayer::new(secrets))
-        // Pages of the named origins may call; without origins the layer is not there.
-        .option_layer(cors(&edge.settings.cors_origins))
         // One request's panic is one 500.
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| EdgeError::panicked().into_response()))
         // Exact bounds, with an answer that names the setting; the listener's own are coarser and answer bare.
@@ -78,9 +81,12 @@ pub(crate) fn wrap(router: Router, edge: &Edge) -> Router {
 async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let (class, received) = (Metrics::class(&request), Instant::now());
     let id = request_id(request.headers(), &edge.clock, &edge.random);
+    let access = AccessLine::begin(&request, &id, &edge.clock);
     request.extensions_mut().insert(RequestId(id.clone()));
+    let trace = trace::begin(&mut request, &id);
     let voice = Voice::of(request.uri().path(), request.headers());
-    let mut response = retell(next.run(request).await, voice, &id);
+    let log = trace::log_span(request.uri().path(), &id, &trace);
+    let mut response = retell(run(&edge, request, next).instrument(log).await, voice, &id);
     // Visible ASCII always makes a header's value.
     if let Ok(id) = HeaderValue::from_str(&id) {
         if voice == Voice::Anthropic {
@@ -89,7 +95,19 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
         response.headers_mut().insert(REQUEST_ID, id);
     }
     edge.metrics.answered(class, response.status(), received.elapsed());
-    response
+    let response = match access {
+        Some(line) => line.around(response),
+        None => response,
+    };
+    trace::finish(trace, response)
+}
+
+/// Pages of the named origins may call; without origins there is no such layer.
+async fn run(edge: &Edge, request: Request, next: Next) -> Response {
+    let cors = edge.cors.load();
+    let Some(cors) = cors.as_ref() else { return next.run(request).await };
+    let answer = cors.layer(next).oneshot(request);
+    answer.await.unwrap_or_else(|never| match never {})
 }
 
 /// The caller's own id if it is visible ASCII of a fair length, else a new one.
@@ -117,19 +135,20 @@ fn check_head(request: &Request, edge: &Edge) -> Result<(), EdgeError> {
         return Err(EdgeError::url_too_long(MAX_URL_BYTES));
     }
     let headers = request.headers();
-    if headers.len() > edge.settings.max_headers {
-        return Err(EdgeError::too_many_headers(edge.settings.max_headers));
+    let settings = edge.settings.load();
+    if headers.len() > settings.max_headers {
+        return Err(EdgeError::too_many_headers(settings.max_headers));
     }
     // As on the wire: "name: value\r\n".
     let header_bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if header_bytes > edge.settings.max_header_bytes {
-        return Err(EdgeError::headers_too_large(edge.settings.max_header_bytes));
+    if header_bytes > settings.max_header_bytes {
+        return Err(EdgeError::headers_too_large(settings.max_header_bytes));
     }
     Ok(())
 }
 
 /// `*` means any origin. Keys travel in headers, not in cookies, so credentials are never allowed.
-fn cors(origins: &[String]) -> Option<CorsLayer> {
+pub(crate) fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }

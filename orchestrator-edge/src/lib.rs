@@ -12,10 +12,13 @@
 //! listener::serve(listener, app).await                 // inside that thread's runtime
 //! ```
 
+mod access;
 mod admin_api;
 pub mod core_client;
 mod docs;
 mod error;
+pub mod follow;
+mod forwarded;
 pub mod listener;
 mod metrics;
 mod native;
@@ -32,14 +35,16 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use orchestrator_base::{
     clock::Clock,
-    config::{self, AppEnv, Config},
+    config::{self, AppEnv, Config, Reload},
+    live::Live,
     metrics::{Collect, Registry, process::Process},
     random::Random,
     stopping::Stages,
 };
 use tokio::time::Instant;
+use tower_http::cors::CorsLayer;
 
-use crate::{body::BodyLimits, core_client::CoreChannel, metrics::Metrics};
+use crate::{body::BodyLimits, core_client::CoreChannel, metrics::Metrics, router::Surface};
 
 /// What a message to or from the core has besides a body: field tags, headers, lengths.
 const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
@@ -48,6 +53,7 @@ const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct App {
     edge: Edge,
+    surface: Surface,
     router: Router,
 }
 
@@ -59,11 +65,13 @@ impl App {
         let bodies = BodyLimits::new(config.limits.max_body_bytes, body_time);
         let metrics = Arc::new(Metrics::new(bodies.clone()));
         let largest_part = config.limits.max_answer_bytes.max(config.limits.max_body_bytes);
-        Self::assemble(Edge(Arc::new(Shared {
+        let surface = if config.admin.port.is_some() { Surface::Callers } else { Surface::Whole };
+        let shared = Shared {
             core,
             bodies,
             max_answer_bytes: largest_part.saturating_add(MESSAGE_OVERHEAD_BYTES),
-            settings: Arc::new(config.edge.clone()),
+            settings: config.edge.clone().into(),
+            cors: layers::cors(&config.edge.cors_origins).into(),
             environment: config.app.env,
             public_details: config.health.is_public(config.app.env),
             began: Instant::now(),
@@ -73,17 +81,19 @@ impl App {
             clock,
             random: Random::system(),
             stages,
-        })))
+        };
+        Self::assemble(surface, Edge(Arc::new(shared)))
     }
 
     /// The same edge for another runtime, with a channel of its own. The bound on bodies in flight is common to all.
     pub fn for_thread(&self, core: CoreChannel) -> Self {
         let shared = &self.edge;
-        Self::assemble(Edge(Arc::new(Shared {
+        let shared = Shared {
             core,
             bodies: shared.bodies.clone(),
             max_answer_bytes: shared.max_answer_bytes,
             settings: shared.settings.clone(),
+            cors: shared.cors.clone(),
             environment: shared.environment,
             public_metrics: shared.public_metrics,
             registry: shared.registry.clone(),
@@ -93,7 +103,8 @@ impl App {
             clock: shared.clock.clone(),
             random: Random::system(),
             stages: shared.stages.for_thread(),
-        })))
+        };
+        Self::assemble(self.surface, Edge(Arc::new(shared)))
     }
 
     /// The same edge, in one process with what shows itself in this registry: from here on either shows both. Its clones for other
@@ -101,12 +112,37 @@ impl App {
     pub fn showing(self, registry: &Registry) -> Self {
         let shared = &self.edge;
         registry.add(Arc::clone(&shared.metrics) as Arc<dyn Collect>);
-        Self::assemble(Edge(Arc::new(Shared { registry: registry.clone(), ..Shared::clone(shared) })))
+        let shared = Shared { registry: registry.clone(), ..Shared::clone(shared) };
+        Self::assemble(self.surface, Edge(Arc::new(shared)))
     }
 
-    fn assemble(edge: Edge) -> Self {
-        let router = layers::wrap(router::routes(edge.clone()), &edge);
-        Self { edge, router }
+    /// Says to `reload` what the edge can do with new settings: all threads' edges, and connections made from then on.
+    pub fn reloading(&self, reload: &Reload) {
+        let (settings, cors, bodies) =
+            (self.edge.settings.clone(), self.edge.cors.clone(), self.edge.bodies.clone());
+        let names = &[
+            "edge.cors_origins",
+            "edge.header_timeout_ms",
+            "edge.body_timeout_ms",
+            "edge.max_headers",
+            "edge.max_header_bytes",
+            "edge.write_timeout_ms",
+        ];
+        reload.part(names, move |config| {
+            cors.set(layers::cors(&config.edge.cors_origins));
+            bodies.set_time(Duration::from_millis(config.edge.body_timeout_ms));
+            settings.set(config.edge.clone());
+        });
+    }
+
+    /// The same edge as the listener for operators serves it: Admin, what describes it, and health, and nothing else.
+    pub fn for_operators(&self) -> Self {
+        Self::assemble(Surface::Operators, self.edge.clone())
+    }
+
+    fn assemble(surface: Surface, edge: Edge) -> Self {
+        let router = layers::wrap(router::routes(edge.clone(), surface), &edge);
+        Self { edge, surface, router }
     }
 
     /// The routes with their layers, as a service.
@@ -125,7 +161,9 @@ struct Shared {
     bodies: BodyLimits,
     /// The largest message that is taken from the core.
     max_answer_bytes: usize,
-    settings: Arc<config::Edge>,
+    settings: Live<config::Edge>,
+    /// `None`: pages of no other origin may call.
+    cors: Live<Option<CorsLayer>>,
     environment: AppEnv,
     /// Whether `/metrics` is for everybody.
     public_metrics: bool,

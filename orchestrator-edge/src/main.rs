@@ -21,14 +21,14 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     match args.command() {
-        EdgeCommand::CheckConfig => process::check_config(&loaded),
+        EdgeCommand::CheckConfig => process::check_config(&loaded, Role::Edge),
         EdgeCommand::Health => ask_health(&loaded),
         EdgeCommand::Serve => serve(&loaded),
     }
 }
 
 fn ask_health(loaded: &Loaded) -> ExitCode {
-    match probe::ask_ready(&loaded.config.edge) {
+    match probe::ask_ready(&loaded.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             process::complain(&format!("unhealthy: {why}"));
@@ -40,7 +40,11 @@ fn ask_health(loaded: &Loaded) -> ExitCode {
 fn serve(loaded: &Loaded) -> ExitCode {
     process::use_small_pages();
     let config = &loaded.config;
-    telemetry::install(&config.log, config.app.debug);
+    telemetry::otlp::prepare(config, "llm-orchestrator-edge");
+    let _logs = match telemetry::install(&config.log, config.app.debug) {
+        Ok(logs) => logs,
+        Err(error) => return process::no_logs(&error),
+    };
     tls::install_crypto();
     let served = match &config.edge.core_endpoint {
         Some(cores) => serve::before(config, cores),

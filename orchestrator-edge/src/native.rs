@@ -14,15 +14,17 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::request::Parts;
+use orchestrator_base::telemetry::context::TraceId;
 use orchestrator_proto::v1::{InvokeRequest, InvokeResponse, orchestrate_client::OrchestrateClient};
 use tokio::time::Instant;
 use tonic::{Code, Streaming};
+use tracing::field::DisplayValue;
 
 use crate::{
     Edge,
     core_client::Again,
     error::{EdgeError, Voice},
-    layers::RequestId,
+    layers::{RequestId, trace},
 };
 
 pub(crate) use request::KEY_HEADERS;
@@ -83,6 +85,7 @@ pub(crate) async fn invoke_at(
     let voice = Voice::of(head.uri.path(), &head.headers);
     let first = call_for(target, &place, &head)?;
     let request_id = head.extensions.get::<RequestId>().map(RequestId::to_string).unwrap_or_default();
+    let whose = Whose { voice, request_id, trace_id: trace::id(&head) };
     watch.waits();
     let body = edge.bodies.read(&head.headers, body).await?;
     watch.goes_on();
@@ -94,14 +97,17 @@ pub(crate) async fn invoke_at(
         Ok(call)
     };
     watch.waits();
-    let asking = pin!(ask(&edge, calls));
     let curfew = edge.stages.curfew();
-    let (first, parts) = curfew.unless(asking).await.unwrap_or_else(|| Err(EdgeError::stopping()))?;
+    let asked = {
+        let asking = pin!(ask(&edge, &whose, calls));
+        curfew.unless(asking).await
+    };
+    let (first, parts) = asked.unwrap_or_else(|| Err(EdgeError::stopping()))?;
     watch.goes_on();
     edge.metrics.core_call(Code::Ok);
     // From here on the core answers: whatever it needed of the body, it has.
     drop(body.share);
-    let answer = answer::answer(first, parts, (voice, request_id), place.in_array, &edge).await;
+    let answer = answer::answer(first, parts, whose, place.in_array, &edge).await;
     edge.metrics.overhead.record(watch.spent());
     answer
 }
@@ -120,6 +126,7 @@ fn call_for(target: Target, place: &Place, head: &Parts) -> Result<Call, EdgeErr
 /// The first part of the core's answer, and what follows it.
 async fn ask(
     edge: &Edge,
+    whose: &Whose,
     mut calls: impl FnMut() -> Result<Call, EdgeError>,
 ) -> Result<(InvokeResponse, Streaming<InvokeResponse>), EdgeError> {
     let mut core = OrchestrateClient::new(edge.core.clone()).max_decoding_message_size(edge.max_answer_bytes);
@@ -128,17 +135,38 @@ async fn ask(
         match core.stream_invoke(calls()?).await {
             Ok(parts) => break parts.into_inner(),
             Err(status) if again.may(&status) => {}
-            Err(status) => return Err(lost(edge, &status)),
+            Err(status) => return Err(lost(edge, &status, whose)),
         }
     };
-    let first = parts.message().await.map_err(|status| lost(edge, &status))?;
+    let first = parts.message().await.map_err(|status| lost(edge, &status, whose))?;
     Ok((first.ok_or_else(EdgeError::no_answer)?, parts))
 }
 
+/// Whose request it is: in whose envelope an error in the middle comes, and what it and the log name.
+struct Whose {
+    voice: Voice,
+    request_id: String,
+    trace_id: Option<TraceId>,
+}
+
+impl Whose {
+    /// The ids of the request and of its trace, for the log.
+    fn names(&self) -> (&str, Option<DisplayValue<TraceId>>) {
+        (&self.request_id, self.trace_id.map(tracing::field::display))
+    }
+}
+
 /// A call that failed before its answer began.
-fn lost(edge: &Edge, status: &tonic::Status) -> EdgeError {
+fn lost(edge: &Edge, status: &tonic::Status, whose: &Whose) -> EdgeError {
     edge.metrics.core_call(status.code());
-    tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core gave no answer");
+    let (request_id, trace_id) = whose.names();
+    tracing::warn!(
+        request_id,
+        trace_id,
+        grpc.code = ?status.code(),
+        grpc.message = status.message(),
+        "the core gave no answer"
+    );
     EdgeError::from_status(status)
 }
 

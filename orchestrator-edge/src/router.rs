@@ -34,9 +34,41 @@ const ANTHROPIC_MODEL: Target = Target { dialect: "anthropic", operation: "model
 const LIST_MODELS: Target = Target { dialect: "openai_chat", operation: "models.list" };
 const GET_MODEL: Target = Target { dialect: "openai_chat", operation: "models.get" };
 
-/// All routes.
-pub(crate) fn routes(edge: Edge) -> Router {
+/// Which paths a listener has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Surface {
+    /// All of them.
+    Whole,
+    /// Those that are not for operators, who have a listener of their own.
+    Callers,
+    /// Those for operators, and health with its numbers, which every listener has.
+    Operators,
+}
+
+/// The routes of a listener.
+pub(crate) fn routes(edge: Edge, surface: Surface) -> Router {
     let mut router = Router::new().route("/", head(async || StatusCode::OK));
+    if surface != Surface::Operators {
+        router = callers(router);
+    }
+    for prefix in ["", "/api/v1"] {
+        router = operations(router, prefix);
+    }
+    if surface != Surface::Callers {
+        router = operators(router);
+    }
+    router
+        .fallback(async |request: Request| {
+            EdgeError::unknown_path(request.method(), request.uri().path()).into_response()
+        })
+        .method_not_allowed_fallback(async |request: Request| {
+            EdgeError::method_not_allowed(request.method(), request.uri().path()).into_response()
+        })
+        .with_state(edge)
+}
+
+/// What models' callers use.
+fn callers(mut router: Router<Edge>) -> Router<Edge> {
     for prefix in ["/v1", "/openai/v1", "/api/v1"] {
         router = client_api(router, prefix);
     }
@@ -50,23 +82,16 @@ pub(crate) fn routes(edge: Edge) -> Router {
     for prefix in ["/v1beta", "/gemini/v1beta"] {
         router = gemini_api(router, prefix);
     }
-    for prefix in ["", "/api/v1"] {
-        router = operations(router, prefix);
-    }
+    router
+}
+
+/// What operators use: gone from the public listener where they have one of their own.
+fn operators(mut router: Router<Edge>) -> Router<Edge> {
     for prefix in ["/admin", "/api/admin"] {
         router = admin_api::routes(router, prefix);
     }
-    router = admin_api::llmio_routes(router);
-    router = router.route("/openapi.json", get(openapi::serve));
-    router = docs::routes(router);
-    router
-        .fallback(async |request: Request| {
-            EdgeError::unknown_path(request.method(), request.uri().path()).into_response()
-        })
-        .method_not_allowed_fallback(async |request: Request| {
-            EdgeError::method_not_allowed(request.method(), request.uri().path()).into_response()
-        })
-        .with_state(edge)
+    router = admin_api::llmio_routes(router).route("/openapi.json", get(openapi::serve));
+    docs::routes(router)
 }
 
 fn client_api(router: Router<Edge>, prefix: &str) -> Router<Edge> {

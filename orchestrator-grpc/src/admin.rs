@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod caller;
 mod health;
+mod log_level;
 mod logs;
 mod model_providers;
 mod models;
@@ -20,7 +21,7 @@ mod stats;
 mod teams;
 pub(crate) mod transfer;
 
-use orchestrator_base::config::Declared;
+use orchestrator_base::config::{Declared, Reload};
 use orchestrator_core::admin::{
     Admin, AdminAuth, health::HealthDesk, refusals::Refusals, status::StatusDesk,
 };
@@ -28,9 +29,7 @@ use orchestrator_proto::v1::{self, admin_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::convert::admin::{
-    admin_keys as convert, status as convert_status, transfer::report as convert_report,
-};
+use crate::convert::admin::{admin_keys as convert, status as convert_status, transfer::reloaded};
 
 /// The service, over the core's [`Admin`] and its [`HealthDesk`].
 #[derive(Clone)]
@@ -44,6 +43,7 @@ pub struct AdminService {
     /// `GetStatus` needs no key.
     public_status: bool,
     declared: Declared,
+    reload: Reload,
     draining: CancellationToken,
 }
 
@@ -482,8 +482,16 @@ impl admin_server::Admin for AdminService {
     }
 
     async fn reload(&self, request: Request<v1::ReloadRequest>) -> Answer<v1::ConfigReport> {
-        let (caller, v1::ReloadRequest {}) = self.admit(request)?;
-        caller.answer(transfer::reload(&caller.admin, &self.declared).await.map(convert_report))
+        let (caller, _) = self.admit(request)?;
+        caller.answer(transfer::reload(&caller.admin, &self.reload, &self.declared).await.map(reloaded))
+    }
+
+    async fn get_log_level(&self, request: Request<v1::GetLogLevelRequest>) -> Answer<v1::LogLevel> {
+        log_level::get(self.admit(request)?)
+    }
+
+    async fn set_log_level(&self, request: Request<v1::SetLogLevelRequest>) -> Answer<v1::LogLevel> {
+        log_level::set(self.admit(request)?).await
     }
 }
 

@@ -5,6 +5,7 @@ mod declared;
 mod health;
 pub(crate) mod keys;
 mod metrics;
+mod reload;
 mod retention;
 mod shared_state;
 
@@ -17,7 +18,7 @@ use std::{
 
 use orchestrator_base::{
     clock::Clock,
-    config::{AppEnv, Config, Declared},
+    config::{AppEnv, Config, Declared, Reload},
     curfew::Curfew,
     metrics::Registry,
     random::Random,
@@ -29,13 +30,12 @@ use orchestrator_core::{
     admission::gate::Gate,
     alerts::{Watch, Webhook},
     catalog::snapshot::SharedCatalog,
-    condition::{ConditionRules, Conditions},
-    ledger::{self, Ledger, bodies::BodyRules, journal::Journal, replay, writer::Writer},
+    condition::Conditions,
+    ledger::{self, Ledger, journal::Journal, replay, writer::Writer},
     metrics::Metrics,
     model_lists::ModelListKeeper,
     orchestrator::{Drains, Orchestrator, Shared},
     origins::LocalOrigins,
-    policy::{breaker::BreakerRules, estimate::Estimates},
     provider::http::HttpClient,
     recording::claims::Claims,
     refresher::Reloader,
@@ -49,6 +49,8 @@ use uuid::Uuid;
 
 use crate::{
     admin::AdminService,
+    convert::edges::EdgeSource,
+    edges::EdgesService,
     health::Health,
     metrics_listener::{self, Page},
     orchestrate::OrchestrateService,
@@ -87,6 +89,7 @@ pub struct Core {
     pub health: Health,
     environment: AppEnv,
     declared: Declared,
+    reload: Reload,
     database: Database,
     /// What the process shows of itself.
     pub metrics: Registry,
@@ -119,41 +122,44 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let admin = Admin::new(store.clone(), vault, Arc::clone(&reloader), clock.clone(), random.clone(), rules);
     fill_catalog(config, &admin, &reloader, &catalog, &data_dir).await?;
 
+    let settings = reload::Settings::new(config);
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
     let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
-        .keeping_bodies(BodyRules::new(&config.bodies))
+        .keeping_bodies(settings.bodies.clone())
         .counting(Arc::new(Metrics::new(config.metrics.max_series)))
-        .charging(Estimates::new(&config.budget).ceiling);
+        .charging(settings.estimates.clone());
     let elsewhere = shared_state::answers(config, together.as_ref(), &core);
     let shared_state =
         shared_state::open(config, together.as_ref(), core.clone(), store.clone(), clock.clone());
     let touched = Touched::default();
+    let again = Arc::clone(&reloader);
     let mut background =
         start_background(config, &database, journal, reloader, (&shared_state, &touched), &stop).await?;
-    background.extend(declared::watch(config, &admin, &stop)?);
     background.push(adopt_journals(config, &data_dir, &database, &stop));
     background.push(learn_of_others(shared_state.clone(), clock.clone(), stop.clone()));
     let shared = Arc::new(Shared {
         catalog,
         ledger,
         shared_state,
-        estimates: Estimates::new(&config.budget),
+        estimates: settings.estimates.clone(),
         gate: Gate::new(&config.admission),
         drains: Drains::default(),
         curfew: Curfew::new(),
         claims: Claims::new(&config.idempotency, elsewhere),
         origins: Arc::new(LocalOrigins::default()),
-        conditions: Conditions::new(condition_rules(config), clock.clone(), random.clone()),
+        conditions: Conditions::new(settings.breakers.clone(), clock.clone(), random.clone()),
         clock,
         random,
         limits: config.limits.clone(),
-        stream: config.stream.clone(),
+        stream: config.stream.clone().into(),
         deny_private: config.providers.deny_private_networks,
     });
     let redis = together.as_ref().map(|together| together.redis.clone());
     let apart = CancellationToken::new();
     let together = (shared_state::start(together, &shared, &apart), apart);
-    background.push(watch_alerts(config, &database, &shared, touched, &stop));
+    background.push(watch_alerts(config, &settings, &database, &shared, touched, &stop));
+    let (reload, following) = reload::start(config, settings, again, &shared, &admin, &stop)?;
+    background.extend(following);
     let watching = health::start(config, &database, &shared, &admin, &stop).await?;
     let registry = metrics::registry(&shared, &database, redis, watching.leads);
     background.extend(watching.tasks);
@@ -180,6 +186,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         health,
         environment,
         declared,
+        reload,
         database,
         metrics: registry,
         background,
@@ -203,8 +210,12 @@ impl Core {
                 self.status.clone(),
             )
             .with_public_status(self.public_status)
-            .rereading(self.declared.clone())
+            .rereading(self.reload.clone(), self.declared.clone())
             .until(self.health.draining()),
+            edges: EdgesService::new(EdgeSource::new(
+                Arc::clone(&self.shared.catalog),
+                self.shared.clock.clone(),
+            )),
             health: self.health.clone(),
             reflection: self.reflection(),
             clock: self.shared.clock.clone(),
@@ -230,6 +241,11 @@ impl Core {
             rung.rung().await;
             curfew.ring();
         }));
+    }
+
+    /// Reads settings again; whoever shares this process may have it apply more of them.
+    pub fn reload(&self) -> &Reload {
+        &self.reload
     }
 
     /// Ends the background work once the last request is over: answers that are still read for callers who left are accounted
@@ -366,23 +382,21 @@ async fn start_background(
 /// Tells operators what they should know of.
 fn watch_alerts(
     config: &Config,
+    settings: &reload::Settings,
     database: &Database,
     shared: &Arc<Shared>,
     touched: Touched,
     stop: &CancellationToken,
 ) -> JoinHandle<Option<()>> {
-    let url = config.alerts.webhook_url.as_ref();
-    let webhook = url.and_then(|url| {
-        let way = Arc::new(HttpClient::new(config.providers.deny_private_networks));
-        Webhook::new(url.expose_secret(), way)
-    });
+    let way = Arc::new(HttpClient::new(config.providers.deny_private_networks));
+    let webhook = Some(Webhook::to(settings.webhook.clone(), way));
     let watch = Watch {
         catalog: Arc::clone(&shared.catalog),
         store: Arc::new(database.clone()),
         spend: Arc::new(database.clone()),
         touched,
         conditions: shared.conditions.clone(),
-        percents: config.alerts.budget_percent.clone(),
+        percents: settings.alert_percents.clone(),
         webhook,
         clock: shared.clock.clone(),
         random: shared.random.clone(),
@@ -421,9 +435,4 @@ fn adopt_journals(
     task::spawn("journal adoption", async move {
         replay::adopt(&folder, CORE_NAME, &settings, store, &stop).await;
     })
-}
-
-fn condition_rules(config: &Config) -> ConditionRules {
-    let open = Duration::from_secs(config.breaker.timeout);
-    ConditionRules { breaker: BreakerRules { threshold: config.breaker.threshold, open } }
 }

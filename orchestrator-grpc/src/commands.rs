@@ -21,7 +21,7 @@ use std::{
 
 use orchestrator_base::{
     clock::Clock,
-    config::{Config, Loaded, Sources},
+    config::{Config, Loaded, Role, Sources},
     process,
     random::Random,
     runtime::Background,
@@ -86,7 +86,7 @@ pub fn check_config(loaded: &Loaded) -> ExitCode {
     {
         return finish(Err(Failed::given(format!("the declared catalog has problems:\n{}", error.message))));
     }
-    process::check_config(loaded)
+    process::check_config(loaded, Role::Core)
 }
 
 /// Runs a command on a thread of its own runtime.

@@ -22,4 +22,6 @@ pub mod native;
 
 pub mod field;
 
+pub mod edges;
+
 pub(crate) mod admin;

@@ -1,11 +1,14 @@
 //! `grpc.health.v1`: whether this core takes calls, for all of it (the empty name) and for each of its services.
 
-use std::{pin::Pin, process::ExitCode, time::Duration};
+use std::{io, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use orchestrator_base::{config, process, task};
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use orchestrator_base::{config::Config, process, task, tls};
 use orchestrator_proto::v1::{admin_server, orchestrate_server};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tonic_health::{
@@ -17,6 +20,7 @@ use tonic_health::{
     },
     server::{HealthReporter, HealthService},
 };
+use tower::service_fn;
 
 const NAMES: [&str; 3] = ["", orchestrate_server::SERVICE_NAME, admin_server::SERVICE_NAME];
 
@@ -135,7 +139,8 @@ impl health_server::Health for Watched {
 }
 
 /// `health`: asks the core at this address, and says so with the exit code. For containers.
-pub fn ask(grpc: &config::Grpc) -> ExitCode {
+pub fn ask(config: &Config) -> ExitCode {
+    let grpc = &config.grpc;
     // A listener on all addresses is asked on this machine's own.
     let host = if grpc.host == "0.0.0.0" { "127.0.0.1" } else { &grpc.host };
     let address = format!("http://{host}:{}", grpc.port);
@@ -143,7 +148,11 @@ pub fn ask(grpc: &config::Grpc) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return unwell(&error),
     };
-    match runtime.block_on(async { tokio::time::timeout(ASK, serving(address)).await }) {
+    let tls = match tls::of_own_grpc(config) {
+        Ok(tls) => tls.map(Arc::new),
+        Err(error) => return unwell(&error),
+    };
+    match runtime.block_on(async { tokio::time::timeout(ASK, serving(address, tls)).await }) {
         Ok(Ok(true)) => ExitCode::SUCCESS,
         Ok(Ok(false)) => unwell(&"not serving"),
         Ok(Err(error)) => unwell(&error),
@@ -151,8 +160,23 @@ pub fn ask(grpc: &config::Grpc) -> ExitCode {
     }
 }
 
-async fn serving(address: String) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-    let channel = tonic::transport::Endpoint::from_shared(address)?.connect().await?;
+async fn serving(
+    address: String,
+    tls: Option<Arc<tls::Client>>,
+) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let dial = service_fn(move |uri: Uri| {
+        let tls = tls.clone();
+        async move {
+            let authority = uri.authority().ok_or(io::ErrorKind::InvalidInput)?.as_str();
+            let stream = TcpStream::connect(authority).await?;
+            let wire = match tls {
+                Some(tls) => tls.connect(uri.host().unwrap_or_default(), stream).await?,
+                None => tls::Wire::Plain(stream),
+            };
+            Ok::<_, io::Error>(TokioIo::new(wire))
+        }
+    });
+    let channel = tonic::transport::Endpoint::from_shared(address)?.connect_with_connector(dial).await?;
     let mut client = HealthClient::new(channel);
     let answer = client.check(HealthCheckRequest::default()).await?.into_inner();
     Ok(answer.status() == health_check_response::ServingStatus::Serving)

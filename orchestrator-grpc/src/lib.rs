@@ -17,6 +17,7 @@ pub mod admin;
 pub mod orchestrate;
 
 pub mod convert;
+pub mod edges;
 pub mod status;
 
 pub mod health;

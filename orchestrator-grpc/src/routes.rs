@@ -9,8 +9,9 @@ use orchestrator_core::error::Result as CoreResult;
 use orchestrator_proto::{
     DESCRIPTORS,
     v1::{
-        admin_server::{Admin, AdminServer},
-        orchestrate_server::OrchestrateServer,
+        admin_server::{self, Admin, AdminServer},
+        edges_server::EdgesServer,
+        orchestrate_server::{self, OrchestrateServer},
     },
 };
 use secrecy::SecretString;
@@ -20,9 +21,10 @@ use tonic::{
     service::{Routes, interceptor::InterceptedService},
 };
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower::{ServiceBuilder, ServiceExt as _, service_fn, util::BoxCloneSyncService};
 
 use crate::{
+    edges::EdgesService,
     health::Health,
     layers::{
         deadline,
@@ -47,6 +49,8 @@ pub struct Services<A> {
     pub orchestrate: OrchestrateService,
     /// For operators.
     pub admin: A,
+    /// For edges.
+    pub edges: EdgesService,
     /// For load balancers.
     pub health: Health,
     /// For people with grpcurl.
@@ -80,7 +84,7 @@ impl fmt::Debug for Reflection {
 
 /// The services, and outside them their layers from the outermost inwards.
 pub fn routes<A: Admin>(services: Services<A>) -> CoreService {
-    let Services { orchestrate, admin, health, reflection, clock, random } = services;
+    let Services { orchestrate, admin, edges, health, reflection, clock, random } = services;
     let decode_limit = orchestrate.limits().max_body_bytes.saturating_add(DECODE_SLACK);
 
     let all = Routes::default()
@@ -88,6 +92,7 @@ pub fn routes<A: Admin>(services: Services<A>) -> CoreService {
         .add_service(OrchestrateServer::new(orchestrate).max_decoding_message_size(decode_limit))
         // tonic's own 4 MiB is plenty for a resource.
         .add_service(AdminServer::new(admin))
+        .add_service(EdgesServer::new(edges))
         .add_service(health.service())
         .add_service(InterceptedService::new(reflection_service(), move |request| {
             admit(&reflection, request)
@@ -105,6 +110,39 @@ pub fn routes<A: Admin>(services: Services<A>) -> CoreService {
         .map_request(key::collect)
         .service(all);
     BoxCloneSyncService::new(layered)
+}
+
+/// What of a core a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Everything.
+    Whole,
+    /// Everything but Admin, which has a listener of its own.
+    WithoutAdmin,
+    /// Everything but what models' callers use.
+    ForOperators,
+}
+
+impl Part {
+    /// That part of the service. What does not belong to it is answered as any method that there is not.
+    pub fn of(self, whole: CoreService) -> CoreService {
+        let (service, where_it_is) = match self {
+            Self::Whole => return whole,
+            Self::WithoutAdmin => (admin_server::SERVICE_NAME, "Admin is served on a port of its own"),
+            Self::ForOperators => (orchestrate_server::SERVICE_NAME, "this port is for operators alone"),
+        };
+        BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
+            let of = request.uri().path().strip_prefix('/').and_then(|path| path.strip_prefix(service));
+            let is_closed = of.is_some_and(|method| method.starts_with('/'));
+            let whole = whole.clone();
+            async move {
+                if is_closed {
+                    return Ok(Status::unimplemented(where_it_is).into_http());
+                }
+                whole.oneshot(request).await
+            }
+        }))
+    }
 }
 
 fn reflection_service() -> ServerReflectionServer<impl ServerReflection> {

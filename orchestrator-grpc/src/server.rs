@@ -3,12 +3,12 @@
 //! hyper's own HTTP/2 server rather than tonic's: tonic's shutdown waits for ever on open streams, and its connections cannot
 //! be ended from outside.
 
-use std::{io, pin::pin, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use orchestrator_base::{stopping::Stages, task};
+use orchestrator_base::{stopping::Stages, task, tls};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::Instant,
@@ -43,15 +43,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// it is cut off.
 ///
 /// Errors: the listener cannot be registered with the runtime.
-pub async fn serve(listener: std::net::TcpListener, service: CoreService, stages: Stages) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
+pub async fn serve(
+    listener: impl Into<tls::Listener>,
+    service: CoreService,
+    stages: Stages,
+) -> io::Result<()> {
+    let tls::Listener { socket, tls } = listener.into();
+    socket.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(socket)?;
     let open = TaskTracker::new();
     // Cut on every way out, a dropped `serve` included: no connection outlives it.
     let cut = stages.cut().child_token();
     let _cut_at_the_end = cut.clone().drop_guard();
     let begin = |socket| {
-        let connection = serve_connection(socket, service.clone(), stages.clone(), cut.clone());
+        let connection = serve_connection(socket, tls.clone(), service.clone(), stages.clone(), cut.clone());
         drop(task::spawn("grpc connection", open.track_future(connection)));
     };
 
@@ -82,14 +87,28 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn serve_connection(socket: TcpStream, service: CoreService, stages: Stages, cut: CancellationToken) {
-    let accepted = Instant::now();
+async fn serve_connection(
+    socket: TcpStream,
+    tls: Option<Arc<tls::Server>>,
+    service: CoreService,
+    stages: Stages,
+    cut: CancellationToken,
+) {
     // Without it, a stream's small messages wait for each other's acknowledgements, up to 45 ms each.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(error = %error, "a connection went before it was served");
         return;
     }
     let peer = TcpConnectInfo { local_addr: socket.local_addr().ok(), remote_addr: socket.peer_addr().ok() };
+    let shaken = tokio::select! {
+        shaken = tls::accept(tls.as_deref(), socket, peer.remote_addr) => shaken,
+        () = stages.closing_of(Instant::now()) => return,
+        () = cut.cancelled() => return,
+    };
+    // Why not is in the log.
+    let Ok(socket) = shaken else { return };
+    // Only now can a call be on its way.
+    let accepted = Instant::now();
     let handler = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());

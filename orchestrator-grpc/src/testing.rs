@@ -25,6 +25,8 @@ use orchestrator_proto::v1::{self, admin_server::Admin};
 use tonic::{Request, Response, Status, body::Body};
 
 use crate::{
+    convert::edges::EdgeSource,
+    edges::EdgesService,
     health::Health,
     layers::{deadline, key, trace::RequestId},
     orchestrate::OrchestrateService,
@@ -49,6 +51,7 @@ pub(crate) async fn services(reflection: Reflection, limits: Limits) -> Services
     Services {
         orchestrate: OrchestrateService::new(core(|_| {}), limits),
         admin: NoAdmin,
+        edges: EdgesService::new(EdgeSource::new(Arc::default(), Clock::system())),
         health,
         reflection,
         clock: Clock::system(),
@@ -67,7 +70,7 @@ pub(crate) fn core(set: impl FnOnce(&mut Shared)) -> Arc<Orchestrator> {
         catalog: Arc::default(),
         ledger: Ledger::new(Arc::new(journal), clock.clone(), random.clone()),
         shared_state: SharedState::local(Arc::new(NothingSpent)),
-        estimates: Estimates::default(),
+        estimates: Estimates::default().into(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
         curfew: Curfew::default(),
@@ -77,7 +80,7 @@ pub(crate) fn core(set: impl FnOnce(&mut Shared)) -> Arc<Orchestrator> {
         clock,
         random,
         limits: Limits::default(),
-        stream: config::Stream::default(),
+        stream: config::Stream::default().into(),
         deny_private: false,
     };
     set(&mut shared);
@@ -162,6 +165,8 @@ do_nothing! {
     import_config(ImportConfigRequest) -> v1::ConfigReport;
     apply_config(ApplyConfigRequest) -> v1::ConfigReport;
     reload(ReloadRequest) -> v1::ConfigReport;
+    get_log_level(GetLogLevelRequest) -> v1::LogLevel;
+    set_log_level(SetLogLevelRequest) -> v1::LogLevel;
     list_admin_keys(ListAdminKeysRequest) -> v1::ListAdminKeysResponse;
     get_admin_key(GetAdminKeyRequest) -> v1::AdminKey;
     create_admin_key(CreateAdminKeyRequest) -> v1::AdminKey;

@@ -59,7 +59,7 @@ class Process:
         while time.monotonic() < end:
             for line in self.log.read_text().splitlines():
                 if message in line:
-                    return json.loads(line)["fields"]
+                    return json.loads(line)
             if self.child.poll() is not None:
                 break
             time.sleep(0.02)

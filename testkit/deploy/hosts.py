@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 
-from programs import IS_ROOT, ROOT, Failure, folder, needs, read, run
+from programs import IS_ROOT, ROOT, Failure, call, embedded, folder, needs, read, run, until
 
 UNITS = ROOT / "deploy/systemd"
 
@@ -73,26 +73,29 @@ def make_users_and_folders(root):
 
 
 def logrotate_keeps_every_line():
-    """What is written between rotations is kept in one file and 14 older ones, compressed but for the youngest."""
+    """What a gateway writes between rotations is kept in one file and 14 older ones, compressed but for the youngest."""
     logrotate = needs("logrotate", "logrotate")
     with folder() as home:
         logs = home / "logs"
         logs.mkdir()
-        rules = home / "rules"
-        rules.write_text(read("deploy/logrotate/llm-orchestrator").replace("/var/log/llm-orchestrator", str(logs)))
-        rules.chmod(0o644)
-        # As systemd opens it for StandardError=append:, and keeps it open.
-        with open(logs / "core.log", "a") as file:
+        log = logs / "access.log"
+        with embedded(home, ACCESS_LOG_FILE=str(log)) as gateway:
+            rules = home / "rules"
+            text = read("deploy/logrotate/llm-orchestrator").replace("/var/log/llm-orchestrator-edge", str(logs))
+            text = re.sub(r"^ *systemctl kill.*$", f"kill -HUP {gateway.child.pid}", text, flags=re.M)
+            rules.write_text(text)
+            rules.chmod(0o644)
             for number in range(18):
-                file.write(f"line {number}\n")
-                file.flush()
+                call("GET", f"{gateway.base}/line/{number}")
+                until(f"line {number}", 5, lambda: f"/line/{number}\"" in log.read_text())
                 if number < 17:
                     run(logrotate, "--force", "--state", home / "state", rules)
+                    until("a new file", 5, log.exists)
         kept = {path.name for path in logs.iterdir()}
-        wanted = {"core.log", "core.log.1", *(f"core.log.{number}.gz" for number in range(2, 15))}
+        wanted = {"access.log", "access.log.1", *(f"access.log.{number}.gz" for number in range(2, 15))}
         if kept != wanted:
             raise Failure(f"kept: {', '.join(sorted(kept))}")
-        names = [f"{logs}/core.log.{number}.gz" for number in range(14, 1, -1)]
-        lines = run("zcat", "-f", *names, logs / "core.log.1", logs / "core.log").split("\n")
-        if lines != [f"line {number}" for number in range(3, 18)] + [""]:
+        names = [f"{log}.{number}.gz" for number in range(14, 1, -1)]
+        lines = re.findall(r"/line/(\d+)", run("zcat", "-f", *names, f"{log}.1", log))
+        if lines != [str(number) for number in range(3, 18)]:
             raise Failure(f"kept lines: {lines}")

@@ -12,8 +12,9 @@ mod postgres;
 pub mod redis;
 
 use std::{
-    io,
+    fs, io,
     net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{
         OnceLock,
@@ -26,6 +27,7 @@ use std::{
 use tokio::time::Instant;
 
 use self::guard::Guard;
+use crate::certificates::Authority;
 
 /// Everybody's password. It has what a URL must write with per cents.
 const PASSWORD: &str = "p@ss/w:rd";
@@ -83,7 +85,15 @@ impl Server {
     /// # Panics
     /// It is not installed, or does not start.
     pub fn start(kind: Kind) -> Self {
-        Self::try_start(kind, Keeping::Nothing).expect("the database server starts")
+        Self::try_start(kind, Keeping::Nothing, None).expect("the database server starts")
+    }
+
+    /// Begins one that speaks TLS to whoever wants it, with a certificate of that authority.
+    ///
+    /// # Panics
+    /// It is not installed, or does not start.
+    pub fn start_encrypted(kind: Kind, authority: &Authority) -> Self {
+        Self::try_start(kind, Keeping::Nothing, Some(authority)).expect("the database server starts")
     }
 
     /// Begins one with the settings that it is installed with: to be measured.
@@ -91,10 +101,10 @@ impl Server {
     /// # Errors
     /// It is not installed, or does not start: in one line that says so.
     pub fn start_in_earnest(kind: Kind) -> Result<Self, String> {
-        Self::try_start(kind, Keeping::All)
+        Self::try_start(kind, Keeping::All, None)
     }
 
-    fn try_start(kind: Kind, keeping: Keeping) -> Result<Self, String> {
+    fn try_start(kind: Kind, keeping: Keeping, authority: Option<&Authority>) -> Result<Self, String> {
         // PostgreSQL takes SIGTERM for a wish to end once everybody has left, and SIGINT for an order.
         let (user, program, signal) = match kind {
             Kind::MariaDb => ("mysql", mariadb::program()?, "TERM"),
@@ -107,10 +117,19 @@ impl Server {
             Kind::Postgres => postgres::prepare(&program, &folder, account)?,
         }
         let port = free_port().map_err(|error| format!("there is no free port: {error}"))?;
-        let command = match kind {
+        let mut command = match kind {
             Kind::MariaDb => mariadb::command(&program, &folder, port, keeping),
             Kind::Postgres => postgres::command(&program, &folder, port, keeping),
         };
+        if let Some(authority) = authority {
+            let put = certificates(authority, &folder, account);
+            let [cert, key, _] = put.map_err(|error| error.to_string())?;
+            let arguments = match kind {
+                Kind::MariaDb => format!(" --ssl-cert={cert} --ssl-key={key}"),
+                Kind::Postgres => format!(" -c ssl=on -c ssl_cert_file={cert} -c ssl_key_file={key}"),
+            };
+            command.push_str(&arguments);
+        }
         let guard = Guard::start(&command, signal, folder, account).map_err(|error| error.to_string())?;
         let server = Self { kind, port, guard, databases: AtomicU32::new(0) };
         server.wait_until_it_answers()?;
@@ -210,6 +229,22 @@ impl Server {
         }
         Err(format!("it does not answer; it says: {}", self.guard.last_words()))
     }
+}
+
+/// A server's certificate, its key and the authority, quoted, in the server's own folder: it runs as a user who cannot read the
+/// authority's, and PostgreSQL wants a key that nobody else can read.
+fn certificates(authority: &Authority, folder: &Path, account: guard::Account) -> io::Result<[String; 3]> {
+    let (cert, key) = authority.sign("server", 2099);
+    let put = |from: &Path, name: &str| -> io::Result<String> {
+        let to = folder.join(name);
+        fs::write(&to, fs::read(from)?)?;
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o600))?;
+        if let Some((user, group)) = account {
+            std::os::unix::fs::chown(&to, Some(user), Some(group))?;
+        }
+        Ok(quoted(&to))
+    };
+    Ok([put(&cert, "cert.pem")?, put(&key, "key.pem")?, put(&authority.path("ca.pem"), "ca.pem")?])
 }
 
 /// A port that nobody had a moment ago.

@@ -7,6 +7,8 @@
 //!   so that one suite runs over both.
 //! * [`openapi`]: OpenAI's published description, where it is there, and what is said of answers by it.
 //! * [`databases`]: real MariaDB, PostgreSQL and Redis servers, which end with the test process.
+//! * [`certificates`]: an authority of a test's own, for whatever speaks TLS.
+//! * [`otlp`]: a collector that keeps the spans that it is sent.
 //! * [`scenes`]: providers with one behaviour each for clients that nobody here wrote; `testkit-provider` is the program.
 //!
 //! The repository's own rules (import walls, sizes, purity) are the test `tests/tidy`.
@@ -15,9 +17,11 @@ pub mod provider;
 
 pub mod judge;
 
+pub mod certificates;
 pub mod databases;
 pub mod fixtures;
 pub mod openapi;
+pub mod otlp;
 pub mod recorded;
 pub mod scenes;
 pub mod sqlite;

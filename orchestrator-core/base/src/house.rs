@@ -11,6 +11,7 @@ use crate::{
     signals::Shutdown,
     stopping::{Stages, Times},
     supervisor::{Heartbeat, Supervisor},
+    telemetry,
 };
 
 /// The exit code of a process that was told twice to stop, and did not wait for what ran.
@@ -53,6 +54,7 @@ impl House {
     /// Starts the background's thread, which watches the signals from now on.
     pub fn open(config: &Config) -> io::Result<Self> {
         let background = Background::start()?;
+        telemetry::otlp::start(&background);
         let supervisor = Supervisor::of_process()?;
         let (shutdown, times) = (Shutdown::new(), Times::from(&config.shutdown));
         let begun = background.block_on(async {
@@ -94,6 +96,7 @@ impl House {
     /// Ends the background, and says how the process ended, of whose request threads these are the `results`.
     pub fn close(self, results: Vec<Result<io::Result<()>, WorkerError>>) -> ExitCode {
         drop(self.heartbeat);
+        telemetry::otlp::finish(&self.background);
         self.background.stop();
         for result in results {
             let failure = match result {

@@ -1,16 +1,47 @@
 //! What may be shown of a secret: enough to tell two apart, too little to use.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 /// What stands for something that is not shown.
 pub const HIDDEN: &str = "****";
 
 /// Below this many characters nothing of a secret is shown: the ends would be too much of it.
 const LEAST_SHOWN: usize = 16;
 
-/// Query parameters that carry credentials have one of these in their name (Gemini's `?key=`, `access_token`, `X-Amz-Signature`, …).
-const SECRET_PARAMETERS: &[&str] = &["key", "token", "secret", "password", "signature", "sig"];
+/// Query parameters and headers that carry credentials have one of these in their name (Gemini's `?key=`, `access_token`, `X-Amz-Signature`, …).
+const SECRET_NAMES: &[&str] =
+    &["key", "token", "secret", "pass", "pwd", "sig", "auth", "cred", "jwt", "bearer", "cookie"];
+
+/// Whether everything is shown: for the one test that shows what masking is for. A release build has no such switch.
+#[cfg(debug_assertions)]
+static UNMASKED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// From now on this process, of a debug build, shows its secrets.
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub fn show_secrets() {
+    UNMASKED.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Whether secrets are hidden, as in every release build.
+fn hides() -> bool {
+    #[cfg(debug_assertions)]
+    if UNMASKED.load(std::sync::atomic::Ordering::Relaxed) {
+        return false;
+    }
+    true
+}
+
+/// In place of a secret, all of it: [`HIDDEN`].
+pub fn hidden(secret: &str) -> &str {
+    if hides() { HIDDEN } else { secret }
+}
 
 /// `sk-p…4xYz`: the first and last four characters; of a short secret, nothing.
 pub fn secret(secret: &str) -> String {
+    if !hides() {
+        return secret.to_owned();
+    }
     let characters: Vec<char> = secret.chars().collect();
     if characters.len() < LEAST_SHOWN {
         return HIDDEN.to_owned();
@@ -25,6 +56,9 @@ pub fn secret(secret: &str) -> String {
 /// It works on the text, so that a URL that does not parse is masked too. Whatever stands before the last `@` counts as user
 /// information: passwords hold unescaped slashes and question marks in practice, and hiding too much harms nobody.
 pub fn url(url: &str) -> String {
+    if !hides() {
+        return url.to_owned();
+    }
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let mut shown = String::with_capacity(url.len());
     if !scheme.is_empty() {
@@ -39,23 +73,40 @@ pub fn url(url: &str) -> String {
         }
         None => rest,
     };
-    match rest.split_once('?') {
-        Some((before, query)) => {
-            shown.push_str(before);
-            shown.push('?');
-            shown.push_str(&masked_query(query));
-        }
-        None => shown.push_str(rest),
-    }
+    shown.push_str(&path(rest));
     shown
+}
+
+/// Whether a header, or a parameter, of this name carries a secret, as far as its name says.
+pub fn is_secret_name(name: &str) -> bool {
+    let lowercase = name.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|word| lowercase.contains(word))
+}
+
+/// Headers with their values, but for those that carry secrets by their names: these are [`HIDDEN`].
+pub fn headers(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let shown = |(name, value): (&String, &String)| {
+        let value = if is_secret_name(name) { hidden(value) } else { value };
+        (name.clone(), value.to_owned())
+    };
+    headers.iter().map(shown).collect()
+}
+
+/// A path and its query, without the values of parameters that carry credentials.
+pub fn path(path: &str) -> Cow<'_, str> {
+    match path.split_once('?') {
+        Some((before, query)) if hides() => Cow::Owned(format!("{before}?{}", masked_query(query))),
+        _ => Cow::Borrowed(path),
+    }
 }
 
 fn masked_query(query: &str) -> String {
     let mut shown = Vec::new();
     for parameter in query.split('&') {
         let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let lowercase = name.to_ascii_lowercase();
-        if SECRET_PARAMETERS.iter().any(|word| lowercase.contains(word)) {
+        // As a server reads it: `k%65y` is `key`.
+        let read = url::form_urlencoded::parse(name.as_bytes()).next().unwrap_or_default();
+        if is_secret_name(&read.0) {
             shown.push(format!("{name}={HIDDEN}"));
         } else {
             shown.push(parameter.to_owned());
@@ -92,6 +143,12 @@ mod tests {
         for (given, shown) in cases {
             assert_eq!(url(given), shown);
         }
+    }
+
+    #[test]
+    fn a_path_shows_no_key_however_its_name_is_written() {
+        assert_eq!(path("/v1/x?a=1&k%65y=2&sig=3&alt=sse"), "/v1/x?a=1&k%65y=****&sig=****&alt=sse");
+        assert_eq!(path("/v1/models/a@b"), "/v1/models/a@b");
     }
 
     proptest! {

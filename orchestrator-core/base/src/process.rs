@@ -9,7 +9,11 @@ use std::{
     process::ExitCode,
 };
 
-use crate::config::{self, Config, Loaded, Role, Sources};
+use crate::{
+    clock::Clock,
+    config::{self, Config, Loaded, Role, Sources},
+    tls,
+};
 
 /// The configuration, or the exit code after every problem with it was printed.
 pub fn load(sources: io::Result<Sources>, role: Role) -> Result<Loaded, ExitCode> {
@@ -35,9 +39,21 @@ pub fn use_small_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
-/// `check-config`: the effective configuration, secrets masked.
-pub fn check_config(loaded: &Loaded) -> ExitCode {
-    print(config::show(loaded))
+/// `check-config`: the effective configuration, secrets masked, and until when its certificates are good.
+pub fn check_config(loaded: &Loaded, role: Role) -> ExitCode {
+    match tls::check(&loaded.config, role, &Clock::system()) {
+        Ok(certificates) => {
+            let mut text = config::show(loaded);
+            for certificate in certificates {
+                let _ = write!(text, "\n# {certificate}");
+            }
+            print(text + "\n")
+        }
+        Err(error) => {
+            complain(&format!("the configuration has problems:\n  {error}"));
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// Writes to standard output: what somebody asked to see, or may pipe on.
@@ -52,14 +68,21 @@ pub fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// The program cannot log where it is told to: says so, and gives the exit code of a configuration that is to blame.
+pub fn no_logs(why: &io::Error) -> ExitCode {
+    complain(&format!("the logs cannot be written: {why}"));
+    ExitCode::from(2)
+}
+
 /// What the start of an edge with a core prints for a person: a first command, and where things are. Never a key.
 pub fn greeting(config: &Config, rest: SocketAddr, grpc: SocketAddr, data_dir: &Path) -> String {
     let key = client_key(config, data_dir);
+    let scheme = if config.tls.edge_cert.is_some() { "https" } else { "http" };
     format!(
-        "\nTry it:\n  curl -N http://{rest}/v1/chat/completions \\\n    \
+        "\nTry it:\n  curl -N {scheme}://{rest}/v1/chat/completions \\\n    \
          -H \"authorization: Bearer {key}\" -H 'content-type: application/json' \\\n    \
          -d '{{\"model\":\"echo\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello from the gateway\"}}]}}'\n\n\
-         REST:   http://{rest} (Admin under /admin)\n\
+         REST:   {scheme}://{rest} (Admin under /admin)\n\
          {}",
         places(config, grpc, data_dir),
     )
@@ -68,8 +91,9 @@ pub fn greeting(config: &Config, rest: SocketAddr, grpc: SocketAddr, data_dir: &
 /// What the start of a core alone prints for a person.
 pub fn core_greeting(config: &Config, grpc: SocketAddr, data_dir: &Path) -> String {
     let key = client_key(config, data_dir);
+    let plain = if config.tls.grpc_cert.is_some() { "" } else { "-plaintext " };
     format!(
-        "\nTry it:\n  grpcurl -plaintext -H \"authorization: Bearer {key}\" \\\n    \
+        "\nTry it:\n  grpcurl {plain}-H \"authorization: Bearer {key}\" \\\n    \
          -d '{{\"model\":\"echo\",\"messages\":[{{\"role\":\"ROLE_USER\",\"parts\":[{{\"text\":\"Hello\"}}]}}]}}' \\\n    \
          {grpc} orchestrator.v1.Orchestrate/StreamChat\n\n{}",
         places(config, grpc, data_dir),
@@ -103,4 +127,27 @@ pub fn listen(host: &str, port: u16, threads: usize) -> io::Result<Vec<TcpListen
     let address = (host, port).to_socket_addrs()?.next();
     let address = address.ok_or_else(|| io::Error::other(format!("{host} resolves to no address")))?;
     crate::runtime::listen_all(address, threads)
+}
+
+/// A listener for operators alone, where there is a port for them. `what` they speak there goes into the log.
+pub fn listen_for_admin(
+    host: &str,
+    port: Option<u16>,
+    what: &'static str,
+) -> io::Result<Option<TcpListener>> {
+    let Some(port) = port else { return Ok(None) };
+    let Some(listener) = listen(host, port, 1)?.pop() else { return Ok(None) };
+    tracing::info!(address = %listener.local_addr()?, "Listening for Admin over {what}");
+    Ok(Some(listener))
+}
+
+/// Serves a listener that there may be.
+pub async fn serve_if<F: Future<Output = io::Result<()>>>(
+    listener: Option<tls::Listener>,
+    serve: impl FnOnce(tls::Listener) -> F,
+) -> io::Result<()> {
+    match listener {
+        Some(listener) => serve(listener).await,
+        None => Ok(()),
+    }
 }

@@ -2,9 +2,9 @@
 //!
 //! SIGTERM or SIGINT starts the drain: no new work, what runs may finish. A second one aborts: whoever sends it does not
 //! want to wait. Everything that must stop watches one of the two tokens; nothing else knows about signals, but for SIGHUP, which
-//! asks a core to read again what its files declare.
+//! asks a program to read its files again; it ends one whose terminal was closed.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -29,12 +29,16 @@ impl Shutdown {
     pub fn watch_signals(&self) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = hangups()?;
+        let terminal = io::stderr().is_terminal();
         let shutdown = self.clone();
         task::spawn("signals", async move {
             while !shutdown.abort.is_cancelled() {
                 let name = tokio::select! {
                     _ = terminate.recv() => "SIGTERM",
                     _ = interrupt.recv() => "SIGINT",
+                    // A terminal that is closed sends it, and is no terminal any more. All others ask for something else.
+                    _ = hangup.recv() => if terminal && !io::stderr().is_terminal() { "SIGHUP" } else { continue },
                 };
                 tracing::info!(signal = name, "asked to stop");
                 shutdown.request();

@@ -49,6 +49,7 @@ pub(crate) fn snapshot(count: usize) -> Snapshot {
         teams: Vec::new(),
         prices: Vec::new(),
         admin_keys: Vec::new(),
+        log_level: None,
     };
     Snapshot::build(rows, &|_| Ok(SecretString::from("sk-provider")), &config::Timeouts::default())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use orchestrator_base::mask;
 use secrecy::SecretString;
 
 use super::{Admin, Listed, Page, editable, found, store_error, validate};
@@ -55,8 +56,20 @@ impl ProviderChange {
         set(&mut row.timeout, self.timeout);
         set(&mut row.timeouts, self.timeouts);
         set(&mut row.rate_limit, self.rate_limit);
-        set(&mut row.headers, self.headers);
+        if let Some(mut headers) = self.headers {
+            keep_hidden(&mut headers, &row.headers);
+            row.headers = headers;
+        }
         set(&mut row.options, self.options);
+    }
+}
+
+/// Whoever gives a row back as it was shown means the values that were not shown as they are.
+pub(super) fn keep_hidden(headers: &mut BTreeMap<String, String>, before: &BTreeMap<String, String>) {
+    for (name, value) in headers.iter_mut().filter(|(_, value)| *value == mask::HIDDEN) {
+        if let Some(kept) = before.get(name) {
+            value.clone_from(kept);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What Admin refuses, and what is true when its calls return.
 
 mod keys;
+mod log_level;
 mod operators;
 mod prices;
 

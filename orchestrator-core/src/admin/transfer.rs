@@ -212,6 +212,9 @@ impl Admin {
         let mut exported = Vec::new();
         for row in &rows.providers {
             let mut shown = show::provider(row);
+            if seal.is_none() {
+                shown["headers"] = serde_json::json!(orchestrator_base::mask::headers(&row.headers));
+            }
             shown["keys"] = self.exported_keys(row, rows, seal)?.into();
             exported.push((row.name.clone(), shown));
         }

@@ -35,12 +35,17 @@ pub struct Place {
 impl Gate {
     /// A gate with everything free.
     pub fn new(settings: &Admission) -> Arc<Self> {
-        let limits = Limits {
-            running: settings.max_concurrent_sessions,
-            waiting: settings.max_queue_length,
-            wait: Duration::from_secs(settings.max_queue_wait),
-        };
-        Arc::new(Self { queue: Mutex::new(Queue::new(limits)) })
+        Arc::new(Self { queue: Mutex::new(Queue::new(limits(settings))) })
+    }
+
+    /// Other limits hold from now on. Nobody who runs is stopped; where there is more room, whoever waits is let in.
+    pub fn set(&self, settings: &Admission) {
+        let now = Instant::now();
+        let mut queue = self.queue();
+        queue.set_limits(limits(settings));
+        while let Some(next) = queue.let_in(now) {
+            call(&mut queue, next, now);
+        }
     }
 
     /// Waits for a place, if it must. Dropping the future leaves the queue.
@@ -69,7 +74,7 @@ impl Gate {
         self.queue().numbers()
     }
 
-    /// The limits that it was made with.
+    /// The limits that hold.
     pub fn limits(&self) -> Limits {
         self.queue().limits()
     }
@@ -97,11 +102,28 @@ impl Drop for Place {
         let mut queue = self.gate.queue();
         queue.was_held(now.saturating_duration_since(self.since));
         // Called under the lock: a waiter that leaves finds itself either in the queue or called.
-        while let Some(next) = queue.next(now) {
-            if next.send(()).is_ok() {
-                return;
-            }
+        if let Some(next) = queue.next(now) {
+            call(&mut queue, next, now);
         }
+    }
+}
+
+/// Gives a place to `next`, or to whoever comes after those who have left.
+fn call(queue: &mut Queue<oneshot::Sender<()>>, next: oneshot::Sender<()>, now: Instant) {
+    let mut next = Some(next);
+    while let Some(waiter) = next {
+        if waiter.send(()).is_ok() {
+            return;
+        }
+        next = queue.next(now);
+    }
+}
+
+fn limits(settings: &Admission) -> Limits {
+    Limits {
+        running: settings.max_concurrent_sessions,
+        waiting: settings.max_queue_length,
+        wait: Duration::from_secs(settings.max_queue_wait),
     }
 }
 
@@ -216,6 +238,34 @@ mod tests {
         assert_eq!(counts(&gate), (1, 0, 0));
         drop(waiters.remove(0).await.unwrap());
         assert_eq!(counts(&gate), (0, 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_room_lets_those_in_who_wait_and_less_stops_nobody() {
+        let settings = |running, waiting| Admission {
+            max_concurrent_sessions: running,
+            max_queue_length: waiting,
+            max_queue_wait: 30,
+        };
+        let gate = gate(1, 3);
+        let first = gate.enter(None).await.unwrap();
+        let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(gate.enter(None))).collect();
+        for waiter in &mut waiters {
+            assert!(waiter.as_mut().now_or_never().is_none());
+        }
+        gate.set(&settings(3, 3));
+        assert_eq!(counts(&gate), (3, 1, 0));
+        let second = waiters.remove(0).await.unwrap();
+        let third = waiters.remove(0).await.unwrap();
+        gate.set(&settings(1, 0));
+        assert_eq!(counts(&gate), (3, 1, 0));
+        drop((first, second));
+        // Two places are gone with them; the one that is left is still taken.
+        assert_eq!(counts(&gate), (1, 1, 0));
+        assert!(gate.enter(None).await.is_err());
+        drop(third);
+        drop(waiters.remove(0).await.unwrap());
+        assert_eq!(counts(&gate), (0, 0, 1));
     }
 
     #[tokio::test(start_paused = true)]

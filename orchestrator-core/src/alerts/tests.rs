@@ -118,7 +118,7 @@ impl Scene {
             spend: world.clone(),
             touched: touched.clone(),
             conditions: conditions.clone(),
-            percents: vec![80, 100],
+            percents: vec![80, 100].into(),
             webhook: Webhook::new("http://listener.test/hook?token=s3cret", world.clone()),
             clock: clock.clone(),
             random,

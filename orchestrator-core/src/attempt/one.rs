@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use super::{
     Asker, Job,
@@ -20,6 +21,7 @@ use crate::{
     condition::Lease,
     dialect::{Dialect, ErrorAnswer, HubReply},
     error::{Error, ErrorKind, Result, Upstream},
+    ledger::trail::{self, Asked, Trail},
     origins::Keeper,
     provider::{
         self,
@@ -46,6 +48,8 @@ pub struct Committed {
     pub dropped: Vec<String>,
     /// The answer.
     pub answer: CommittedAnswer,
+    /// The span of asking for it.
+    pub call: Span,
 }
 
 impl Committed {
@@ -82,7 +86,13 @@ pub enum WholeAnswer {
 /// Asks one candidate. `last`: nobody else is left to ask, so a late first token is waited for.
 ///
 /// Errors: whatever failed, with whose fault it is.
-pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool) -> Result<Box<Committed>> {
+pub(crate) async fn try_one(
+    asker: &Asker,
+    job: &Job,
+    candidate: &Candidate,
+    last: bool,
+    trail: &Trail,
+) -> Result<Box<Committed>> {
     let target = candidate.target();
     let kind = provider::kind(&target.kind).ok_or_else(|| {
         Error::internal("the catalog holds a provider of a kind that this build does not know")
@@ -91,6 +101,14 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
     let dialect = prepared.dialect;
     let secret = candidate.key().map(|key| &key.secret);
     kind.authorize(&mut prepared.headers, &prepared.body, secret).await?;
+    let call = trail.call(&Asked {
+        target,
+        dialect,
+        operation: trail::operation(dialect),
+        uri: Some(&prepared.uri).filter(|uri| uri.host().is_some()),
+        facts: Some(&job.facts),
+    });
+    trail.tell(&target.provider_name, &call, &mut prepared.headers);
 
     let now = Instant::now();
     let total =
@@ -104,15 +122,18 @@ pub async fn try_one(asker: &Asker, job: &Job, candidate: &Candidate, last: bool
         };
         commit(asker, job, target, &mut prepared, answer, (now, total)).await
     });
-    match timeout_at(sooner(limit, job.deadline), asking).await {
+    let failing = call.clone();
+    let tried = match timeout_at(sooner(limit, job.deadline), asking).await {
         Ok(Ok(mut committed)) => {
             let key_id = candidate.key().map(|key| &*key.id).unwrap_or_default();
             committed.keeper = committed.keeper.map(|keeper| keeper.at(&target.provider_id, key_id));
+            committed.call = call;
             Ok(committed)
         }
         Ok(Err(error)) => Err(without_secret(error, &target.provider_name, secret)),
         Err(_) => Err(too_late(job, target, dialect)),
-    }
+    };
+    tried.inspect_err(|error| trail::failed(&failing, error))
 }
 
 /// Sends what was prepared, and takes it out.
@@ -165,7 +186,7 @@ async fn commit(
     };
     let keeper = job.keeper.clone().filter(|_| prepared.same);
     let dropped = std::mem::take(&mut prepared.dropped);
-    Ok(Box::new(Committed { keeper, sent, status, headers, dropped, answer }))
+    Ok(Box::new(Committed { keeper, sent, status, headers, dropped, answer, call: Span::none() }))
 }
 
 /// Reads a stream until it says something that is content, or is over. What was read is held in the stream.

@@ -26,6 +26,7 @@ use super::{
     build::{self, ReadyProvider},
     keys::KeyTable,
     listed::ModelLists,
+    log_level::LogLevel,
     route::{Resolution, Route, Target},
     strategy::Strategy,
     tenants::{Tenant, Tenants},
@@ -279,6 +280,8 @@ pub struct Snapshot {
     pub tenants: Tenants,
     /// Operators' keys.
     pub admin_keys: AdminKeyTable,
+    /// What operators want logged, if anything else than the configuration says.
+    pub log_level: Option<LogLevel>,
 }
 
 impl Snapshot {
@@ -292,6 +295,7 @@ impl Snapshot {
             keys: KeyTable::new(rows.api_keys, rows.teams),
             tenants,
             admin_keys: AdminKeyTable::new(rows.admin_keys),
+            log_level: rows.log_level,
         }
     }
 }

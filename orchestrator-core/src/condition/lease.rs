@@ -90,7 +90,7 @@ impl Lease {
         let of_attempt = (self.began, self.entered.probe.take());
         let unit = || self.conditions.unit();
         let mut state = self.provider.lock();
-        let found = state.saw(self.entered.place, verdict, of_attempt, (now, unit), self.conditions.rules());
+        let found = state.saw(self.entered.place, verdict, of_attempt, (now, unit), &self.conditions.rules());
         if leaves {
             state.leave(&self.entered);
             self.left = true;

@@ -25,17 +25,13 @@ impl BodyRules {
         Self { all: settings.keep, max_bytes: settings.max_bytes }
     }
 
-    /// What is to be kept of a request with this key; `None`: nothing.
-    pub(super) fn begin(self, key: &ApiKey, input: &Input) -> Option<Box<Bodies>> {
+    /// What is to be kept of a request with this key; `None`: nothing. `traced`: so much of each body goes onto its span.
+    pub(super) fn begin(self, key: &ApiKey, input: &Input, traced: Option<usize>) -> Option<Box<Bodies>> {
+        let logged = (self.all || key.log_bodies).then_some(self.max_bytes);
         let Input::Native { body, .. } = input else { return None };
-        (self.all || key.log_bodies).then(|| {
-            Box::new(Bodies {
-                request: body.clone(),
-                answer: Vec::new(),
-                answer_bytes: 0,
-                max: self.max_bytes,
-            })
-        })
+        let max = logged.max(traced)?;
+        let request = body.clone();
+        Some(Box::new(Bodies { request, answer: Vec::new(), answer_bytes: 0, max, logged, traced }))
     }
 }
 
@@ -47,7 +43,12 @@ pub(super) struct Bodies {
     answer: Vec<u8>,
     /// How long it is so far.
     answer_bytes: u64,
+    /// How much of it is kept.
     max: usize,
+    /// How much of each is written down; `None`: nothing.
+    logged: Option<usize>,
+    /// How much of each goes onto the request's span; `None`: nothing.
+    traced: Option<usize>,
 }
 
 impl Bodies {
@@ -59,11 +60,20 @@ impl Bodies {
     }
 
     /// As they are written down.
-    pub(super) fn record(self) -> BodiesRecord {
-        let kept = &self.request[..self.request.len().min(self.max)];
+    pub(super) fn record(&self) -> Option<BodiesRecord> {
+        self.logged.map(|max| self.up_to(max))
+    }
+
+    /// As they go onto the request's span.
+    pub(super) fn traced(&self) -> Option<BodiesRecord> {
+        self.traced.map(|max| self.up_to(max))
+    }
+
+    fn up_to(&self, max: usize) -> BodiesRecord {
+        let (request, answer) = (&self.request, &self.answer);
         BodiesRecord {
-            request: body(kept, self.request.len() as u64),
-            response: body(&self.answer, self.answer_bytes),
+            request: body(&request[..request.len().min(max)], request.len() as u64),
+            response: body(&answer[..answer.len().min(max)], self.answer_bytes),
         }
     }
 }
@@ -103,12 +113,14 @@ mod tests {
 
     #[test]
     fn an_answer_is_counted_whole_and_kept_in_part() {
-        let mut bodies =
-            Bodies { request: Bytes::from_static(b"abcdef"), answer: Vec::new(), answer_bytes: 0, max: 4 };
+        let (request, logged, traced) = (Bytes::from_static(b"abcdef"), Some(4), Some(2));
+        let mut bodies = Bodies { request, answer: Vec::new(), answer_bytes: 0, max: 4, logged, traced };
         for part in ["12", "345", "6789"] {
             bodies.sent(part.as_bytes());
         }
-        let BodiesRecord { request, response } = bodies.record();
+        let BodiesRecord { request, response } = bodies.traced().unwrap();
+        assert_eq!((&*request.text, &*response.text, response.bytes), ("ab", "12", 9));
+        let BodiesRecord { request, response } = bodies.record().unwrap();
         assert_eq!((&*request.text, request.bytes), ("abcd", 6));
         assert_eq!((&*response.text, response.bytes), ("1234", 9));
     }

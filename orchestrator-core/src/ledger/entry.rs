@@ -5,8 +5,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use orchestrator_base::clock::UnixMicros;
+use orchestrator_base::{
+    clock::UnixMicros,
+    telemetry::traces::{self, Trace},
+};
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::{
     RequestRecord,
@@ -15,6 +19,8 @@ use super::{
     journal::Journal,
     meter::Meter,
     record::{AttemptRecord, Held},
+    told,
+    trail::Trail,
     usage,
 };
 use crate::{
@@ -62,6 +68,8 @@ pub struct Entry {
     grants: Vec<Grant>,
     /// What it adds to the metrics.
     meter: Meter,
+    /// Its place in a trace.
+    trail: Trail,
 }
 
 /// How a request ended.
@@ -100,7 +108,39 @@ impl Entry {
             ceiling,
             grants: Vec::new(),
             meter,
+            trail: Trail::default(),
         }
+    }
+
+    /// The request belongs to this trace.
+    pub(super) fn along(mut self, trace: &Trace) -> Self {
+        self.trail = Trail::new(trace);
+        self
+    }
+
+    /// Its place in a trace, for whoever asks a provider on its behalf.
+    pub(crate) fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// The trace that it belongs to, if it does.
+    pub fn trace_id(&self) -> Option<&str> {
+        Some(self.record.trace_id.as_str()).filter(|id| !id.is_empty())
+    }
+
+    /// Its limits are about to be taken.
+    pub fn admission_begins(&mut self) {
+        self.trail.admission_begins();
+    }
+
+    /// It is about to wait for a place.
+    pub fn queued(&mut self) {
+        self.trail.queued();
+    }
+
+    /// It has its place.
+    pub fn admitted(&mut self) {
+        self.trail.admitted();
     }
 
     /// When it began: whose day and month it is charged to.
@@ -186,7 +226,8 @@ impl Entry {
 
     /// What the known caller asks is kept, if its key or a setting wants it.
     pub fn asked(&mut self, key: &ApiKey, input: &Input) {
-        self.bodies = self.body_rules.begin(key, input);
+        let traced = if self.trail.is_recorded() { traces::content_bytes() } else { None };
+        self.bodies = self.body_rules.begin(key, input, traced);
     }
 
     /// A part of the answer's body is about to be sent. Must come before [`Entry::close`].
@@ -211,7 +252,9 @@ impl Entry {
         target.provider_name.as_ref().clone_into(&mut record.provider);
         record.upstream_model.clone_from(&target.upstream_model);
         record.provider_key = key.map(|key| key.label.clone()).unwrap_or_default();
+        let attempts = record.attempts;
         self.price.clone_from(&target.price);
+        self.trail.attempt(attempts, target);
         self.begin_attempt(now);
     }
 
@@ -239,8 +282,10 @@ impl Entry {
         }
     }
 
-    /// The provider that is asked has answered with this status: all of it, or the beginning of a stream.
-    pub fn answering(&mut self, status: u16, stream: bool) {
+    /// The provider that is asked has answered with this status: all of it, or the beginning of a stream. `call` is the span of
+    /// asking it, which ends with the request.
+    pub fn answering(&mut self, status: u16, stream: bool, call: Span) {
+        self.trail.answering(status, call);
         let (Some(asked), Some(attempt)) = (self.asking, Arc::make_mut(&mut self.record).tried.last_mut())
         else {
             return;
@@ -262,6 +307,7 @@ impl Entry {
         {
             attempt.status = upstream.status;
         }
+        self.trail.attempt_failed(error);
         self.end_attempt(Instant::now(), error.kind.name(), Some(error));
     }
 
@@ -404,10 +450,13 @@ impl Entry {
             usage::charge(record, self.price.as_deref(), &self.signals);
         }
         usage::charge_budgets(record, &self.ceiling);
-        record.bodies = self.bodies.take().map(|bodies| bodies.record());
+        let bodies = self.bodies.take();
+        record.bodies = bodies.as_ref().and_then(|bodies| bodies.record());
         bounds::bound(record);
         self.meter.close(&self.record, ending(word, error), now, latency);
         self.journal.close_record(&self.record);
+        told::finished(&self.record);
+        self.trail.close(&self.record, error, bodies.and_then(|bodies| bodies.traced()));
         self.settle_limits();
     }
 }

@@ -52,6 +52,7 @@ impl Orchestrator {
     /// Takes the limits of a call.
     pub(super) async fn limit(&self, prepared: PreparedCall) -> Result<Limited, Box<Refusal>> {
         let PreparedCall { job, plan, mut entry, on_disconnect, under, wish: _ } = prepared;
+        entry.admission_begins();
         match self.take_limits(&under, &job, &plan, &mut entry).await {
             Ok(()) => Ok(Limited { job, plan, entry, on_disconnect }),
             Err(error) => Err(Box::new(refused(error, &job, &mut entry))),
@@ -61,9 +62,11 @@ impl Orchestrator {
     /// Waits for a place if there are too many.
     pub(super) async fn place(&self, limited: Limited) -> Result<Admitted, Box<Refusal>> {
         let Limited { job, plan, mut entry, on_disconnect } = limited;
+        entry.queued();
         match self.until_curfew(self.shared.gate.enter(job.deadline)).await {
             Ok(place) => {
                 entry.waited(place.since());
+                entry.admitted();
                 let drains = (on_disconnect == OnDisconnect::Drain).then(|| self.shared.drains.clone());
                 Ok(Admitted { job, plan, entry, stay: Stay { place, drains } })
             }

@@ -40,6 +40,7 @@ pub(super) async fn drive(
         headers: HeaderMap::new(),
         dropped: Vec::new(),
         answer: CommittedAnswer::Whole(WholeAnswer::Hub(Box::new(reply)), Signals::default()),
+        call: tracing::Span::none(),
     }))
 }
 

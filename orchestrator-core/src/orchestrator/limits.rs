@@ -48,7 +48,7 @@ impl Orchestrator {
         let mut taken = Vec::with_capacity(2);
         let mut standing = Standing::default();
         for tenant in [&under.caller, &under.model].into_iter().flatten() {
-            let ask = Ask { at, ..ask(job, plan, tenant, &self.shared.estimates) };
+            let ask = Ask { at, ..ask(job, plan, tenant, &self.shared.estimates.load()) };
             match self.shared.shared_state.admit(tenant, ask).await {
                 Ok(grant) => {
                     standing = standing.tighter(grant.standing());

@@ -24,7 +24,7 @@ use crate::{
     catalog::route::{Target, TargetKey},
     dialect::{Dialect, ErrorAnswer, Operation},
     error::{Error, ErrorKind, Result},
-    ledger::Entry,
+    ledger::{Entry, trail},
     origins::Origin,
     provider::{
         self, Asked,
@@ -74,8 +74,11 @@ pub(super) async fn stored(core: &Orchestrator, call: Call) -> native::NativeRep
     let answered = match locate(core, &call, &wish, &mut entry) {
         Ok((target, key)) => {
             let deadline = call.timeout.map(|timeout| call.received + timeout);
+            entry.admission_begins();
+            entry.queued();
             match core.until_curfew(core.shared.gate.enter(deadline)).await {
                 Ok(place) => {
+                    entry.admitted();
                     let asking = pin!(ask(core, &call, &wish, &target, key.as_ref(), &mut entry));
                     core.until_curfew(asking).await.map(|answered| (answered, place))
                 }
@@ -171,8 +174,17 @@ async fn ask(
     kind.authorize(&mut headers, &Bytes::new(), secret).await?;
 
     let (method, uri) = place(wish, target, kind)?;
-    let ask = Ask { method, uri, headers, body: Bytes::new(), connect_timeout: target.timeouts.connect };
     entry.attempt(target, key);
+    let operation = Operation::Responses.name();
+    let span = entry.trail().call(&trail::Asked {
+        target,
+        dialect: DIALECT,
+        operation,
+        uri: Some(&uri),
+        facts: None,
+    });
+    entry.trail().tell(&target.provider_name, &span, &mut headers);
+    let ask = Ask { method, uri, headers, body: Bytes::new(), connect_timeout: target.timeouts.connect };
     let total = if wish.streams() { target.timeouts.total_stream } else { target.timeouts.total_whole };
     let ends = Instant::now() + total;
     let ends = call.timeout.map_or(ends, |left| ends.min(call.received + left));
@@ -184,11 +196,12 @@ async fn ask(
     });
     match answered {
         Ok(answered) => {
-            entry.answering(answered.status.as_u16(), matches!(answered.body, Body::Stream(_)));
+            entry.answering(answered.status.as_u16(), matches!(answered.body, Body::Stream(_)), span);
             Ok(answered)
         }
         Err(error) => {
             let error = without_secret(error, &target.provider_name, secret);
+            trail::failed(&span, &error);
             entry.attempt_failed(&error);
             Err(error)
         }

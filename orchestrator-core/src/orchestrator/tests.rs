@@ -42,6 +42,7 @@ impl CatalogReader for Sealed {
         provider.kind = "echo".into();
         Ok(CatalogRows {
             sealed_with: None,
+            log_level: None,
             revision: 1,
             providers: vec![provider],
             provider_keys: Vec::new(),
@@ -91,7 +92,7 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
         catalog,
         ledger: Ledger::new(Arc::clone(&journal), clock.clone(), random.clone()),
         shared_state: SharedState::local(Arc::new(NothingSpent)),
-        estimates: Estimates::default(),
+        estimates: Estimates::default().into(),
         gate: Gate::new(&config::Admission::default()),
         drains: Drains::default(),
         curfew: Curfew::default(),
@@ -101,7 +102,7 @@ async fn once_the_catalog_is_loaded_requests_touch_no_database() {
         clock,
         random,
         limits: Limits::default(),
-        stream: Stream::default(),
+        stream: Stream::default().into(),
         deny_private: false,
     }));
     let reply = core.invoke(call(false)).await;

@@ -92,7 +92,23 @@ impl<W> Queue<W> {
         Self { limits, running: 0, waiting: BTreeMap::new(), arrivals: 0, shed: 0, held: None }
     }
 
-    /// The limits that it was made with.
+    /// Other limits hold from now on. Who runs goes on, and who waits waits as long as was said. Where there is more room,
+    /// [`Queue::let_in`] has to follow.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = Limits { running: limits.running.max(1), ..limits };
+    }
+
+    /// Who may run beside all others, where a place is free and somebody waits.
+    pub fn let_in(&mut self, now: Instant) -> Option<W> {
+        if self.running >= self.limits.running {
+            return None;
+        }
+        self.running += 1;
+        // Gives the place back where nobody wants it.
+        self.next(now)
+    }
+
+    /// The limits that hold.
     pub fn limits(&self) -> Limits {
         self.limits
     }
@@ -128,7 +144,9 @@ impl<W> Queue<W> {
 
     /// Whose turn it is: the place of somebody who has left is theirs now. `None`: nobody's, and the place is free.
     pub fn next(&mut self, now: Instant) -> Option<W> {
-        while let Some((turn, waiter)) = self.waiting.pop_first() {
+        // There may be fewer places than there were.
+        let too_many = self.running > self.limits.running;
+        while !too_many && let Some((turn, waiter)) = self.waiting.pop_first() {
             if turn.due > now {
                 return Some(waiter);
             }

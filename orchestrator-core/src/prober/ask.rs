@@ -22,7 +22,7 @@ use crate::{
     embedding::{EmbedInput, EmbedRequest},
     error::Result,
     health::Seen,
-    ledger::{Entry, Ledger, Outcome},
+    ledger::{Entry, Ledger, Outcome, trail::Trail},
     model_lists, routing,
 };
 
@@ -72,7 +72,7 @@ impl LiveAsk {
             if let Some(entry) = &mut entry {
                 entry.attempt(candidate.target(), candidate.key());
             }
-            let tried = Box::pin(try_one(&self.asker, &job, &candidate, true)).await;
+            let tried = Box::pin(try_one(&self.asker, &job, &candidate, true, &Trail::default())).await;
             if let Some(entry) = &mut entry {
                 note(entry, &tried);
             }
@@ -142,7 +142,7 @@ impl fmt::Debug for LiveAsk {
 fn note(entry: &mut Entry, tried: &Result<Box<Committed>>) {
     match tried {
         Ok(committed) => {
-            entry.answering(committed.status.as_u16(), false);
+            entry.answering(committed.status.as_u16(), false, tracing::Span::none());
             if let CommittedAnswer::Whole(_, signals) = &committed.answer {
                 entry.committed(false);
                 entry.saw(signals.clone());

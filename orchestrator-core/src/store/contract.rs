@@ -2,6 +2,7 @@
 
 mod audit;
 mod crowd;
+mod encrypted;
 mod fragments;
 mod health;
 mod ledger;

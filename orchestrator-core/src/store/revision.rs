@@ -7,7 +7,7 @@ use super::{
     audit_log::append,
     db::{Tries, Tx, damaged, unavailable},
     entity::{Entity, all, delete, find, insert, update},
-    health_checks, prices, teams, transfer,
+    health_checks, log_level, prices, teams, transfer,
 };
 use crate::{
     audit::{
@@ -40,6 +40,7 @@ impl CatalogReader for Database {
             prices: prices::in_force(&mut tx).await?,
             sealed_with: transfer::fingerprint(&mut tx).await?,
             admin_keys: all(&mut tx).await?,
+            log_level: log_level::read(&mut tx).await?,
         })
     }
 }
@@ -121,6 +122,7 @@ async fn make(tx: &mut Tx, change: &CatalogChange, events: &mut Vec<Event>) -> R
             transfer::set_health_settings(tx, settings, *now).await?;
             shown::changed(action::UPDATE, before.as_ref(), settings)
         }
+        CatalogChange::SetLogLevel(level) => log_level::set(tx, level.as_ref()).await?,
         CatalogChange::ApiKeyIsAsOf(id, at) => return api_keys::is_as_of(tx, id, *at).await,
         CatalogChange::TeamIsThere(name) => return teams::is_there(tx, name).await,
         CatalogChange::OnlyAt(revision) => return transfer::only_at(tx, *revision).await,

@@ -121,6 +121,8 @@ pub(super) const ROWS: &[Row] = &[
     row(Method::POST,   "/config/import",                "ImportConfig",        Shape::Do),
     row(Method::POST,   "/config/apply",                 "ApplyConfig",         Shape::Do),
     row(Method::POST,   "/reload",                       "Reload",              Shape::Do),
+    row(Method::GET,    "/log-level",                    "GetLogLevel",         Shape::Get),
+    row(Method::PUT,    "/log-level",                    "SetLogLevel",         Shape::Do),
     row(Method::GET,    "/admin-keys",                   "ListAdminKeys",       Shape::List),
     row(Method::POST,   "/admin-keys",                   "CreateAdminKey",      Shape::Create),
     row(Method::GET,    "/admin-keys/{id}",              "GetAdminKey",         Shape::Get),

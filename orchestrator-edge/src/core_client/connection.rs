@@ -26,7 +26,10 @@ use hyper::{
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use orchestrator_base::task;
+use orchestrator_base::{
+    task,
+    tls::{self, Wire},
+};
 use pin_project_lite::pin_project;
 use tokio::{
     net::TcpStream,
@@ -54,6 +57,8 @@ const CONNECTIONS: usize = 32;
 pub(super) struct Address {
     pub(super) authority: Authority,
     pub(super) at: SocketAddr,
+    /// For an endpoint that begins with `https`.
+    tls: Option<Arc<tls::Client>>,
     connections: Mutex<Vec<Connection>>,
     rests_until: Mutex<Option<Instant>>,
     /// It could not be reached the last time.
@@ -98,10 +103,10 @@ pub(super) struct Failure {
 }
 
 impl Address {
-    pub(super) fn new(authority: Authority, at: SocketAddr) -> Self {
+    pub(super) fn new(authority: Authority, at: SocketAddr, tls: Option<Arc<tls::Client>>) -> Self {
         let dialling = tokio::sync::Mutex::new(());
         let (connections, rests_until, away) = Default::default();
-        Self { authority, at, connections, rests_until, away, dialling }
+        Self { authority, at, tls, connections, rests_until, away, dialling }
     }
 
     /// Whether this address failed a moment ago.
@@ -116,6 +121,7 @@ impl Address {
         for _ in 0..2 {
             let Some(lease) = self.lease().await else { break };
             let Lease { mut sender, place } = lease;
+            let id = request.headers().get("x-request-id").cloned();
             let mut error = match sender.try_send_request(request).await {
                 Ok(response) => {
                     return Ok(response.map(|incoming| Body::new(AnswerBody { incoming, _place: place })));
@@ -124,7 +130,8 @@ impl Address {
             };
             let Some(unsent) = error.take_message() else {
                 let begun = !begun::refused_unbegun(error.error());
-                tracing::warn!(core.address = %self.at, error = %error.error(), begun, "a call to the core was lost");
+                let (request_id, error) = (id.as_ref().and_then(|id| id.to_str().ok()), error.error());
+                tracing::warn!(request_id, core.address = %self.at, %error, begun, "a call to the core was lost");
                 return Err(Failure { unsent: None, begun });
             };
             request = unsent;
@@ -135,7 +142,7 @@ impl Address {
     /// HTTP/2 needs the scheme and the authority in the request line; the client knows the path alone.
     fn address_request(&self, request: &mut Request<Body>) {
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
-        parts.scheme = Some(Scheme::HTTP);
+        parts.scheme = Some(if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
         parts.authority = Some(self.authority.clone());
         // Scheme, authority and a path that was part of a URI always make a URI.
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
@@ -201,6 +208,11 @@ impl Address {
         let dialled = timeout(CONNECT_WITHIN, async {
             let stream = TcpStream::connect(self.at).await?;
             stream.set_nodelay(true)?;
+            let stream = match &self.tls {
+                Some(tls) => tls.connect(self.authority.host().trim_matches(['[', ']']), stream).await?,
+                None => Wire::Plain(stream),
+            };
+            // Around what is inside TLS: a handshake is no word of the core's yet.
             let (stream, greeted) = Greeted::new(stream);
             let handshake = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())

@@ -2,11 +2,19 @@
 
 use std::{net::TcpListener, sync::Arc};
 
-use orchestrator_base::{config::Config, metrics::Registry, stopping::Stages};
+use orchestrator_base::{
+    config::{Config, Reload},
+    metrics::Registry,
+    stopping::Stages,
+    tls::Listener,
+};
 use orchestrator_grpc::{boot, metrics_listener, routes::CoreService, server};
 use tokio_util::sync::CancellationToken;
 
-pub use orchestrator_grpc::boot::{FLUSH, StartError};
+pub use orchestrator_grpc::{
+    boot::{FLUSH, StartError},
+    routes::Part,
+};
 
 use super::CoreChannel;
 
@@ -28,6 +36,11 @@ impl EmbeddedCore {
     /// Where its files lie, absolute.
     pub fn data_dir(&self) -> &std::path::Path {
         &self.0.data_dir
+    }
+
+    /// Reads settings again: the edge of this process may have it apply its own.
+    pub fn reload(&self) -> &Reload {
+        self.0.reload()
     }
 
     /// What the process shows of itself.
@@ -67,8 +80,13 @@ impl ThreadCore {
         super::embedded(self.0.clone())
     }
 
+    /// What of it a listener serves. The edge of this thread calls all of it.
+    pub fn only(&self, part: Part) -> Self {
+        Self(part.of(self.0.clone()))
+    }
+
     /// Serves gRPC clients from outside.
-    pub async fn serve(self, listener: TcpListener, stages: Stages) -> std::io::Result<()> {
+    pub async fn serve(self, listener: impl Into<Listener>, stages: Stages) -> std::io::Result<()> {
         server::serve(listener, self.0, stages).await
     }
 }

@@ -19,7 +19,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{Request, Response, Uri, uri::Authority};
-use orchestrator_base::task;
+use orchestrator_base::{task, tls};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -44,8 +44,10 @@ const DEFAULT_PORT: u16 = 50051;
 pub enum EndpointError {
     /// There is no address in it.
     Empty,
-    /// This part is not `http://HOST[:PORT]`.
+    /// This part is not `http://HOST[:PORT]`, nor so with `https`.
     Malformed(String),
+    /// This part is to be encrypted, and nobody said how.
+    NoTls(String),
 }
 
 impl std::fmt::Display for EndpointError {
@@ -55,6 +57,7 @@ impl std::fmt::Display for EndpointError {
             Self::Malformed(part) => {
                 write!(f, "CORE_ENDPOINT: `{part}` is not of the form http://HOST:PORT")
             }
+            Self::NoTls(part) => write!(f, "CORE_ENDPOINT: there are no certificates for `{part}`"),
         }
     }
 }
@@ -66,6 +69,7 @@ struct Endpoint {
     authority: Authority,
     host: String,
     port: u16,
+    tls: Option<Arc<tls::Client>>,
 }
 
 /// What the names resolved to.
@@ -85,9 +89,9 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(endpoints: &str) -> Result<Arc<Self>, EndpointError> {
+    pub(super) fn new(endpoints: &str, tls: Option<&Arc<tls::Client>>) -> Result<Arc<Self>, EndpointError> {
         let parts = endpoints.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let endpoints = parts.map(parse_endpoint).collect::<Result<Vec<_>, _>>()?;
+        let endpoints = parts.map(|part| parse_endpoint(part, tls)).collect::<Result<Vec<_>, _>>()?;
         if endpoints.is_empty() {
             return Err(EndpointError::Empty);
         }
@@ -150,7 +154,7 @@ impl Pool {
                 Ok(found) => {
                     for at in found {
                         let kept = former.addresses.iter().filter(its_own).find(|address| address.at == at);
-                        let fresh = || Arc::new(Address::new(endpoint.authority.clone(), at));
+                        let fresh = || Arc::new(endpoint.address(at));
                         addresses.push(kept.cloned().unwrap_or_else(fresh));
                     }
                 }
@@ -202,21 +206,32 @@ fn literal_addresses(endpoints: &[Endpoint]) -> Resolved {
             return Resolved { until: None, addresses: Vec::new() };
         };
         let at = SocketAddr::new(ip, endpoint.port);
-        addresses.push(Arc::new(Address::new(endpoint.authority.clone(), at)));
+        addresses.push(Arc::new(endpoint.address(at)));
     }
     Resolved { until: None, addresses }
 }
 
-fn parse_endpoint(part: &str) -> Result<Endpoint, EndpointError> {
+impl Endpoint {
+    fn address(&self, at: SocketAddr) -> Address {
+        Address::new(self.authority.clone(), at, self.tls.clone())
+    }
+}
+
+fn parse_endpoint(part: &str, tls: Option<&Arc<tls::Client>>) -> Result<Endpoint, EndpointError> {
     let malformed = || EndpointError::Malformed(part.to_owned());
     let uri: Uri = part.parse().map_err(|_| malformed())?;
     let is_plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
-    if uri.scheme_str() != Some("http") || !is_plain {
+    if !is_plain {
         return Err(malformed());
     }
+    let tls = match uri.scheme_str() {
+        Some("http") => None,
+        Some("https") => Some(tls.ok_or_else(|| EndpointError::NoTls(part.to_owned()))?.clone()),
+        _ => return Err(malformed()),
+    };
     let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
     let authority = authority.cloned().ok_or_else(malformed)?;
     let host = authority.host().trim_matches(['[', ']']).to_owned();
     let port = authority.port_u16().unwrap_or(DEFAULT_PORT);
-    Ok(Endpoint { authority, host, port })
+    Ok(Endpoint { authority, host, port, tls })
 }

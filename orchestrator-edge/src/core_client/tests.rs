@@ -63,7 +63,8 @@ fn an_endpoint_that_is_none_is_refused_by_its_text() {
     for (endpoints, problem) in [
         ("", "CORE_ENDPOINT: names no core"),
         ("http://a:1,b:2", "CORE_ENDPOINT: `b:2` is not of the form http://HOST:PORT"),
-        ("https://a:1", "CORE_ENDPOINT: `https://a:1` is not of the form http://HOST:PORT"),
+        ("ftp://a:1", "CORE_ENDPOINT: `ftp://a:1` is not of the form http://HOST:PORT"),
+        ("https://a:1", "CORE_ENDPOINT: there are no certificates for `https://a:1`"),
         ("http://a:1/path", "CORE_ENDPOINT: `http://a:1/path` is not of the form http://HOST:PORT"),
     ] {
         assert_eq!(remote(endpoints).err().unwrap().to_string(), problem);
@@ -142,7 +143,7 @@ async fn a_core_that_dies_in_a_stream_ends_it_with_an_error_event_and_its_succes
 async fn beyond_512_streams_a_second_connection_is_opened() {
     let core = FakeCore::new(|_| Ok(silent()));
     let (address, _) = serve(&core, "127.0.0.1:0").await;
-    let pool = Pool::new(&format!("http://{address}")).unwrap();
+    let pool = Pool::new(&format!("http://{address}"), None).unwrap();
     let channel: CoreChannel = {
         let pool = pool.clone();
         BoxCloneSyncService::new(tower::service_fn(move |request| pool.clone().send(request)))

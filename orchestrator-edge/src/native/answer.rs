@@ -18,7 +18,7 @@ use orchestrator_base::curfew::Watch;
 use orchestrator_proto::v1::{Head, InvokeResponse};
 use tonic::{Status, Streaming};
 
-use super::limits;
+use super::{Whose, limits};
 use crate::{
     Edge,
     error::{EdgeError, Voice},
@@ -37,11 +37,11 @@ const NOT_FROM_THE_CORE: [HeaderName; 6] = [
 
 /// Turns the first part and whatever follows it into an answer.
 ///
-/// `voice` and `request_id`: whose envelope an error in the middle has, and what it names. `in_array`: a stream of the elements of one JSON array was asked for.
+/// `whose`: in which envelope an error in the middle comes, and what it names. `in_array`: a stream of the elements of one JSON array was asked for.
 pub(super) async fn answer(
     first: InvokeResponse,
     mut rest: Streaming<InvokeResponse>,
-    (voice, request_id): (Voice, String),
+    whose: Whose,
     in_array: bool,
     edge: &Edge,
 ) -> Result<Response, EdgeError> {
@@ -57,28 +57,29 @@ pub(super) async fn answer(
     };
     let mut headers = headers_of(&head);
     if let Some(stand) = &head.limits {
-        limits::insert(&mut headers, stand, voice, &edge.clock);
+        limits::insert(&mut headers, stand, whose.voice, &edge.clock);
     }
 
-    let in_parts = |ready, over, rest| {
+    let in_parts = |ready, over, rest, whose| {
         let (rest, present, curfew) = (Some(rest), edge.metrics.stream(), edge.stages.curfew().watch());
-        Body::new(PartsBody { ready, over, rest, framing, voice, request_id, begun: false, present, curfew })
+        Body::new(PartsBody { ready, over, rest, framing, whose, begun: false, present, curfew })
     };
     let body = if framing == Framing::Unknown {
         match rest.message().await {
             Ok(None) => whole(status, &mut headers, first.data),
             // By contract a whole answer is one part, and that part is here; a core of an earlier version does not say that it is the last.
             Err(lost) => {
-                tracing::warn!(grpc.code = ?lost.code(), "the core was lost after a whole answer");
+                let (request_id, trace_id) = whose.names();
+                tracing::warn!(request_id, trace_id, grpc.code = ?lost.code(), "the core was lost after a whole answer");
                 whole(status, &mut headers, first.data)
             }
-            Ok(Some(second)) => in_parts([Some(first.data), Some(second.data)], second.last, rest),
+            Ok(Some(second)) => in_parts([Some(first.data), Some(second.data)], second.last, rest, whose),
         }
     } else {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
         // Asks nginx, and proxies that follow it, not to hold events back.
         headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
-        in_parts([Some(first.data), None], first.last, rest)
+        in_parts([Some(first.data), None], first.last, rest, whose)
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -121,8 +122,7 @@ struct PartsBody {
     /// The parts still to come; `None` once the end was reached.
     rest: Option<Streaming<InvokeResponse>>,
     framing: Framing,
-    voice: Voice,
-    request_id: String,
+    whose: Whose,
     /// Something was said already.
     begun: bool,
     /// It counts as under way.
@@ -147,7 +147,14 @@ impl PartsBody {
     /// a reset would hide it. Anything else is cut, so that half an answer never looks like a whole one.
     fn end_with(&mut self, status: Status) -> Result<Frame<Bytes>, Status> {
         self.present.metrics().core_lost.inc();
-        tracing::warn!(grpc.code = ?status.code(), grpc.message = status.message(), "the core was lost in a stream");
+        let (request_id, trace_id) = self.whose.names();
+        tracing::warn!(
+            request_id,
+            trace_id,
+            grpc.code = ?status.code(),
+            grpc.message = status.message(),
+            "the core was lost in a stream"
+        );
         self.end(&EdgeError::from_status(&status), status)
     }
 
@@ -158,9 +165,9 @@ impl PartsBody {
 
     fn end(&mut self, error: &EdgeError, status: Status) -> Result<Frame<Bytes>, Status> {
         self.rest = None;
-        let envelope = error.envelope(self.voice, &self.request_id);
+        let envelope = error.envelope(self.whose.voice, &self.whose.request_id);
         let last = match self.framing {
-            Framing::Events if self.voice == Voice::Anthropic => {
+            Framing::Events if self.whose.voice == Voice::Anthropic => {
                 format!("event: error\ndata: {envelope}\n\n")
             }
             Framing::Events => format!("data: {envelope}\n\n"),
@@ -204,7 +211,9 @@ impl http_body::Body for PartsBody {
                     }
                 }
                 Some(Err(status)) if self.over => {
-                    tracing::warn!(grpc.code = ?status.code(), "the core was lost after a stream's last part");
+                    let (request_id, trace_id) = self.whose.names();
+                    let code = status.code();
+                    tracing::warn!(request_id, trace_id, grpc.code = ?code, "the core was lost after a stream's last part");
                     self.rest = None;
                 }
                 Some(Err(status)) => return Poll::Ready(Some(self.end_with(status))),

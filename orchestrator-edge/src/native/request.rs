@@ -7,7 +7,11 @@ use orchestrator_proto::v1::InvokeRequest;
 use tonic::metadata::MetadataMap;
 
 use super::Target;
-use crate::{error::EdgeError, layers::RequestId, listener::PeerAddress};
+use crate::{
+    error::EdgeError,
+    layers::{RequestId, trace},
+    listener::PeerAddress,
+};
 
 /// Headers that carry a caller's key. All that are present go to the core, which refuses two that differ.
 pub(crate) const KEY_HEADERS: [HeaderName; 3] =
@@ -73,9 +77,7 @@ pub(super) fn present_id(head: &Parts, metadata: &mut MetadataMap) {
     if let Some(id) = id {
         metadata.insert("x-request-id", id);
     }
-    if let Some(trace) = head.headers.get("traceparent") {
-        metadata.as_mut().insert("traceparent", trace.clone());
-    }
+    trace::present(head, metadata.as_mut());
 }
 
 /// Copies the keys of a query, where vendors let them stand.

@@ -157,6 +157,36 @@ async fn a_panic_is_a_500_in_the_envelope() {
 }
 
 #[tokio::test]
+async fn operators_paths_are_gone_from_the_public_listener_where_they_have_their_own() {
+    let whole = app(core());
+    let public = app_with(core(), |config| config.admin.port = Some(0));
+    let operators = public.for_operators();
+    for (path, is_admins) in [
+        ("/admin/providers", true),
+        ("/api/admin/providers", true),
+        ("/admin/verify", true),
+        ("/api/providers/health", true),
+        ("/api/health-check/config", true),
+        ("/docs", true),
+        ("/openapi.json", true),
+        ("/v1/models", false),
+        ("/api/v1/models", false),
+        ("/v1beta/models", false),
+    ] {
+        let found = async |app: &crate::App| ask(app, get(path)).await.status != 404;
+        let (by_all, by_public, by_operators) =
+            (found(&whole).await, found(&public).await, found(&operators).await);
+        assert_eq!((by_all, by_public, by_operators), (true, !is_admins, is_admins), "{path}");
+    }
+    for app in [&public, &operators, &public.for_thread(core()).for_operators()] {
+        for path in ["/health", "/health/live", "/health/ready", "/metrics", "/api/v1/metrics"] {
+            assert_ne!(ask(app, get(path)).await.status, 404, "{path}");
+        }
+    }
+    assert_eq!(ask(&public.for_thread(core()), get("/admin/verify")).await.status, 404);
+}
+
+#[tokio::test]
 async fn metrics_are_for_everybody_in_development_alone() {
     let statuses = async |env: AppEnv| {
         let app = app_with(core(), |config| config.app.env = env);

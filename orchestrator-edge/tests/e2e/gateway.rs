@@ -8,11 +8,12 @@ use std::{
 };
 
 use orchestrator_base::{
-    config::{AppEnv, Config},
+    config::{AppEnv, Config, Role},
     metrics::Description,
     runtime,
     stopping::Stages,
-    task, tls,
+    task,
+    tls::{self, Ends},
 };
 use orchestrator_edge::{
     App,
@@ -87,28 +88,30 @@ impl Gateway {
         // Most tests count what their providers are asked.
         config.health_check.enabled = false;
         set(&mut config);
+        let ends = Ends::open(&config, Role::Edge).unwrap();
         let core = EmbeddedCore::start(&config).await.unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let (rest, grpc) = (runtime::listen(any).unwrap(), runtime::listen(any).unwrap());
         let rest_address = rest.local_addr().unwrap();
         let base = format!("http://{rest_address}");
-        let grpc_base = format!("http://{}", grpc.local_addr().unwrap());
+        let grpc_scheme = if config.tls.grpc_cert.is_some() { "https" } else { "http" };
+        let grpc_base = format!("{grpc_scheme}://{}", grpc.local_addr().unwrap());
         let is_embedded = channel == Channel::Embedded;
         let thread = core.for_thread();
         let channel = match channel {
             Channel::Embedded => thread.channel(),
-            Channel::Split => core_client::remote(&grpc_base).unwrap(),
+            Channel::Split => remote(&config, &grpc_base),
         };
         let stop = CancellationToken::new();
         let stages = Stages::after(stop.clone(), Duration::from_secs(5));
         core.serve_until(&stages).await;
-        drop(task::spawn("grpc", thread.serve(grpc, stages.clone())));
+        drop(task::spawn("grpc", thread.serve(ends.grpc(grpc), stages.clone())));
         let page = std::net::TcpListener::bind(any).unwrap();
         let core_page = Client::new(&page.local_addr().unwrap().to_string(), "").with_key(None);
         core.show_at(page).unwrap();
         let app = App::new(&config, channel, stages.without_curfew());
         let app = if is_embedded { app.showing(core.metrics()) } else { app };
-        drop(task::spawn("rest", listener::serve(rest, app)));
+        drop(task::spawn("rest", listener::serve(ends.rest(rest), app)));
         Self {
             client: Client::new(&base, CLIENT_KEY),
             admin: Client::new(&base, ADMIN_KEY),
@@ -224,6 +227,14 @@ impl Gateway {
         self.core.finish(&CancellationToken::new()).await;
         self.data
     }
+}
+
+/// The way to a core over the network, as an edge in another process has it.
+fn remote(config: &Config, endpoint: &str) -> CoreChannel {
+    let mut config = config.clone();
+    config.edge.core_endpoint = Some(endpoint.to_owned());
+    let ends = Ends::open(&config, Role::Edge).unwrap();
+    core_client::encrypted(endpoint, ends.core.as_ref()).unwrap()
 }
 
 /// Sets the fields of `more` in `body`.

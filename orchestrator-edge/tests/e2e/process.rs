@@ -3,6 +3,7 @@
 //! The core's own program is another package's, which this package's tests cannot rely on being built; what both mains share
 //! is seen through the edge, with a core inside it and before one in another process.
 
+mod encrypted;
 mod stopping;
 
 use std::{
@@ -21,15 +22,15 @@ use serde_json::{Value, json};
 use crate::client::{Answer, Client};
 
 /// A process that runs or has ended, with what it prints in files. Dropping it ends the process, whatever became of the test.
-struct Edge {
-    child: Child,
+pub(crate) struct Edge {
+    pub(crate) child: Child,
     out: PathBuf,
     log: PathBuf,
 }
 
 impl Edge {
     /// Starts the edge in `home` with an empty environment but for free ports, `environment` and its arguments.
-    fn start(home: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+    pub(crate) fn start(home: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let number = fs::read_dir(home).unwrap().count();
         let (out, log) = (home.join(format!("{number}.out")), home.join(format!("{number}.log")));
         let child = Command::new(env!("CARGO_BIN_EXE_orchestrator-edge"))
@@ -47,7 +48,7 @@ impl Edge {
     }
 
     /// Starts it and waits until it serves.
-    async fn serving(home: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+    pub(crate) async fn serving(home: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut edge = Self::start(home, environment, arguments);
         for _ in 0..1000 {
             if edge.log().contains("Application startup complete") {
@@ -60,28 +61,28 @@ impl Edge {
         panic!("it did not start in time: {}", edge.log());
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    fn out(&self) -> String {
+    pub(crate) fn out(&self) -> String {
         fs::read_to_string(&self.out).unwrap()
     }
 
     /// The address that a line of the log names.
-    fn address(&self, message: &str) -> String {
+    pub(crate) fn address(&self, message: &str) -> String {
         let log = self.log();
         let line = log.lines().find(|line| line.contains(message)).unwrap_or_else(|| panic!("{log}"));
         let line: Value = serde_json::from_str(line).unwrap();
-        line["fields"]["address"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned()
+        line["address"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned()
     }
 
-    fn client(&self, key: &str) -> Client {
+    pub(crate) fn client(&self, key: &str) -> Client {
         Client::new(&self.address("Listening for REST"), key)
     }
 
     /// The exit code of a process that ends by itself or was told to.
-    async fn exit_code(&mut self) -> i32 {
+    pub(crate) async fn exit_code(&mut self) -> i32 {
         for _ in 0..1000 {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code().unwrap_or_else(|| panic!("{status}: {}", self.log()));
@@ -92,12 +93,17 @@ impl Edge {
     }
 
     /// Asks it to end (SIGTERM).
-    fn terminate(&self) {
-        let command = format!("kill -TERM {}", self.child.id());
+    pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("/bin/sh").args(["-c", &command]).status().unwrap().success());
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.terminate();
         assert_eq!(self.exit_code().await, 0, "{}", self.log());
         assert!(self.log().contains("Stopped"), "{}", self.log());
@@ -113,22 +119,22 @@ impl Drop for Edge {
 }
 
 /// Starts an edge that must not come up, and gives its exit code and what it said.
-async fn fails(home: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
+pub(crate) async fn fails(home: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
     let mut edge = Edge::start(home, environment, arguments);
     let code = edge.exit_code().await;
     assert!(!edge.log().contains("panicked"), "{}", edge.log());
     (code, edge.log())
 }
 
-fn home() -> tempfile::TempDir {
+pub(crate) fn home() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn key(home: &Path, name: &str) -> String {
+pub(crate) fn key(home: &Path, name: &str) -> String {
     fs::read_to_string(home.join("data").join(name)).unwrap().trim().to_owned()
 }
 
-async fn ask_echo(client: &Client) -> Answer {
+pub(crate) async fn ask_echo(client: &Client) -> Answer {
     let body = json!({"model": "echo", "messages": [{"role": "user", "content": "Hello"}]});
     client.post("/v1/chat/completions", &body).await
 }

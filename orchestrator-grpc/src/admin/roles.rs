@@ -87,6 +87,8 @@ const LEAST: &[(&str, Role)] = &[
     ("ApplyConfig",             Operator),
     // Whoever wrote the file has its secrets.
     ("Reload",                  Operator),
+    ("GetLogLevel",             Viewer),
+    ("SetLogLevel",             Operator),
 ];
 
 /// Whether the role opens the method that is called with a `T`.

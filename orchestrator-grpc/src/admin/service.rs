@@ -1,6 +1,6 @@
 //! How the service is made.
 
-use orchestrator_base::config::Declared;
+use orchestrator_base::config::{Config, Declared, Reload};
 use orchestrator_core::admin::{
     Admin, AdminAuth, health::HealthDesk, refusals::Refusals, status::StatusDesk,
 };
@@ -17,8 +17,19 @@ impl AdminService {
         refusals: Refusals,
         status: StatusDesk,
     ) -> Self {
-        let (declared, draining) = (Declared::default(), CancellationToken::new());
-        Self { keeper: admin, desk: health, auth, refusals, status, public_status: false, declared, draining }
+        let (declared, reload) = (Declared::default(), Reload::new(&Config::default()));
+        let (public_status, draining) = (false, CancellationToken::new());
+        Self {
+            keeper: admin,
+            desk: health,
+            auth,
+            refusals,
+            status,
+            public_status,
+            declared,
+            reload,
+            draining,
+        }
     }
 
     /// Shows how the core is without a key too.
@@ -29,8 +40,8 @@ impl AdminService {
 
     /// Reads again what this was read from, when it is asked to.
     #[must_use]
-    pub fn rereading(self, declared: Declared) -> Self {
-        Self { declared, ..self }
+    pub fn rereading(self, reload: Reload, declared: Declared) -> Self {
+        Self { declared, reload, ..self }
     }
 
     /// Ends its streams when `draining` begins.

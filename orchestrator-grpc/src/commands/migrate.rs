@@ -4,6 +4,7 @@ use std::{fmt::Write as _, process::ExitCode};
 
 use orchestrator_base::{
     config::{Config, DatabaseTarget, Loaded},
+    process,
     runtime::Background,
     telemetry, tls,
 };
@@ -19,7 +20,10 @@ pub fn run(loaded: &Loaded, status: bool) -> ExitCode {
         return run_command(list(config));
     }
     tls::install_crypto();
-    telemetry::install(&config.log, config.app.debug);
+    let _logs = match telemetry::install(&config.log, config.app.debug) {
+        Ok(logs) => logs,
+        Err(error) => return process::no_logs(&error),
+    };
     let background = match Background::start() {
         Ok(background) => background,
         Err(error) => return finish(Err(Failed::because(error))),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use orchestrator_base::{
     clock::Clock,
     config::{Config, Loaded, StatsCommand},
-    telemetry,
+    process, telemetry,
 };
 use orchestrator_core::store::{Database, Rebuilt};
 
@@ -14,7 +14,10 @@ use crate::boot::{StartError, database};
 
 /// Works on the statistics.
 pub fn run(loaded: &Loaded, command: &StatsCommand) -> ExitCode {
-    telemetry::install(&loaded.config.log, loaded.config.app.debug);
+    let _logs = match telemetry::install(&loaded.config.log, loaded.config.app.debug) {
+        Ok(logs) => logs,
+        Err(error) => return process::no_logs(&error),
+    };
     match command {
         StatsCommand::Rebuild => run_command(rebuild(&loaded.config)),
     }

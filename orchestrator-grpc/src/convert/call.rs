@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use http::HeaderMap;
+use orchestrator_base::telemetry::traces::Trace;
 use orchestrator_core::{
     call::{About, Call, Idempotency, Input},
     error::{Error, Result},
@@ -13,11 +14,7 @@ use tokio::time::Instant;
 use tonic::{Extensions, Request, metadata::MetadataMap, transport::server::TcpConnectInfo};
 
 use super::{chat_request, embed, field::Wrong, recorded};
-use crate::layers::{
-    deadline::Deadline,
-    key::Keys,
-    trace::{RequestId, TraceId},
-};
+use crate::layers::{deadline::Deadline, key::Keys, trace::RequestId};
 
 const SESSION_ID: &str = "x-session-id";
 const TIMEOUT_MS: &str = "x-orchestrator-timeout-ms";
@@ -32,8 +29,7 @@ const MOST_RETRIES: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Envelope {
     pub(super) request_id: String,
-    /// Empty where the caller traces nothing.
-    pub(super) trace_id: String,
+    pub(super) trace: Trace,
     pub(super) keys: Vec<SecretString>,
     pub(super) received: Instant,
     /// The gRPC client's own deadline, if it has one.
@@ -48,7 +44,7 @@ impl Envelope {
         };
         Ok(Self {
             request_id: id.as_str().to_owned(),
-            trace_id: extensions.get::<TraceId>().map(TraceId::to_string).unwrap_or_default(),
+            trace: extensions.get::<Trace>().cloned().unwrap_or_default(),
             keys: keys.clone(),
             received: deadline.received,
             timeout: deadline.timeout.clone()?,
@@ -102,7 +98,8 @@ fn typed(
     let envelope = Envelope::open(extensions)?;
     let asked = timeout(metadata)?;
     let mut about = about(metadata, extensions, options.unwrap_or_default())?;
-    about.trace_id = envelope.trace_id;
+    about.trace_id = trace_id(&envelope.trace);
+    about.trace = envelope.trace;
     about.idempotency = idempotency;
     Ok(Call {
         request_id: envelope.request_id,
@@ -114,6 +111,11 @@ fn typed(
         // Headers for a provider are a matter of public dialects, and the typed plane has none.
         headers: HeaderMap::new(),
     })
+}
+
+/// As the ledger has it: empty where the call belongs to no trace.
+pub(super) fn trace_id(trace: &Trace) -> String {
+    trace.id().map(|id| id.to_string()).unwrap_or_default()
 }
 
 /// The earlier of two deadlines, either of which may not be set.
@@ -136,6 +138,7 @@ fn about(metadata: &MetadataMap, extensions: &Extensions, options: v1::CallOptio
     let peer = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
     Ok(About {
         trace_id: String::new(),
+        trace: Trace::default(),
         session_id,
         tags,
         // A bool of proto3 cannot say "not said": either place can ask for it.

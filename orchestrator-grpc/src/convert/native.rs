@@ -16,7 +16,7 @@ use orchestrator_proto::v1;
 use tonic::Request;
 
 use super::{
-    call::{Envelope, shorter},
+    call::{Envelope, shorter, trace_id},
     field::{Wrong, required},
 };
 use crate::{layers::trace::RequestId, status::reason};
@@ -68,7 +68,8 @@ pub fn call(request: Request<v1::InvokeRequest>, limits: &Limits) -> Result<Call
         received: envelope.received,
         timeout: shorter(timeout, envelope.timeout),
         about: About {
-            trace_id: envelope.trace_id,
+            trace_id: trace_id(&envelope.trace),
+            trace: envelope.trace,
             session_id: message.session_id,
             tags: message.tags,
             strict: message.strict,

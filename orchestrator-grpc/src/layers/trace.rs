@@ -1,18 +1,24 @@
 //! Names each call: its `x-request-id` is taken from the caller or made, stands in the log span of the call, and goes back in
-//! the answer's metadata.
+//! the answer's metadata; so does the id of its trace, if it belongs to one.
 
 use std::{
     convert::Infallible,
-    fmt,
     task::{Context, Poll},
 };
 
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
-use orchestrator_base::{clock::Clock, random::Random};
-use tonic::body::Body;
+use orchestrator_base::{
+    clock::Clock,
+    random::Random,
+    telemetry::{
+        context::{TRACEPARENT, TRACESTATE},
+        traces::{self, Trace},
+    },
+};
+use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 /// The metadata that carries a request's id, both ways.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -43,30 +49,37 @@ impl RequestId {
     }
 }
 
-/// The metadata that carries a caller's trace (<https://www.w3.org/TR/trace-context/#traceparent-header>).
-const TRACE_PARENT: &str = "traceparent";
+/// The metadata that names the trace of a call in its answer.
+pub const TRACE_ID: &str = "x-orchestrator-trace-id";
+/// Calls of these services belong to traces; those of load balancers, of edges for themselves and of people with grpcurl do not.
+const TRACED: [&str; 2] = ["/orchestrator.v1.Orchestrate/", "/orchestrator.v1.Admin/"];
 
-/// The trace that a call belongs to: 32 lower-case hexadecimal digits, not all zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TraceId(Box<str>);
-
-impl TraceId {
-    /// From `VERSION-TRACE-PARENT-FLAGS`; `None` for what is not of that form.
-    pub fn from_parent(value: &HeaderValue) -> Option<Self> {
-        let mut parts = value.to_str().ok()?.split('-');
-        let (version, trace, parent) = (parts.next()?, parts.next()?, parts.next()?);
-        let hex = |text: &str, digits: usize| {
-            text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        let whole = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parent, 16);
-        (whole && trace.bytes().any(|byte| byte != b'0')).then(|| Self(trace.into()))
+/// The trace that a call belongs to, with a span where it is recorded.
+fn trace(request: &Request<Body>) -> Trace {
+    let path = request.uri().path();
+    if !TRACED.iter().any(|service| path.starts_with(service)) {
+        return Trace::default();
     }
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let trace = Trace::begin(text(TRACEPARENT), text(TRACESTATE), || path.trim_start_matches('/').to_owned());
+    if let Some(span) = trace.span() {
+        traces::set(span, "rpc.system.name", "grpc");
+        traces::set(span, "rpc.method", path.trim_start_matches('/').to_owned());
+    }
+    trace
 }
 
-impl fmt::Display for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// What the answer's head says of the call.
+fn note(span: &Span, answer: &Response<Body>, id: &str) {
+    traces::set(span, "orchestrator.request_id", id.to_owned());
+    // A call that failed at once has its status in the head.
+    let Some(status) = Status::from_header_map(answer.headers()) else { return };
+    let code = format!("{:?}", status.code());
+    let ours = [Code::Internal, Code::Unknown, Code::Unavailable, Code::DataLoss, Code::DeadlineExceeded];
+    if ours.contains(&status.code()) {
+        traces::fail(span, &code, &code);
     }
+    traces::set(span, "rpc.response.status_code", code);
 }
 
 /// Gives each request a [`RequestId`] and each answer an `x-request-id`, unless the handler has set another.
@@ -93,21 +106,21 @@ impl TraceLayer {
 }
 
 impl<S> Layer<S> for TraceLayer {
-    type Service = Trace<S>;
+    type Service = Traced<S>;
 
-    fn layer(&self, inner: S) -> Trace<S> {
-        Trace { layer: self.clone(), inner }
+    fn layer(&self, inner: S) -> Traced<S> {
+        Traced { layer: self.clone(), inner }
     }
 }
 
 /// See [`TraceLayer`].
 #[derive(Clone, Debug)]
-pub struct Trace<S> {
+pub struct Traced<S> {
     layer: TraceLayer,
     inner: S,
 }
 
-impl<S> Service<Request<Body>> for Trace<S>
+impl<S> Service<Request<Body>> for Traced<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -122,15 +135,29 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let id = self.layer.name(&request);
-        let span = tracing::info_span!("rpc", request.id = id.as_str(), rpc.method = request.uri().path());
+        let trace = trace(&request);
+        let trace_id = trace.id();
+        // Of the highest level, so that a log of errors alone names the request too.
+        let span = tracing::error_span!(
+            "rpc",
+            request_id = id.as_str(),
+            trace_id = trace_id.map(tracing::field::display),
+            rpc.method = request.uri().path()
+        );
         request.extensions_mut().insert(id.clone());
-        if let Some(trace) = request.headers().get(TRACE_PARENT).and_then(TraceId::from_parent) {
-            request.extensions_mut().insert(trace);
+        if trace_id.is_some() {
+            request.extensions_mut().insert(trace.clone());
         }
 
         let answer = self.inner.call(request).instrument(span);
         Box::pin(async move {
             let mut response = answer.await?;
+            if let Some(span) = trace.span() {
+                note(span, &response, id.as_str());
+            }
+            if let Some(trace_id) = trace_id.and_then(|id| HeaderValue::try_from(id.to_string()).ok()) {
+                response.headers_mut().insert(TRACE_ID, trace_id);
+            }
             response.headers_mut().entry(REQUEST_ID).or_insert_with(|| id.to_header());
             Ok(response)
         })
@@ -175,27 +202,27 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_trace_is_taken_from_a_well_formed_parent_alone() {
+    #[tokio::test]
+    async fn a_callers_trace_is_named_to_the_handler_and_in_the_answer() {
+        let layer = TraceLayer::new(Clock::system(), Random::seeded(1));
+        let handler = tower::service_fn(async |request: Request<Body>| {
+            let trace = request.extensions().get::<Trace>().and_then(Trace::id).map(|id| id.to_string());
+            Ok(Response::builder().header("seen", trace.unwrap_or_default()).body(Body::empty()).unwrap())
+        });
+        let service = layer.layer(handler);
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let trace = |text: &str| {
-            TraceId::from_parent(&HeaderValue::from_str(text).unwrap()).map(|trace| trace.to_string())
-        };
-        assert_eq!(trace(&format!("00-{id}-00f067aa0ba902b7-01")).as_deref(), Some(id));
-        assert_eq!(
-            trace(&format!("cc-{id}-00f067aa0ba902b7-01-later-versions-say-more")).as_deref(),
-            Some(id)
-        );
-        let zeros = "0".repeat(32);
-        for wrong in [
-            "",
-            id,
-            &format!("ff-{id}-00f067aa0ba902b7-01"),
-            &format!("00-{zeros}-00f067aa0ba902b7-01"),
-            &format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()),
-            &format!("00-{id}-00f067aa-01"),
+        let parent = format!("00-{id}-00f067aa0ba902b7-01");
+        for (path, parent, found) in [
+            ("/orchestrator.v1.Orchestrate/Chat", &*parent, id),
+            ("/orchestrator.v1.Orchestrate/Chat", "nonsense", ""),
+            ("/grpc.health.v1.Health/Check", &*parent, ""),
         ] {
-            assert_eq!(trace(wrong), None, "{wrong}");
+            let request =
+                Request::builder().uri(path).header(TRACEPARENT, parent).body(Body::empty()).unwrap();
+            let answer = service.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.headers()["seen"], found);
+            let named = answer.headers().get(TRACE_ID).map_or("", |id| id.to_str().unwrap());
+            assert_eq!(named, found);
         }
     }
 }

@@ -122,6 +122,7 @@ async fn reflection_shows_every_service() {
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "orchestrator.v1.Admin",
+        "orchestrator.v1.Edges",
         "orchestrator.v1.Orchestrate",
     ];
     assert_eq!(names, expected);
@@ -139,5 +140,29 @@ async fn reflection_in_production_is_for_administrators() {
         listed(guarded.clone(), Some("Bearer other")).await.unwrap_err().code(),
         Code::Unauthenticated
     );
-    assert_eq!(listed(guarded, Some("Bearer admin")).await.unwrap().len(), 4);
+    assert_eq!(listed(guarded, Some("Bearer admin")).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_listener_serves_its_part_and_health_is_part_of_each() {
+    let code = async |part: Part, path: &str| {
+        let request = http::Request::post(path).header("content-type", "application/grpc");
+        let request = request.body(Body::empty()).unwrap();
+        let answer = tower::ServiceExt::oneshot(part.of(service().await), request).await.unwrap();
+        let told = Status::from_header_map(answer.headers());
+        told.map(|status| (status.code(), status.message().to_owned()))
+    };
+    let (admin, models) = ("/orchestrator.v1.Admin/ListProviders", "/orchestrator.v1.Orchestrate/ListModels");
+    for (part, closed, why) in [
+        (Part::WithoutAdmin, admin, "Admin is served on a port of its own"),
+        (Part::ForOperators, models, "this port is for operators alone"),
+    ] {
+        assert_eq!(code(part, closed).await, Some((Code::Unimplemented, why.to_owned())), "{part:?}");
+        for open in [admin, models, "/grpc.health.v1.Health/Check"] {
+            let told = code(part, open).await;
+            assert!(open == closed || told.is_none_or(|(_, said)| said != why), "{part:?} {open}");
+            let whole = code(Part::Whole, open).await;
+            assert!(whole.is_none_or(|(_, said)| said != why), "{open}");
+        }
+    }
 }

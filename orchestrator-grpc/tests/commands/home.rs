@@ -109,7 +109,7 @@ impl Core {
         let log = self.log();
         let line = log.lines().find(|line| line.contains("Listening for gRPC")).unwrap();
         let line: Value = serde_json::from_str(line).unwrap();
-        let address = line["fields"]["address"].as_str().unwrap();
+        let address = line["address"].as_str().unwrap();
         Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
     }
 

@@ -224,6 +224,8 @@ def test_the_configuration_goes_out_and_comes_in(provider, model):
     assert int(report["unchanged"]) > 0 and "differences" not in report
     declared = json.dumps({"models": [{"name": "buf-declared"}]})
     assert calls("ApplyConfig", documentJson=declared, dryRun=True)["created"] == "1"
+
+
 def test_operators_keys():
     made = calls("CreateAdminKey", adminKey={"name": "buf-operator", "role": "viewer"})
     secret = made.pop("secret")
@@ -253,6 +255,14 @@ def test_a_key_that_its_provider_refuses_is_an_alert_until_somebody_knows(trace)
     assert alert["id"] not in [still["id"] for still in open_ones()]
     _, failure = call("AcknowledgeAlert", id="none")
     assert "not_found" in failure
+
+
+def test_the_level_of_the_log():
+    assert calls("SetLogLevel", level="debug", expiresSeconds=600)["overruled"]
+    assert calls("GetLogLevel")["level"] == "debug"
+    assert "overruled" not in calls("SetLogLevel", level="")
+    _, failure = call("SetLogLevel", level="loud")
+    assert "invalid_argument" in failure
 
 
 def test_status():

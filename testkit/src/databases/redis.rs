@@ -13,12 +13,16 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{START, first_of, free_port, guard, guard::Guard, missing, quoted};
+use crate::certificates::Authority;
+
+use super::{START, certificates, first_of, free_port, guard, guard::Guard, missing, quoted};
 
 /// A running server of a test's own.
 #[derive(Debug)]
 pub struct RedisServer {
     port: u16,
+    /// Where it speaks TLS, if it does.
+    tls_port: Option<u16>,
     guard: Guard,
 }
 
@@ -28,18 +32,35 @@ impl RedisServer {
     /// # Panics
     /// It is not installed, or does not start: in one line that says so.
     pub fn start() -> Self {
-        Self::try_start().expect("redis-server starts")
+        Self::try_start(None).expect("redis-server starts")
     }
 
-    fn try_start() -> Result<Self, String> {
+    /// Begins one that speaks TLS too, with a certificate of that authority, and asks clients for theirs.
+    ///
+    /// # Panics
+    /// It is not installed, does not start, or has no TLS.
+    pub fn start_encrypted(authority: &Authority) -> Self {
+        Self::try_start(Some(authority)).expect("redis-server starts")
+    }
+
+    fn try_start(authority: Option<&Authority>) -> Result<Self, String> {
         let candidates = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].map(PathBuf::from);
         let program = first_of(candidates).ok_or_else(|| missing("redis-server", "redis-server"))?;
         let account = guard::account("redis");
         let folder = guard::folder(account).map_err(|error| format!("its folder cannot be made: {error}"))?;
         let port = free_port().map_err(|error| format!("there is no free port: {error}"))?;
-        let command = command(&program, &folder, port);
+        let mut command = command(&program, &folder, port);
+        let mut tls_port = None;
+        if let Some(authority) = authority {
+            let port = free_port().map_err(|error| format!("there is no free port: {error}"))?;
+            let put = certificates(authority, &folder, account);
+            let [cert, key, ca] = put.map_err(|error| error.to_string())?;
+            let _ = write!(command, " --tls-port {port} --tls-cert-file {cert} --tls-key-file {key}");
+            let _ = write!(command, " --tls-ca-cert-file {ca} --tls-auth-clients yes");
+            tls_port = Some(port);
+        }
         let guard = Guard::start(&command, "KILL", folder, account).map_err(|error| error.to_string())?;
-        let server = Self { port, guard };
+        let server = Self { port, tls_port, guard };
         server.wait_until_it_answers()?;
         Ok(server)
     }
@@ -47,6 +68,14 @@ impl RedisServer {
     /// Its URL.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Its URL under TLS.
+    ///
+    /// # Panics
+    /// It was not begun so.
+    pub fn encrypted_url(&self) -> String {
+        format!("rediss://127.0.0.1:{}/0", self.tls_port.expect("it was started with certificates"))
     }
 
     /// Kills it, as a machine's failure would: what it held is lost. Its port is free then.

@@ -12,7 +12,7 @@ struct Wall {
 
 const PRODUCT: [&str; 1] = ["orchestrator-"];
 
-const WALLS: [Wall; 6] = [
+const WALLS: [Wall; 7] = [
     Wall {
         scope: &PRODUCT,
         paths: &["sqlx"],
@@ -44,6 +44,12 @@ const WALLS: [Wall; 6] = [
         paths: &["hyper", "hyper_util", "hyper_rustls"],
         places: &["orchestrator-core/src/provider/http"],
         why: "only provider/http.rs knows the HTTP client",
+    },
+    Wall {
+        scope: &PRODUCT,
+        paths: &["opentelemetry", "opentelemetry_proto", "opentelemetry_sdk", "tracing_opentelemetry"],
+        places: &["orchestrator-core/base/src/telemetry"],
+        why: "only base/telemetry knows what makes spans and sends them",
     },
     Wall {
         scope: &PRODUCT,

@@ -12,6 +12,7 @@ use super::{
     AppEnv, Config, declared,
     layers::{self, Layers},
     problem::Problem,
+    reload::Origin,
     settings::SETTINGS,
     sources::Sources,
     strength, value,
@@ -57,6 +58,7 @@ pub fn load(sources: &Sources, role: Role) -> Result<Loaded, Vec<Problem>> {
         }
     }
 
+    let origin = Origin::new(sources, role, &table);
     let mut config: Config = match table.try_into() {
         Ok(config) => config,
         Err(error) => {
@@ -65,6 +67,7 @@ pub fn load(sources: &Sources, role: Role) -> Result<Loaded, Vec<Problem>> {
             return Err(problems);
         }
     };
+    config.origin = origin;
     // An edge in front of a core keeps no catalog, and may not have its secrets.
     if runs_core(role, &layers) {
         config.declared = declared::resolve(&layers, sources, &mut problems).out_of(sources);

@@ -2,23 +2,31 @@
 //!
 //! They serialize for people's eyes alone: a secret becomes `****`, so what is written cannot be read back with its keys.
 
+mod edge;
 mod health;
+mod log;
 mod metrics;
 mod money;
 mod redis;
 mod shutdown;
+mod tls;
+mod traces;
 
 use std::{fmt, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::edge::{Edge, ProxyHeader};
 pub use self::health::Health;
+pub use self::log::{Log, LogFormat};
 pub use self::metrics::Metrics;
 pub use self::money::{Alerts, Budget};
 pub use self::redis::{Redis, WithoutRedis};
 pub use self::shutdown::ShutdownTimes;
-use super::Declared;
+pub use self::tls::{AdminListener, ClientAuth, Tls};
+pub use self::traces::{Otlp, OtlpProtocol, Sampler, Traces};
+use super::{Declared, Origin};
 use crate::mask;
 
 /// The whole configuration. One file serves both binaries; each uses its own sections.
@@ -31,6 +39,10 @@ pub struct Config {
     pub edge: Edge,
     /// The core's gRPC listener.
     pub grpc: Grpc,
+    /// Certificates.
+    pub tls: Tls,
+    /// Listeners for operators alone.
+    pub admin: AdminListener,
     /// Where metrics are shown.
     pub metrics: Metrics,
     /// Where files lie.
@@ -73,11 +85,18 @@ pub struct Config {
     pub redis: Redis,
     /// How the process ends.
     pub shutdown: ShutdownTimes,
+    /// Where traces go.
+    pub otlp: Otlp,
+    /// Which requests are traced.
+    pub traces: Traces,
     /// Threads.
     pub runtime: Runtime,
     /// The catalog that the file declares; no setting.
     #[serde(skip)]
     pub declared: Declared,
+    /// What it was read from; no setting.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// Section `app`.
@@ -99,46 +118,6 @@ pub enum AppEnv {
     Development,
     /// Nothing is invented: missing or weak keys are refused.
     Production,
-}
-
-/// Section `edge`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Edge {
-    /// `APP_HOST`, default `127.0.0.1`.
-    pub host: String,
-    /// `APP_PORT`, default `8000`.
-    pub port: u16,
-    /// `CORE_ENDPOINT`, default none: the edge embeds a core. Several are comma-separated.
-    pub core_endpoint: Option<String>,
-    /// `CORS_ORIGINS`, comma-separated, default none. `*` means any.
-    pub cors_origins: Vec<String>,
-    /// How long a client may take to send its headers, default 10 s.
-    pub header_timeout_ms: u64,
-    /// How long a client may take to send its body, default 30 s.
-    pub body_timeout_ms: u64,
-    /// How many headers a request may have, default 64.
-    pub max_headers: usize,
-    /// How many bytes a request's headers may take, default 32 KiB.
-    pub max_header_bytes: usize,
-    /// How long a client may leave an answer unread before its connection is closed, default 60 s.
-    pub write_timeout_ms: u64,
-}
-
-impl Default for Edge {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".into(),
-            port: 8000,
-            core_endpoint: None,
-            cors_origins: Vec::new(),
-            header_timeout_ms: 10_000,
-            body_timeout_ms: 30_000,
-            max_headers: 64,
-            max_header_bytes: 32 * 1024,
-            write_timeout_ms: 60_000,
-        }
-    }
 }
 
 /// Section `grpc`.
@@ -253,36 +232,6 @@ impl fmt::Display for DatabaseType {
     }
 }
 
-/// Section `log`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// `LOG_LEVEL`, default `info`, in any case: `error`, `warn`, `info`, `debug`, `trace`, `off`.
-    pub level: String,
-    /// `LOG_FORMAT`, default `json` when not a terminal, else `pretty`.
-    pub format: Option<LogFormat>,
-    /// `LOG_RETENTION_DAYS`, default 30: how long request logs are kept, at first; 0 is for ever. Afterwards the database holds it.
-    pub retention_days: u32,
-    /// How long what was said is kept, at first, default 0: as long as its request's log.
-    pub bodies_retention_days: u32,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".into(), format: None, retention_days: 30, bodies_retention_days: 0 }
-    }
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For a person at a terminal.
-    Pretty,
-}
-
 /// Section `limits`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -343,7 +292,7 @@ impl Default for Stream {
 }
 
 /// Section `timeouts`: what holds where neither provider nor model says otherwise.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// Until the connection stands, default 3 s.
@@ -472,7 +421,7 @@ pub struct Runtime {
 /// A secret as it may be shown: whether it is set.
 #[expect(clippy::ref_option, reason = "serde calls it so")]
 fn masked<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    secret.as_ref().map(|_| mask::HIDDEN).serialize(serializer)
+    secret.as_ref().map(|secret| mask::hidden(secret.expose_secret())).serialize(serializer)
 }
 
 /// A URL without its credentials.

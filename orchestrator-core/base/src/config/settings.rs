@@ -47,6 +47,18 @@ pub(super) enum Shape {
     Dollars,
     /// Percentages from 1 to 1000, a list.
     Percents,
+    /// A number from 0 to 1, kept as it was written.
+    Share,
+    /// Names of providers, or `*`, a list.
+    Names,
+    /// A name for people and programs.
+    Text,
+    /// `name=value`, comma-separated, percent-encoded where needed.
+    Pairs,
+    /// The same, never shown, never quoted.
+    SecretPairs,
+    /// IP addresses and ranges of them, a list.
+    Networks,
     /// Never shown, never quoted.
     Secret,
     /// An `http` or `https` URL that may hold a token anywhere: never shown, never quoted.
@@ -56,12 +68,15 @@ pub(super) enum Shape {
 impl Shape {
     /// Whether a file may give an array.
     pub(super) fn is_list(self) -> bool {
-        matches!(self, Self::Endpoints | Self::Origins | Self::Percents)
+        matches!(self, Self::Endpoints | Self::Origins | Self::Percents | Self::Names | Self::Networks)
     }
 
     /// Whether the value must not be quoted, and may be given as `env:NAME`, `file:/path` or by a variable ending in `_FILE`.
     pub(super) fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::SecretUrl | Self::DatabaseUrl | Self::RedisUrl)
+        matches!(
+            self,
+            Self::Secret | Self::SecretPairs | Self::SecretUrl | Self::DatabaseUrl | Self::RedisUrl
+        )
     }
 }
 
@@ -111,6 +126,17 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 /// A size above a tebibyte is a mistake too.
 const TEBIBYTE: i64 = 1 << 40;
 
+/// The samplers of the OpenTelemetry standard.
+const SAMPLERS: &[&str] = &[
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+];
+
+const CLIENT_AUTH: Shape = Shape::Word(&["required", "optional"]);
 const TIME: Shape = Shape::Number(1, DAY_MS);
 const SIZE: Shape = Shape::Number(1, TEBIBYTE);
 
@@ -127,8 +153,30 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("edge.max_headers", Shape::Number(1, 10_000)),
     other("edge.max_header_bytes", SIZE),
     other("edge.write_timeout_ms", TIME),
+    known("edge.trusted_proxies", "TRUSTED_PROXIES", Shape::Networks),
+    other("edge.proxy_header", Shape::Word(&["x-forwarded-for", "forwarded"])),
     known("grpc.host", "GRPC_HOST", Shape::Host),
     known("grpc.port", "GRPC_PORT", Shape::Port),
+    known("tls.edge_cert", "TLS_CERT", Shape::Path),
+    known("tls.edge_key", "TLS_KEY", Shape::Path),
+    known("tls.edge_client_ca", "TLS_CLIENT_CA", Shape::Path),
+    known("tls.edge_client_auth", "TLS_CLIENT_AUTH", CLIENT_AUTH),
+    known("tls.grpc_cert", "GRPC_TLS_CERT", Shape::Path),
+    known("tls.grpc_key", "GRPC_TLS_KEY", Shape::Path),
+    known("tls.grpc_client_ca", "GRPC_TLS_CLIENT_CA", Shape::Path),
+    known("tls.grpc_client_auth", "GRPC_TLS_CLIENT_AUTH", CLIENT_AUTH),
+    known("tls.core_ca", "CORE_TLS_CA", Shape::Path),
+    known("tls.core_cert", "CORE_TLS_CERT", Shape::Path),
+    known("tls.core_key", "CORE_TLS_KEY", Shape::Path),
+    known("tls.core_server_name", "CORE_TLS_SERVER_NAME", Shape::Host),
+    other("tls.handshake_timeout_ms", TIME),
+    other("tls.max_handshakes", Shape::Number(1, 100_000)),
+    other("tls.expiry_warning_days", Shape::Number(0, 3650)),
+    known("admin.host", "ADMIN_HOST", Shape::Host),
+    known("admin.port", "ADMIN_PORT", Shape::Port),
+    known("admin.grpc_host", "ADMIN_GRPC_HOST", Shape::Host),
+    known("admin.grpc_port", "ADMIN_GRPC_PORT", Shape::Port),
+    known("admin.core_endpoint", "CORE_ADMIN_ENDPOINT", Shape::Endpoints),
     other("metrics.enabled", Shape::Switch),
     known("metrics.host", "METRICS_HOST", Shape::Host),
     known("metrics.port", "METRICS_PORT", Shape::Port),
@@ -150,6 +198,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     known("database.wait_interval", "DATABASE_WAIT_INTERVAL", Shape::Number(0, 3600)),
     known("log.level", "LOG_LEVEL", Shape::Word(LEVELS)),
     known("log.format", "LOG_FORMAT", Shape::Word(&["json", "pretty"])),
+    known("log.file", "LOG_FILE", Shape::Path),
+    known("log.access_file", "ACCESS_LOG_FILE", Shape::Path),
     known("log.retention_days", "LOG_RETENTION_DAYS", Shape::Number(0, 36_500)),
     other("log.bodies_retention_days", Shape::Number(0, 36_500)),
     known("limits.max_body_bytes", "MAX_BODY_BYTES", SIZE),
@@ -194,6 +244,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("bodies.max_bytes", Shape::Number(1, 1 << 20)),
     known("redis.enabled", "REDIS_ENABLED", Shape::Switch),
     known("redis.url", "REDIS_URL", Shape::RedisUrl),
+    known("redis.ca", "REDIS_CA", Shape::Path),
+    known("redis.cert", "REDIS_CERT", Shape::Path),
+    known("redis.key", "REDIS_KEY", Shape::Path),
     other("redis.pool_size", Shape::Number(1, 1000)),
     other("redis.checkout_ms", Shape::Number(1, 10_000)),
     other("redis.command_ms", Shape::Number(1, 10_000)),
@@ -201,6 +254,25 @@ pub(super) const SETTINGS: &[Setting] = &[
     other("redis.core_expiry_ms", Shape::Number(50, 3_600_000)),
     other("shutdown.ready_delay_ms", Shape::Number(0, HOUR_MS)),
     other("shutdown.drain_ms", Shape::Number(0, HOUR_MS)),
+    known("otlp.disabled", "OTEL_SDK_DISABLED", Shape::Switch),
+    known("otlp.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", Shape::BaseUrl),
+    known("otlp.headers", "OTEL_EXPORTER_OTLP_HEADERS", Shape::SecretPairs),
+    known("otlp.protocol", "OTEL_EXPORTER_OTLP_PROTOCOL", Shape::Word(&["grpc"])),
+    known("otlp.timeout_ms", "OTEL_EXPORTER_OTLP_TIMEOUT", TIME),
+    known("otlp.service_name", "OTEL_SERVICE_NAME", Shape::Text),
+    known("otlp.resource_attributes", "OTEL_RESOURCE_ATTRIBUTES", Shape::Pairs),
+    known("traces.endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", Shape::BaseUrl),
+    known("traces.headers", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", Shape::SecretPairs),
+    known("traces.protocol", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", Shape::Word(&["grpc"])),
+    known("traces.timeout_ms", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", TIME),
+    known("traces.sampler", "OTEL_TRACES_SAMPLER", Shape::Word(SAMPLERS)),
+    known("traces.sampler_arg", "OTEL_TRACES_SAMPLER_ARG", Shape::Share),
+    known("traces.schedule_delay_ms", "OTEL_BSP_SCHEDULE_DELAY", Shape::Number(0, DAY_MS)),
+    known("traces.max_queue_size", "OTEL_BSP_MAX_QUEUE_SIZE", Shape::Number(1, 1_000_000)),
+    known("traces.max_export_batch_size", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", Shape::Number(1, 100_000)),
+    known("traces.capture_content", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", Shape::Switch),
+    other("traces.max_content_bytes", Shape::Number(1, 1 << 20)),
+    other("traces.providers", Shape::Names),
     other("runtime.threads", Shape::Number(0, 1024)),
 ];
 

@@ -43,6 +43,11 @@ impl Sources {
                 environment.insert(name, value.to_string_lossy().into_owned());
             }
         }
+        // For the test that shows what masking is for; release builds do not know it.
+        #[cfg(debug_assertions)]
+        if environment.contains_key("ORCHESTRATOR_DEBUG_BUILD_SHOWS_SECRETS") {
+            crate::mask::show_secrets();
+        }
         Ok(Self {
             config_file: common.config.clone(),
             env_file: common.env_file.clone(),

@@ -10,7 +10,7 @@ use super::{
     settings::{LEVELS, Shape},
     sources::Sources,
 };
-use crate::mask;
+use crate::{mask, network::Network};
 
 /// A file that holds one secret and is larger holds something else.
 const MOST_SECRET_BYTES: u64 = 64 * 1024;
@@ -26,12 +26,21 @@ pub(super) fn parse(shape: Shape, text: &str, sources: &Sources, layers: &Layers
         Shape::Number(least, most) => number(text, least, most),
         Shape::Port => port(text),
         Shape::Host => host(text),
-        Shape::Path => Ok(Value::from(text)),
+        Shape::Path | Shape::Text => Ok(Value::from(text)),
         Shape::Endpoints => endpoints(text),
         Shape::Origins => origins(text),
         Shape::BaseUrl => base_url(text).map(Value::from),
         Shape::Dollars => dollars(text),
         Shape::Percents => percents(text),
+        Shape::Share => share(text),
+        Shape::Names => names(text),
+        Shape::Pairs => pairs(text).map(|_| Value::from(text)),
+        Shape::SecretPairs => {
+            let secret = resolve(text, sources, layers)?;
+            pairs(secret.expose_secret())?;
+            Ok(Value::from(secret.expose_secret()))
+        }
+        Shape::Networks => networks(text),
         Shape::SecretUrl => {
             let url = resolve(text, sources, layers)?;
             let known = Url::parse(url.expose_secret()).ok();
@@ -124,6 +133,66 @@ fn dollars(text: &str) -> Result<Value, String> {
 fn percents(text: &str) -> Result<Value, String> {
     let percents: Result<Vec<Value>, String> = list(text).map(|text| number(text, 1, 1000)).collect();
     Ok(Value::from(percents?))
+}
+
+fn share(text: &str) -> Result<Value, String> {
+    let is_share = text.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share));
+    if is_share { Ok(Value::from(text)) } else { Err(format!("{} is no number from 0 to 1", quoted(text))) }
+}
+
+fn names(text: &str) -> Result<Value, String> {
+    let is_name_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    for name in list(text) {
+        if name != "*" && (name.len() > 64 || !name.chars().all(is_name_char)) {
+            return Err(format!("{} is neither * nor the name of a provider", quoted(name)));
+        }
+    }
+    Ok(Value::from(list(text).collect::<Vec<_>>()))
+}
+
+/// Reads `name=value`, comma-separated, percent-encoded where needed: the form of the variables of the OpenTelemetry standard.
+/// Messages quote nothing, for values may be secrets.
+pub fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut pairs = Vec::new();
+    for pair in list(text) {
+        let wrong = || "is not of the form name=value, comma-separated".to_owned();
+        let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
+        let is_name_char =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/');
+        let name = name.trim();
+        if name.is_empty() || !name.bytes().all(is_name_char) {
+            return Err("holds a name that is not made of letters, digits and . _ - /".to_owned());
+        }
+        let value = percent_decoded(value.trim()).filter(|value| !value.contains(char::is_control));
+        let value = value.ok_or_else(|| "holds a value that cannot be decoded".to_owned())?;
+        pairs.push((name.to_owned(), value));
+    }
+    Ok(pairs)
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        bytes.push(hex::decode(digits).ok()?.pop()?);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn networks(text: &str) -> Result<Value, String> {
+    let network = |text: &str| match text.parse::<Network>() {
+        Ok(network) => Ok(Value::from(network.to_string())),
+        Err(error) => Err(format!("{} {error}", quoted(text))),
+    };
+    let networks: Result<Vec<Value>, String> = list(text).map(network).collect();
+    Ok(Value::from(networks?))
 }
 
 fn port(text: &str) -> Result<Value, String> {
@@ -228,4 +297,22 @@ fn quoted(text: &str) -> String {
     let start: String = text.chars().take(MOST_QUOTED).collect();
     let more = if start.len() < text.len() { "…" } else { "" };
     format!("{start:?}{more}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_read_as_the_standard_writes_them() {
+        let read = pairs(" api-key = a%2Cb%3D ,deployment.environment=test,,empty=").unwrap();
+        let read: Vec<_> = read.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(read, [("api-key", "a,b="), ("deployment.environment", "test"), ("empty", "")]);
+        for wrong in
+            ["s3cret", "=s3cret", "na me=s3cret", "a=s3cret%", "a=s3cret%2", "a=s3cret%zz", "a=s3cret%0a"]
+        {
+            let problem = pairs(wrong).unwrap_err();
+            assert!(!problem.contains("s3cret"), "{wrong}: {problem}");
+        }
+    }
 }

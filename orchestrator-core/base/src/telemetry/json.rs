@@ -1,12 +1,13 @@
-//! A log line for machines: `{"timestamp","level","target","message","fields"}`.
-//!
-//! Fields of the enclosing spans stand among the event's own, so that a line tells which task and request it belongs to
-//! without a search for others. Of equal names the innermost counts.
+//! A log line for machines: one flat object, `{"timestamp","level","target","message", …}`, then the event's fields and those of the
+//! spans around it, so that a line tells which task and request it belongs to without a search for others. Of equal names the
+//! innermost counts.
 
-use std::fmt;
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value as Json};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -17,6 +18,11 @@ use tracing_subscriber::{
 };
 
 use crate::clock::Clock;
+
+/// What every line begins with; a field of such a name gets `field_` before it.
+const FIXED: [&str; 4] = ["timestamp", "level", "target", "message"];
+/// The most bytes of one text. A line is for reading, and what is longer is somebody's data.
+const MOST_BYTES: usize = 4096;
 
 /// Formats events. Goes with `JsonFields`, in whose form it finds the fields of spans.
 pub(super) struct Lines(Clock);
@@ -38,67 +44,178 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut fields = Fields::default();
+        let about = event.metadata();
+        let mut line = Object::with_capacity(256);
+        line.field("timestamp", &Value::Text(&self.0.now().to_string()));
+        line.field("level", &Value::Text(about.level().as_str()));
+        line.field("target", &Value::Text(about.target()));
+        // Lines begin alike, whatever order the fields stand in.
+        event.record(&mut Fields { line: &mut line, message: true });
+        event.record(&mut Fields { line: &mut line, message: false });
+        let mut around = Map::new();
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(text) = span.extensions().get::<FormattedFields<N>>() {
-                fields.0.extend(serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default());
+                around.extend(serde_json::from_str::<Map<String, Json>>(text).unwrap_or_default());
             }
         }
-        event.record(&mut fields);
-        let message = fields.0.remove("message").unwrap_or_default();
-        let line = Line {
-            timestamp: self.0.now().to_string(),
-            level: event.metadata().level().as_str(),
-            target: event.metadata().target(),
-            message,
-            fields: fields.0,
+        for (name, value) in &around {
+            if about.fields().field(name).is_none() {
+                line.field(name, &Value::Json(value));
+            }
+        }
+        writer.write_str(&line.line())
+    }
+}
+
+/// An object that is being written.
+pub(super) struct Object(String);
+
+/// What a field can hold.
+pub(super) enum Value<'a> {
+    Text(&'a str),
+    Shown(&'a dyn fmt::Debug),
+    Whole(u64),
+    Signed(i64),
+    Real(f64),
+    Is(bool),
+    /// In milliseconds, to the microsecond.
+    Millis(Duration),
+    Json(&'a Json),
+}
+
+impl Object {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        let mut text = String::with_capacity(bytes);
+        text.push('{');
+        Self(text)
+    }
+
+    pub(super) fn field(&mut self, name: &str, value: &Value<'_>) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push('"');
+        Quoted::inside(&mut self.0, name);
+        self.0.push_str("\":");
+        // Nothing that is written into a String can fail.
+        let _ = match value {
+            Value::Text(text) => {
+                self.quoted(format_args!("{text}"));
+                Ok(())
+            }
+            Value::Shown(shown) => {
+                self.quoted(format_args!("{shown:?}"));
+                Ok(())
+            }
+            Value::Whole(number) => write!(self.0, "{number}"),
+            Value::Signed(number) => write!(self.0, "{number}"),
+            Value::Real(number) if number.is_finite() => write!(self.0, "{number}"),
+            Value::Real(_) => self.0.write_str("null"),
+            Value::Is(switch) => write!(self.0, "{switch}"),
+            Value::Millis(time) => {
+                let micros = time.as_micros();
+                write!(self.0, "{}.{:03}", micros / 1000, micros % 1000)
+            }
+            Value::Json(Json::String(text)) => {
+                self.quoted(format_args!("{text}"));
+                Ok(())
+            }
+            Value::Json(value) => write!(self.0, "{value}"),
         };
-        let line = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
-        writeln!(writer, "{line}")
+    }
+
+    fn quoted(&mut self, text: fmt::Arguments<'_>) {
+        self.0.push('"');
+        let mut quoted = Quoted { text: &mut self.0, room: MOST_BYTES };
+        if quoted.write_fmt(text).is_err() {
+            self.0.push('…');
+        }
+        self.0.push('"');
+    }
+
+    /// The whole line.
+    pub(super) fn line(mut self) -> String {
+        self.0.push_str("}\n");
+        self.0
     }
 }
 
-#[derive(Serialize)]
-struct Line {
-    timestamp: String,
-    level: &'static str,
-    target: &'static str,
-    message: Value,
-    fields: Map<String, Value>,
+/// Writes text inside a JSON string, and fails at its bound.
+struct Quoted<'a> {
+    text: &'a mut String,
+    room: usize,
 }
 
-#[derive(Default)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
+impl Quoted<'_> {
+    fn inside(text: &mut String, name: &str) {
+        let _ = Quoted { text, room: MOST_BYTES }.write_str(name);
     }
 }
 
-impl Visit for Fields {
+impl fmt::Write for Quoted<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        for c in part.chars() {
+            self.room = self.room.checked_sub(c.len_utf8()).ok_or(fmt::Error)?;
+            match c {
+                '"' => self.text.push_str("\\\""),
+                '\\' => self.text.push_str("\\\\"),
+                '\n' => self.text.push_str("\\n"),
+                '\r' => self.text.push_str("\\r"),
+                '\t' => self.text.push_str("\\t"),
+                // Control characters, and what some readers take for the end of a line.
+                c if c < ' ' || matches!(c, '\u{7f}' | '\u{2028}' | '\u{2029}') => {
+                    write!(self.text, "\\u{:04x}", u32::from(c))?;
+                }
+                c => self.text.push(c),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes an event's message, or everything else of it.
+struct Fields<'a> {
+    line: &'a mut Object,
+    message: bool,
+}
+
+impl Fields<'_> {
+    fn insert(&mut self, field: &Field, value: &Value<'_>) {
+        let name = field.name();
+        if (name == "message") != self.message {
+            return;
+        }
+        if !self.message && FIXED.contains(&name) {
+            self.line.field(&format!("field_{name}"), value);
+        } else {
+            self.line.field(name, value);
+        }
+    }
+}
+
+impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.insert(field, format!("{value:?}"));
+        self.insert(field, &Value::Shown(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.insert(field, value);
+        self.insert(field, &Value::Text(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.insert(field, value);
+        self.insert(field, &Value::Signed(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.insert(field, value);
+        self.insert(field, &Value::Whole(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.insert(field, value);
+        self.insert(field, &Value::Real(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.insert(field, value);
+        self.insert(field, &Value::Is(value));
     }
 }
 
@@ -109,6 +226,7 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
+    use proptest::prelude::*;
     use tracing_subscriber::{fmt::format::JsonFields, layer::SubscriberExt as _};
 
     use super::*;
@@ -127,19 +245,40 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_line_is_one_object_with_the_spans_fields_among_its_own() {
+    fn logged(log: impl FnOnce()) -> String {
         let page = Page::default();
         let writer = page.clone();
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(move || writer.clone())
             .fmt_fields(JsonFields::new())
             .event_format(Lines::new(Clock::manual(UnixMicros(1_795_230_128_000_001))));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_one_flat_object_with_the_spans_fields_behind_its_own() {
+        let text = logged(|| {
             let _outer = tracing::error_span!("task", task.name = "writer", rows = 1).entered();
-            tracing::info!(target: "ledger", rows = 2_u64, full = true, path = ?"a\nb", "rows written: {}", 2);
+            tracing::info!(target: "ledger", rows = 2_u64, full = true, level = -1, path = ?"a\nb", "rows written: {}", 2);
         });
-        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
-        insta::assert_snapshot!(text, @r#"{"timestamp":"2026-11-21T03:02:08.000001Z","level":"INFO","target":"ledger","message":"rows written: 2","fields":{"full":true,"path":"\"a\\nb\"","rows":2,"task.name":"writer"}}"#);
+        insta::assert_snapshot!(text, @r#"{"timestamp":"2026-11-21T03:02:08.000001Z","level":"INFO","target":"ledger","message":"rows written: 2","rows":2,"full":true,"field_level":-1,"path":"\"a\\nb\"","task.name":"writer"}"#);
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let text = logged(|| tracing::info!(long = "é".repeat(5000), "x"));
+        let line: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["long"].as_str().unwrap(), format!("{}…", "é".repeat(MOST_BYTES / 2)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_makes_one_line_that_says_it(text in "\\PC{0,40}|[\\x00-\\x7f\u{2028}]{0,40}") {
+            let line = logged(|| tracing::info!(text, "x"));
+            prop_assert_eq!(line.matches('\n').count(), 1);
+            let parsed: Json = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(parsed["text"].as_str().unwrap(), text);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod teams;
 
 use std::collections::{HashMap, HashSet};
 
+use orchestrator_base::mask;
 use serde_json::Value as Json;
 
 pub(super) use self::keys::{place_of_caller, place_of_key};
@@ -23,6 +24,7 @@ use super::{
 };
 use crate::{
     admin::Admin,
+    admin::providers::{ProviderChange, keep_hidden},
     catalog::{CatalogRows, ManagedBy, ModelProvider},
     error::Result,
     health::Settings,
@@ -148,7 +150,9 @@ impl<'a> Merge<'a> {
                 document::provider(raw, path, kind, problems).map(|row| row.change)
             };
             let check = |change| admin.new_provider(change, None).map(|(row, _)| row);
-            let Some(new) = self.checked(path, raw, row.change.clone(), read, check) else { continue };
+            let mut change = row.change.clone();
+            self.fill_in_headers(&mut change, path);
+            let Some(new) = self.checked(path, raw, change, read, check) else { continue };
             if self.is_double(&mut seen, &new.name, path, "name") {
                 continue;
             }
@@ -163,6 +167,21 @@ impl<'a> Merge<'a> {
             if self.settle(path, &name, new, old, Vec::new(), show::provider) == Outcome::Settled {
                 self.keys_of(&row_now, old.is_some(), &row.keys);
             }
+        }
+    }
+
+    /// Values that an export has not shown are those of the row that is there, or are left out.
+    fn fill_in_headers(&mut self, change: &mut ProviderChange, path: &str) {
+        let Some(headers) = &mut change.headers else { return };
+        if let Some(old) =
+            self.standing(&self.current.rows.providers, |row| Some(&row.name) == change.name.as_ref())
+        {
+            keep_hidden(headers, &old.headers);
+        }
+        for (name, _) in headers.extract_if(.., |_, value| *value == mask::HIDDEN) {
+            let note =
+                format!("{path}.headers: the value of {name} is not in the document; the header is left out");
+            self.plan.report.notes.push(note);
         }
     }
 

@@ -1,8 +1,12 @@
 //! What a document changed, or would change.
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
-use serde_json::Value as Json;
+use orchestrator_base::mask;
+use serde_json::{Value as Json, json};
 
 /// What becomes of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +126,14 @@ pub(super) fn fields(before: Option<&Json>, after: &Json) -> Vec<FieldDifference
     differences
 }
 
+/// Headers as JSON, without the values of those that carry secrets by their names.
+fn hidden_headers(headers: &Json) -> String {
+    match serde_json::from_value::<BTreeMap<String, String>>(headers.clone()) {
+        Ok(headers) => json!(mask::headers(&headers)).to_string(),
+        Err(_) => json!(mask::HIDDEN).to_string(),
+    }
+}
+
 fn compare(path: &str, before: Option<&Json>, after: &Json, differences: &mut Vec<FieldDifference>) {
     if let Json::Object(fields) = after
         // Maps that people fill (tags, headers) are shown whole: a name in them may hold a dot.
@@ -145,7 +157,8 @@ fn compare(path: &str, before: Option<&Json>, after: &Json, differences: &mut Ve
         None => !says_nothing,
     };
     if differs {
-        let (before, after) = (before.map(Json::to_string), Some(after.to_string()));
+        let text = |value: &Json| if path == "headers" { hidden_headers(value) } else { value.to_string() };
+        let (before, after) = (before.map(text), Some(text(after)));
         differences.push(FieldDifference { field: path.to_owned(), before, after });
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue};
+use orchestrator_base::mask;
 
 use super::{at_most, refuse};
 use crate::error::Result;
@@ -45,6 +46,12 @@ pub(super) fn check(headers: &BTreeMap<String, String>) -> Result<()> {
         // The value may be anything, so it is not repeated.
         if value.len() > 4096 || HeaderValue::try_from(value).is_err() {
             return refuse(PARAM, &format!("{parsed} has a value that cannot be sent"));
+        }
+        if value == mask::HIDDEN {
+            return refuse(
+                PARAM,
+                &format!("{parsed} has {} in place of a value that was not shown", mask::HIDDEN),
+            );
         }
         if seen.contains(&parsed) {
             return refuse(PARAM, &format!("{parsed} is there twice, in different case"));

@@ -32,6 +32,7 @@ fn serves(id: &str, model: &str, provider: &str, provider_model: &str) -> ModelP
 fn rows() -> CatalogRows {
     CatalogRows {
         sealed_with: None,
+        log_level: None,
         revision: 7,
         providers: vec![samples::provider("p1", "alpha"), samples::provider("p2", "beta")],
         provider_keys: vec![samples::provider_key("k1", "p1", "secret-1")],

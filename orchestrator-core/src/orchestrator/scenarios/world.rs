@@ -148,6 +148,7 @@ impl World {
         change(&mut model);
         let mut rows = CatalogRows {
             sealed_with: None,
+            log_level: None,
             revision: 1,
             providers: Vec::new(),
             provider_keys: Vec::new(),
@@ -202,10 +203,10 @@ impl World {
             clock: clock.clone(),
             random,
             limits: config::Limits::default(),
-            stream: config::Stream::default(),
+            stream: config::Stream::default().into(),
             deny_private: false,
             shared_state: SharedState::Local(local.clone()),
-            estimates: Estimates::default(),
+            estimates: Estimates::default().into(),
             gate: Gate::new(&config::Admission::default()),
             drains: Drains::default(),
             curfew: Curfew::new(),

@@ -6,6 +6,7 @@
 
 use std::{
     fmt,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +17,8 @@ use std::{
 use bb8::ManageConnection;
 use orchestrator_base::{config, tls};
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, RedisError,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ErrorKind, IntoConnectionInfo as _, RedisError,
+    TlsCertificates,
     aio::{MultiplexedConnection, PubSub},
     io::tcp::TcpSettings,
 };
@@ -57,7 +59,13 @@ impl Links {
         let wrong = |_| "redis.url is not a URL of Redis".to_owned();
         let info = settings.url.expose_secret().into_connection_info().map_err(wrong)?;
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = Client::open(info).map_err(wrong)?;
+        let client = match certificates(settings)? {
+            Some(certificates) => Client::build_with_tls(info, certificates).map_err(|error| {
+                // Names what is wrong with the files, and nothing of the address.
+                format!("redis.ca, redis.cert, redis.key: {error}")
+            })?,
+            None => Client::open(info).map_err(wrong)?,
+        };
         Ok(Self { client, era: Arc::default() })
     }
 
@@ -83,6 +91,28 @@ impl Links {
     fn is_good(&self, link: &Link) -> bool {
         !link.broken && link.era == self.era.load(Ordering::Acquire)
     }
+}
+
+/// The certificates that the settings name, if they name any.
+fn certificates(settings: &config::Redis) -> Result<Option<TlsCertificates>, String> {
+    let config::Redis { ca, cert, key, .. } = settings;
+    if ca.is_none() && cert.is_none() && key.is_none() {
+        return Ok(None);
+    }
+    if !settings.url.expose_secret().starts_with("rediss:") {
+        return Err(
+            "redis.url: does not begin with rediss://, so redis.ca, redis.cert and redis.key are of no use"
+                .into(),
+        );
+    }
+    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let client_tls = match (cert, key) {
+        (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
+        (None, None) => None,
+        _ => return Err("redis.cert and redis.key: neither is of use without the other".into()),
+    };
+    let root_cert = ca.as_deref().map(read).transpose()?;
+    Ok(Some(TlsCertificates { client_tls, root_cert }))
 }
 
 impl ManageConnection for Links {

@@ -5,7 +5,7 @@ pub(crate) mod cores;
 use std::time::Duration;
 
 use orchestrator_base::task;
-use orchestrator_testkit::databases::redis::RedisServer;
+use orchestrator_testkit::{certificates::Authority, databases::redis::RedisServer};
 use redis::{Script, cmd};
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -112,4 +112,44 @@ async fn a_server_that_takes_no_writes_is_away_and_our_own_mistake_is_not() {
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
     assert!(redis.script::<i64>(&adding).await.is_err());
     assert!(!redis.is_up() && !redis.try_now().await);
+}
+
+#[tokio::test]
+async fn over_tls_both_sides_are_who_their_authority_says() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let server = RedisServer::start_encrypted(&authority);
+    let mut known = settings(&server, "t:");
+    known.url = SecretString::from(server.encrypted_url());
+    known.ca = Some(authority.path("ca.pem"));
+    let (cert, key) = authority.sign("core", 2099);
+    (known.cert, known.key) = (Some(cert.clone()), Some(key));
+
+    let redis = Redis::new(&known).unwrap();
+    assert!(redis.try_now().await);
+    assert_eq!(redis.command::<String>(&cmd("PING")).await, Ok("PONG".to_owned()));
+
+    let without = config::Redis { cert: None, key: None, ..known.clone() };
+    let (strange_cert, strange_key) = stranger.sign("core", 2099);
+    let strange = config::Redis { cert: Some(strange_cert), key: Some(strange_key), ..known.clone() };
+    let doubting = config::Redis { ca: Some(stranger.path("ca.pem")), ..known.clone() };
+    let public = config::Redis { ca: None, ..known.clone() };
+    for (refused, why) in [
+        (without, "no certificate"),
+        (strange, "another authority's certificate"),
+        (doubting, "another authority for the server"),
+        (public, "the public authorities"),
+    ] {
+        assert!(!Redis::new(&refused).unwrap().try_now().await, "{why}");
+    }
+
+    let half = config::Redis { key: None, ..known.clone() };
+    let missing = config::Redis { ca: Some("missing.pem".into()), ..known.clone() };
+    let broken = config::Redis { key: Some(cert), ..known.clone() };
+    let plain = config::Redis { url: SecretString::from(server.url()), ..known };
+    for (wrong, named) in
+        [(half, "redis.key"), (missing, "missing.pem"), (broken, "redis.key"), (plain, "rediss://")]
+    {
+        let why = Redis::new(&wrong).err().unwrap();
+        assert!(why.contains(named), "{why}");
+    }
 }

@@ -52,7 +52,7 @@ fn asked(service: &str, method: &str) -> Vec<u8> {
             ..v1::InvokeRequest::default()
         }
         .encode_to_vec(),
-        ("Orchestrate", "ListModels") | ("Admin", _) => Vec::new(),
+        ("Orchestrate", "ListModels") | ("Admin" | "Edges", _) => Vec::new(),
         _ => panic!("{service}.{method} is new: say what is asked of it"),
     }
 }
@@ -198,6 +198,7 @@ async fn every_method_opens_to_the_roles_that_the_table_says_and_to_no_other_key
             Limits::default(),
         ),
         admin,
+        edges: services.edges,
         health: services.health,
         reflection: services.reflection,
         clock: services.clock,

@@ -1,5 +1,6 @@
 //! Providers.
 
+use orchestrator_base::mask;
 use orchestrator_core::{
     admin::ProviderChange,
     catalog::{Provider, ProviderOptions, defaults},
@@ -78,7 +79,7 @@ pub(crate) fn message(provider: Provider) -> v1::Provider {
         timeout: provider.timeout,
         timeouts: timeouts_message(provider.timeouts),
         rate_limit: provider.rate_limit,
-        headers: provider.headers,
+        headers: mask::headers(&provider.headers),
         options: Some(v1::ProviderOptions {
             dialects,
             body_overrides_json: body_overrides,

@@ -1,5 +1,6 @@
 //! Imports, declarations, and what they changed.
 
+use orchestrator_base::config::Change;
 use orchestrator_core::{
     admin::{
         declared::ApplyOptions,
@@ -9,6 +10,8 @@ use orchestrator_core::{
 };
 use orchestrator_proto::v1;
 use secrecy::SecretString;
+
+use crate::admin::transfer::Reloaded;
 
 /// Out of the contract.
 pub(crate) fn import_options(request: v1::ImportConfigRequest) -> Result<ImportOptions> {
@@ -40,6 +43,19 @@ pub(crate) fn report(report: Report) -> v1::ConfigReport {
         dry_run: report.dry_run,
         differences: report.differences.into_iter().map(difference).collect(),
         notes: report.notes,
+        settings: Vec::new(),
+    }
+}
+
+/// Into the contract.
+pub(crate) fn reloaded(reloaded: Reloaded) -> v1::ConfigReport {
+    let change = |Change { name, effect }| v1::SettingChange {
+        name: name.to_owned(),
+        effect: effect.name().to_owned(),
+    };
+    v1::ConfigReport {
+        settings: reloaded.settings.into_iter().map(change).collect(),
+        ..report(reloaded.catalog)
     }
 }
 

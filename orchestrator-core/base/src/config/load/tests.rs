@@ -97,6 +97,11 @@ fn sample(shape: Shape, default: &str) -> &'static str {
         Shape::KeyPrefix => "elsewhere:",
         Shape::Dollars => "2.50",
         Shape::Percents => "50, 75",
+        Shape::Share => "0.25",
+        Shape::Names => "one, two",
+        Shape::Text => "somebody",
+        Shape::Pairs | Shape::SecretPairs => "a.b=c%20d,e=f",
+        Shape::Networks => "10.0.0.0/8, ::1",
         Shape::Secret => GOOD_KEY,
         Shape::SecretUrl => "https://hooks.example.com/x?token=y",
     }
@@ -210,6 +215,7 @@ fn all_problems_are_reported_at_once() {
         .variable("APP_ENV", "staging")
         .variable("APP_DEBUG", "perhaps")
         .variable("CORE_ENDPOINT", "http://a:1,core:50051")
+        .variable("TRUSTED_PROXIES", "::1,10.1.0.0/8")
         .variable("ADMIN_KEY", "s3cret-value-one")
         .variable("ADMIN_KEY_FILE", "admin")
         .variable("MASTER_KEY", "env:NOT_SET")
@@ -229,7 +235,7 @@ fn all_problems_are_reported_at_once() {
     edge.host (orchestrator.toml): cannot be of type table
     edge.prot (orchestrator.toml): no such setting; the nearest is edge.port
     grpc.port (orchestrator.toml): cannot be of type array
-    nonsense.key (orchestrator.toml): no such setting; the nearest is bodies.keep
+    nonsense.key (orchestrator.toml): no such setting; the nearest is tls.edge_key
     server (orchestrator.toml): no such section; the nearest is [edge]
     ORCHESTRATOR__LIMIT__MAX_JSON_DEPTH in .env: no such setting; the nearest is ORCHESTRATOR__LIMITS__MAX_JSON_DEPTH
     keys.admin (ADMIN_KEY): ADMIN_KEY_FILE is set too, and differs; set one of them
@@ -242,6 +248,7 @@ fn all_problems_are_reported_at_once() {
     edge.core_endpoint (CORE_ENDPOINT): "core:50051" is not a URL of the form http://host:port
     edge.cors_origins (orchestrator.toml): "https://a/b" is neither * nor of the form https://host
     edge.max_headers (orchestrator.toml): 0 is below 1, the least that makes sense
+    edge.trusted_proxies (TRUSTED_PROXIES): "10.1.0.0/8" has bits behind its prefix: 10.0.0.0/8 is the range
     grpc.host (GRPC_HOST in .env): "two words" is neither a host name nor an IP address
     keys.client (CLIENT_KEY): names the file "missing", which cannot be read: No such file or directory (os error 2)
     keys.master (MASTER_KEY): names the variable "NOT_SET", which is not set
@@ -332,10 +339,36 @@ fn what_is_shown_says_everything_but_secrets() {
     max_headers = 64
     max_header_bytes = 32768
     write_timeout_ms = 60000
+    trusted_proxies = []
+    proxy_header = "x-forwarded-for"
 
     [grpc]
     host = "127.0.0.1"
     port = 50051
+
+    [tls]
+    # edge_cert =
+    # edge_key =
+    # edge_client_ca =
+    edge_client_auth = "required"
+    # grpc_cert =
+    # grpc_key =
+    # grpc_client_ca =
+    grpc_client_auth = "required"
+    # core_ca =
+    # core_cert =
+    # core_key =
+    # core_server_name =
+    handshake_timeout_ms = 10000
+    max_handshakes = 512
+    expiry_warning_days = 30
+
+    [admin]
+    host = "127.0.0.1"
+    # port =
+    grpc_host = "127.0.0.1"
+    # grpc_port =
+    # core_endpoint =
 
     [metrics]
     enabled = true
@@ -369,6 +402,8 @@ fn what_is_shown_says_everything_but_secrets() {
     [log]
     level = "info"
     # format =
+    # file =
+    # access_file =
     retention_days = 30
     bodies_retention_days = 0
 
@@ -435,6 +470,9 @@ fn what_is_shown_says_everything_but_secrets() {
     [redis]
     enabled = false
     url = "redis://localhost:6379/0"
+    # ca =
+    # cert =
+    # key =
     pool_size = 16
     checkout_ms = 250
     command_ms = 50
@@ -444,6 +482,29 @@ fn what_is_shown_says_everything_but_secrets() {
     [shutdown]
     ready_delay_ms = 0
     drain_ms = 30000
+
+    [otlp]
+    disabled = false
+    # endpoint =
+    # headers =
+    # protocol =
+    timeout_ms = 10000
+    # service_name =
+    # resource_attributes =
+
+    [traces]
+    # endpoint =
+    # headers =
+    # protocol =
+    # timeout_ms =
+    sampler = "parentbased_always_on"
+    sampler_arg = "1"
+    schedule_delay_ms = 5000
+    max_queue_size = 2048
+    max_export_batch_size = 512
+    capture_content = false
+    max_content_bytes = 16384
+    providers = []
 
     [runtime]
     threads = 2  # command line

@@ -1,5 +1,7 @@
 //! Where several cores keep what they share, and what they do without it.
 
+use std::path::PathBuf;
+
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -14,6 +16,12 @@ pub struct Redis {
     /// `REDIS_URL`, default `redis://localhost:6379/0`; `rediss://` is over TLS. It may hold a password.
     #[serde(serialize_with = "masked_address")]
     pub url: SecretString,
+    /// `REDIS_CA`, default the public authorities: PEM file of who signs the certificate of a Redis at `rediss://`.
+    pub ca: Option<PathBuf>,
+    /// `REDIS_CERT`, default none: PEM file of the certificate that is shown to such a Redis.
+    pub cert: Option<PathBuf>,
+    /// `REDIS_KEY`, default none: its private key.
+    pub key: Option<PathBuf>,
     /// The most connections, default 16.
     pub pool_size: u32,
     /// How long a request may wait for a free connection, default 250 ms. Nobody waits for one while Redis is away.
@@ -31,6 +39,9 @@ impl Default for Redis {
         Self {
             enabled: false,
             url: SecretString::from("redis://localhost:6379/0"),
+            ca: None,
+            cert: None,
+            key: None,
             pool_size: 16,
             checkout_ms: 250,
             command_ms: 50,
