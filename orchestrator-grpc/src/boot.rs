@@ -110,8 +110,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let database = database::open_and_log(config).await?;
     let vault = Arc::new(keys::vault(config, &data_dir, &keys.master, &database).await?);
 
-    let (clock, random) = (Clock::system(), Random::system());
-    let stop = CancellationToken::new();
+    let (clock, random, stop) = (Clock::system(), Random::system(), CancellationToken::new());
     let core = random.uuid(clock.now()).to_string();
     let together = shared_state::connect(config, &core).await?;
     let catalog = Arc::new(SharedCatalog::default());
@@ -124,10 +123,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
 
     let settings = reload::Settings::new(config);
     let journal = open_journal(config, &data_dir, random.uuid(clock.now()))?;
-    let ledger = Ledger::new(Arc::clone(&journal), clock.clone(), random.clone())
-        .keeping_bodies(settings.bodies.clone())
-        .counting(Arc::new(Metrics::new(config.metrics.max_series)))
-        .charging(settings.estimates.clone());
+    let ledger = open_ledger(config, &settings, &journal, &clock, &random);
     let elsewhere = shared_state::answers(config, together.as_ref(), &core);
     let shared_state =
         shared_state::open(config, together.as_ref(), core.clone(), store.clone(), clock.clone());
@@ -155,8 +151,7 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         deny_private: config.providers.deny_private_networks,
     });
     let redis = together.as_ref().map(|together| together.redis.clone());
-    let apart = CancellationToken::new();
-    let together = (shared_state::start(together, &shared, &apart), apart);
+    let together = tell_others(together, &shared);
     background.push(watch_alerts(config, &settings, &database, &shared, touched, &stop));
     let (reload, following) = reload::start(config, settings, again, &shared, &admin, &stop)?;
     background.extend(following);
@@ -164,28 +159,21 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
     let registry = metrics::registry(&shared, &database, redis, watching.leads);
     background.extend(watching.tasks);
     background.push(retention::start(config, &database, &shared.clock, &stop).await?);
-    let health = Health::starting().await;
-    background.push(health::tell_of_ledger(shared.ledger.clone(), health.clone(), stop.clone()));
-    background.push(shared_state::tell_health(shared.shared_state.clone(), health.clone(), stop.clone()));
-    tracing::info!("Health check service started");
+    let health = start_health(&shared, &stop, &mut background).await;
     let auth = AdminAuth::new([&keys.admin], Arc::clone(&shared.catalog), shared.clock.clone());
-    let refusals = Refusals::default();
-    let writing = refusals.clone().run(store, shared.clock.clone(), shared.random.clone(), stop.clone());
-    background.push(task::spawn("refused sign-ins", writing));
-    let status = StatusDesk::new(core, Arc::clone(&shared.gate), shared.shared_state.clone())
-        .with_ledger(shared.ledger.clone());
-    let (environment, declared, desk) = (config.app.env, config.declared.clone(), watching.desk);
+    let (refusals, writing) = write_refusals(&shared, store, &stop);
+    background.push(writing);
     Ok(Core {
-        shared,
         admin,
-        desk,
-        status,
+        desk: watching.desk,
+        status: status_desk(core, &shared),
         public_status: config.health.is_public(config.app.env),
+        shared,
         auth,
         refusals,
         health,
-        environment,
-        declared,
+        environment: config.app.env,
+        declared: config.declared.clone(),
         reload,
         database,
         metrics: registry,
@@ -194,6 +182,19 @@ pub async fn start(config: &Config) -> Result<Core, StartError> {
         together,
         data_dir,
     })
+}
+
+fn open_ledger(
+    config: &Config,
+    settings: &reload::Settings,
+    journal: &Arc<Journal>,
+    clock: &Clock,
+    random: &Random,
+) -> Ledger {
+    Ledger::new(Arc::clone(journal), clock.clone(), random.clone())
+        .keeping_bodies(settings.bodies.clone())
+        .counting(Arc::new(Metrics::new(config.metrics.max_series)))
+        .charging(settings.estimates.clone())
 }
 
 impl Core {
@@ -377,6 +378,42 @@ async fn start_background(
         tasks.push(task::spawn("journal fsync", ledger::keep_synced(journal, interval, stop.clone())));
     }
     Ok(tasks)
+}
+
+/// What the other cores are told, until the last request is stored: what tells them, and what ends it.
+fn tell_others(
+    together: Option<shared_state::Together>,
+    shared: &Arc<Shared>,
+) -> (Vec<JoinHandle<Option<()>>>, CancellationToken) {
+    let apart = CancellationToken::new();
+    (shared_state::start(together, shared, &apart), apart)
+}
+
+async fn start_health(
+    shared: &Shared,
+    stop: &CancellationToken,
+    background: &mut Vec<JoinHandle<Option<()>>>,
+) -> Health {
+    let health = Health::starting().await;
+    background.push(health::tell_of_ledger(shared.ledger.clone(), health.clone(), stop.clone()));
+    background.push(shared_state::tell_health(shared.shared_state.clone(), health.clone(), stop.clone()));
+    tracing::info!("Health check service started");
+    health
+}
+
+fn write_refusals(
+    shared: &Shared,
+    store: Arc<Database>,
+    stop: &CancellationToken,
+) -> (Refusals, JoinHandle<Option<()>>) {
+    let refusals = Refusals::default();
+    let writing = refusals.clone().run(store, shared.clock.clone(), shared.random.clone(), stop.clone());
+    (refusals, task::spawn("refused sign-ins", writing))
+}
+
+fn status_desk(core: String, shared: &Shared) -> StatusDesk {
+    StatusDesk::new(core, Arc::clone(&shared.gate), shared.shared_state.clone())
+        .with_ledger(shared.ledger.clone())
 }
 
 /// Tells operators what they should know of.
