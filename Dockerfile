@@ -18,7 +18,7 @@ ENV APP_HOST=0.0.0.0 GRPC_HOST=0.0.0.0 METRICS_HOST=0.0.0.0 DATA_DIR=/data
 WORKDIR /data
 USER 1000:1000
 VOLUME /data
-EXPOSE 8000 50051
+EXPOSE 8000 50051 9464
 # Whoever runs the core instead says so here too: `docker run --health-cmd "orchestrator-grpc health" … orchestrator-grpc`.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=6 CMD ["orchestrator-edge", "health"]
 CMD ["orchestrator-edge"]

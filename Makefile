@@ -20,8 +20,8 @@ test-clients: ## drive the gateway with clients from PyPI, npm and Go, and gRPC 
 	@command -v $(PYTHON) >/dev/null || { echo "make test-clients needs Python 3.11 or newer with its venv: install python3 and python3-venv" >&2; exit 1; }
 	CARGO=$(CARGO) $(PYTHON) testkit/clients/run.py $(SUITES)
 
-test-deploy: ## hold Dockerfile, compose, Kubernetes, systemd, nginx and backup files to the programs (2 minutes; CHECKS='nginx backup': some)
-	-@sh testkit/packages.sh
+test-deploy: ## hold Dockerfile, compose, Kubernetes, systemd, nginx, backup and monitoring files to the programs (2 minutes; CHECKS='nginx backup': some)
+	-@sh testkit/packages.sh prometheus
 	$(CARGO) build --locked -p orchestrator-edge -p orchestrator-grpc --bins
 	$(PYTHON) testkit/deploy/run.py $(CHECKS)
 

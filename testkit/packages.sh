@@ -1,7 +1,7 @@
 #!/bin/sh
-# Sees to it that the servers which tests start are installed: MariaDB, PostgreSQL and Redis, from Debian's packages; with the argument
-# `browser` that Chromium is, with letters for Chinese. As root it installs what is missing; otherwise it says what to install. No
-# service is started: tests start their own servers, on free ports.
+# Sees to it that the servers which tests start are installed: MariaDB, PostgreSQL and Redis, from Debian's packages, and such as its
+# arguments name (`prometheus`); with the argument `browser` alone that Chromium is, with letters for Chinese. As root it installs what
+# is missing; otherwise it says what to install. No service is started: tests start their own servers, on free ports.
 set -eu
 
 missing=
@@ -12,6 +12,9 @@ else
   has mariadbd && has mariadb-install-db || missing="$missing mariadb-server"
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has initdb || missing="$missing postgresql"
   has redis-server || missing="$missing redis-server"
+  for package in "$@"; do
+    has "$package" || missing="$missing $package"
+  done
 fi
 [ -n "$missing" ] || exit 0
 

@@ -2,8 +2,10 @@
 
 import backups
 import containers
+import faults
 import files
 import hosts
+import monitoring
 import proxy
 
 CHECKS = {
@@ -14,10 +16,12 @@ CHECKS = {
     "scripts": files.scripts_parse,
     "compose": files.compose_accepts,
     "kubernetes": files.kubernetes_accepts,
+    "prometheus": monitoring.prometheus_accepts,
     "systemd": hosts.systemd_accepts,
     "logrotate": hosts.logrotate_keeps_every_line,
     "nginx": proxy.nginx_streams,
     "backup": backups.every_database,
+    "alerts": faults.alerts_fire,
     "image": containers.image_runs_unprivileged,
     "compose-run": containers.compose_services_become_healthy,
 }

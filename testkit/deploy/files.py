@@ -13,6 +13,7 @@ from programs import ROOT, Failure, folder, gateway, needs, read, run
 from run import HERE, TARGET
 
 COMPOSE = ["docker-compose.yml", "docker-compose.production.yml"]
+MONITORING = "deploy/docker-compose.monitoring.yml"
 # Settings whose values are secrets have a second variable that names a file.
 SECRET = re.compile(r"(keys|vendors)\..*(admin|client|master|_api_key)|(database|redis)\.url")
 INTERPOLATION = re.compile(r"\$(?:\$|\{(\w+)(?::?-([^}]*))?\})")
@@ -63,12 +64,12 @@ def every_variable_is_a_setting():
     missing = interpolated() - names_in_env_example()
     unknown += [f"{name} stands in a compose file and not in .env.example" for name in sorted(missing)]
     look("Dockerfile", dockerfile_environment())
-    for path in COMPOSE:
+    for path in (*COMPOSE, MONITORING):
         for service, body in documents(path)[0]["services"].items():
             script = {"secrets": "deploy/compose/make-secrets.sh", "backup": "scripts/backup.sh"}.get(service)
             if script:
                 look(f"{path}, {service}", body.get("environment", {}), words_in(script))
-            elif service not in ("db", "redis"):
+            elif service not in ("db", "redis", "prometheus", "grafana"):
                 look(f"{path}, {service}", body.get("environment", {}))
     for path in sorted((ROOT / "deploy/k8s").glob("*.yaml")):
         look(path.name, names_in_manifest(documents(path.relative_to(ROOT))))
@@ -92,7 +93,7 @@ def names_in_env_example():
 
 
 def interpolated():
-    return {name for path in COMPOSE for name, _ in INTERPOLATION.findall(read(path)) if name}
+    return {name for path in (*COMPOSE, MONITORING) for name, _ in INTERPOLATION.findall(read(path)) if name}
 
 
 def dockerfile_environment():
@@ -143,17 +144,19 @@ def compose_accepts():
     if built.returncode:
         raise Failure(f"compose's library was not built: {built.stderr.strip()}")
     with folder() as home:
-        for path in COMPOSE:
-            shutil.copy(ROOT / path, home)
+        (home / "deploy").mkdir()
+        for path in (*COMPOSE, MONITORING):
+            shutil.copy(ROOT / path, home / path)
         for text in (read(".env.example"), run(gateway("orchestrator-grpc"), "init", "--env")):
             (home / ".env").write_text(text)
-            for files in (COMPOSE[:1], COMPOSE):
+            for files in (COMPOSE[:1], COMPOSE, [COMPOSE[0], MONITORING], [*COMPOSE, MONITORING]):
                 project = json.loads(run(program, *files, cwd=home))
-                expect_services(project["services"], files)
+                expect_services(project["services"], files, home)
 
 
-def expect_services(services, files):
-    names = {"app", "core-1", "core-2", "db", "redis", "secrets"} | ({"backup"} if len(files) > 1 else set())
+def expect_services(services, files, home):
+    production, monitors = COMPOSE[1] in files, {"prometheus", "grafana"} if MONITORING in files else set()
+    names = {"app", "core-1", "core-2", "db", "redis", "secrets"} | ({"backup"} if production else set()) | monitors
     if set(services) != names:
         raise Failure(f"the services are {', '.join(sorted(services))}")
     volumes = [[mount["source"] for mount in services[core]["volumes"] if mount["target"] == "/data"] for core in ("core-1", "core-2")]
@@ -164,12 +167,18 @@ def expect_services(services, files):
             continue
         if not service.get("healthcheck", {}).get("test"):
             raise Failure(f"{name} has no health check")
-        if len(files) > 1 and service["restart"] != "always":
+        if production and service["restart"] != "always" and name not in monitors:
             raise Failure(f"{name} is not always started again in production")
     for name in ("app", "core-1", "core-2"):
         environment = services[name]["environment"]["APP_ENV"]
-        if len(files) > 1 and environment != "production":
+        if production and environment != "production":
             raise Failure(f"{name} is not in production")
+    for name in monitors:
+        for mount in services[name]["volumes"]:
+            if mount["type"] == "bind" and not (ROOT / os.path.relpath(mount["source"], home)).exists():
+                raise Failure(f"{name} mounts {mount['source']}, which is not there")
+        if any(port["host_ip"] != "127.0.0.1" for port in services[name]["ports"]):
+            raise Failure(f"{name} asks for no password, and can be reached from elsewhere")
 
 
 def kubernetes_accepts():
@@ -185,7 +194,8 @@ def kubernetes_accepts():
         with open(f"{home}/secrets.env", "w") as secrets:
             secrets.write(f"{keys}DATABASE_URL=mysql://llm:PASSWORD@mariadb:3306/llm\n")
         built = list(yaml.safe_load_all(run(kubectl, "kustomize", home)))
-    for manifest in built:
+        monitoring = list(yaml.safe_load_all(run(kubectl, "kustomize", f"{home}/monitoring")))
+    for manifest in built + [manifest for manifest in monitoring if manifest["kind"] != "ServiceMonitor"]:
         try:
             kubernetes_validate.validate(manifest, "1.30", strict=True)
         except kubernetes_validate.ValidationError as error:
@@ -201,7 +211,27 @@ def kubernetes_accepts():
     with_secrets = [key for key, manifest in by.items() if secret["metadata"]["name"] in json.dumps(manifest) and key[0] != "Secret"]
     if with_secrets != [("StatefulSet", "core")]:
         raise Failure(f"the secrets are given to {with_secrets}")
-    return f"{len(built)} objects"
+    expect_monitors(by, [manifest for manifest in monitoring if manifest["kind"] == "ServiceMonitor"])
+    return f"{len(built) + len(monitoring)} objects"
+
+
+def expect_monitors(built, monitors):
+    """Each ServiceMonitor finds one service, by a port that the service and its pods have, and names a job that the alert rules look at."""
+    if {monitor["metadata"]["name"] for monitor in monitors} != {"core", "edge"}:
+        raise Failure("there is not a ServiceMonitor each for core and edge")
+    jobs = re.compile(re.search(r'up\{job=~"([^"]*)"\}', read("deploy/prometheus/rules.yml"))[1])
+    for monitor in monitors:
+        name, endpoint = monitor["metadata"]["name"], monitor["spec"]["endpoints"][0]
+        labels = monitor["spec"]["selector"]["matchLabels"].items()
+        found = [key for key, manifest in built.items() if key[0] == "Service" and labels <= manifest["metadata"]["labels"].items()]
+        if found != [("Service", name)]:
+            raise Failure(f"the ServiceMonitor {name} finds {found}")
+        ports = {port["name"]: port["targetPort"] for port in built["Service", name]["spec"]["ports"]}
+        pod = built["StatefulSet" if name == "core" else "Deployment", name]["spec"]["template"]["spec"]["containers"][0]
+        if ports.get(endpoint["port"]) not in [port["name"] for port in pod["ports"]]:
+            raise Failure(f"the ServiceMonitor {name} asks at a port that is not there")
+        if endpoint["path"] != "/metrics" or not jobs.fullmatch(endpoint["relabelings"][0]["replacement"]):
+            raise Failure(f"the ServiceMonitor {name} has another path, or a job that no rule knows")
 
 
 def expect_restricted(name, pod):

@@ -156,7 +156,8 @@ def expect_rest(ports, running, home):
 def expect_closed(text):
     """Every road of Admin is in the location that strangers are kept out of."""
     pattern = re.search(r"location ~ (\S+) \{\n\s+allow", text)[1]
-    roads = ["/admin/providers", "/api/admin/keys", "/api/providers/health", "/api/health-check/config", "/api/health-check/force/x", "/admin"]
+    roads = ["/admin/providers", "/api/admin/keys", "/api/providers/health", "/api/health-check/config", "/api/health-check/force/x", "/admin",
+             "/metrics", "/health/metrics", "/api/v1/metrics", "/api/v1/health/metrics"]
     for road in roads:
         if not re.search(pattern, road):
             raise Failure(f"{road} is open to strangers")

@@ -2,7 +2,7 @@
 """Holds the shipped files to the programs: `make test-deploy`. Arguments name single checks; `--list` lists them.
 
 What each check does stands in its own file. Programs that are not installed make a check say SKIPPED, and what to install; the
-gateway's own must be built. Everything listens on 127.0.0.1, on free ports, and lies in a temporary folder. As root more is checked:
+gateway's own must be built. Everything listens on 127.0.0.1 (`alerts`: on an address of this machine's own), on free ports, and lies in a temporary folder. As root more is checked:
 then services run as other users, and the image's files below a root folder of their own.
 """
 
