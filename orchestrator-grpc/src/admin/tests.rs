@@ -2,6 +2,8 @@
 
 mod isolation;
 
+use std::sync::Arc;
+
 use orchestrator_base::{
     clock::{Clock, UnixMicros},
     config::{Admission, ProviderRules, Timeouts},
