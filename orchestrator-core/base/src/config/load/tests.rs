@@ -407,6 +407,9 @@ fn what_is_shown_says_everything_but_secrets() {
     max_errors = 5
     retry_hours = 1
 
+    [health]
+    # public_details =
+
     [provider_rules]
     deny_private_networks = false
 
