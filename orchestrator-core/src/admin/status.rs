@@ -175,6 +175,11 @@ fn providers(desk: &HealthDesk) -> Vec<ProviderState> {
 }
 
 impl CoreState {
+    /// Whether the database answers, now and when it was polled last.
+    pub fn has_database(&self) -> bool {
+        self.database_away_since.is_none() && self.database_latency.is_some()
+    }
+
     /// How many of the providers are so.
     pub fn count(&self, status: Status) -> usize {
         self.providers.iter().filter(|provider| provider.status == status).count()
@@ -188,7 +193,7 @@ impl CoreState {
     /// What does not work as it should, and what follows from it.
     fn complaints(&self) -> Vec<String> {
         let mut found = Vec::new();
-        if self.database_away_since.is_some() {
+        if !self.has_database() {
             found.push(
                 "the database is away: requests are answered from the last state, changes are refused".into(),
             );

@@ -22,11 +22,12 @@ pub(crate) fn status(state: CoreState, draining: bool) -> v1::CoreStatus {
     } else {
         "degraded"
     };
+    let database = if state.has_database() { "up" } else { "down" };
     let providers = providers(&state);
     let (journal, log_writer) = state.journal.map(ledger).unzip();
     v1::CoreStatus {
         status: status.to_owned(),
-        database: if state.database_away_since.is_none() { "up" } else { "down" }.to_owned(),
+        database: database.to_owned(),
         database_away_since: state.database_away_since.and_then(timestamp),
         catalog_revision: state.catalog_revision,
         database_latency_ms: state.database_latency.map(millis),
