@@ -30,12 +30,12 @@ fn documented(document: &Value) -> Vec<(Method, String)> {
     found
 }
 
-/// Whether a template has this instance. A name in braces stands for some characters; only a model's name may hold slashes.
+/// Whether a template has this instance. A name in braces stands for some characters; only names of models and files may hold slashes.
 fn matches(template: &str, path: &str) -> bool {
     let Some((literal, rest)) = template.split_once('{') else { return template == path };
     let Some(path) = path.strip_prefix(literal) else { return false };
     let (name, rest) = rest.split_once('}').unwrap();
-    let most = path.find('/').filter(|_| name != "model").unwrap_or(path.len());
+    let most = path.find('/').filter(|_| !["model", "file"].contains(&name)).unwrap_or(path.len());
     (1..=most).any(|end| matches(rest, &path[end..]))
 }
 
@@ -56,7 +56,11 @@ fn instance(template: &str) -> String {
     let mut path = pieces.next().unwrap().to_owned();
     for piece in pieces {
         let (name, rest) = piece.split_once('}').unwrap();
-        path.push_str(if name == "verb" { "generateContent" } else { "x" });
+        path.push_str(match name {
+            "verb" => "generateContent",
+            "file" => "js/app.js",
+            _ => "x",
+        });
         path.push_str(rest);
     }
     path

@@ -65,6 +65,17 @@ impl Edge {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Waits until its log says so.
+    pub(crate) async fn logged(&self, words: &str) {
+        for _ in 0..1000 {
+            if self.log().contains(words) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("`{words}` was not logged: {}", self.log());
+    }
+
     pub(crate) fn out(&self) -> String {
         fs::read_to_string(&self.out).unwrap()
     }
