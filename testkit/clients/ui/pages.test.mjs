@@ -171,9 +171,8 @@ test("logs are found by the filters in the address, come by themselves, and go i
   // Those that end from now on come by themselves.
   await window.go(`/logs?api_key=${key.name}&live=1`);
   await page.getByText("Requests appear here as they end.").waitFor();
-  const before = await rows.count();
   await (await chat(key.secret, model)).text();
-  await until(before + 1);
+  await page.locator("main tbody tr.fresh").first().waitFor();
   await button("Stop").click();
   assert.doesNotMatch(page.url(), /live/);
   await window.end();
