@@ -105,8 +105,9 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
 
 /// Pages of the named origins may call; without origins there is no such layer.
 async fn run(edge: &Edge, request: Request, next: Next) -> Response {
-    let cors = edge.cors.load();
-    let Some(cors) = cors.as_ref() else { return next.run(request).await };
+    // Copied, where there is one: a look at the setting that is held while the request waits would make the looks of others dearer.
+    let cors = Option::clone(&edge.cors.load());
+    let Some(cors) = cors else { return next.run(request).await };
     let answer = cors.layer(next).oneshot(request);
     answer.await.unwrap_or_else(|never| match never {})
 }

@@ -88,7 +88,6 @@ pub(crate) async fn invoke_at(
     let whose = Whose { voice, request_id, trace_id: trace::id(&head) };
     watch.waits();
     let body = edge.bodies.read(&head.headers, body).await?;
-    watch.goes_on();
     // A call is made of its head anew where the core refused it unbegun, so that the others need no copy.
     let mut first = Some(first);
     let calls = || {
@@ -96,7 +95,6 @@ pub(crate) async fn invoke_at(
         call.get_mut().body = body.bytes.clone();
         Ok(call)
     };
-    watch.waits();
     let curfew = edge.stages.curfew();
     let asked = {
         let asking = pin!(ask(&edge, &whose, calls));

@@ -1,4 +1,4 @@
-//! Callers of one key at a fixed rate, whatever becomes of the answers, until they are told to stop.
+//! Callers at a fixed rate, whatever becomes of the answers, until they are told to stop.
 
 use std::{
     net::SocketAddr,
@@ -33,7 +33,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// So many requests a second begin; one of so many asks for a stream.
+    /// So many requests a second begin, quick ones; one of so many asks for a stream.
     pub(crate) fn start(
         edge: SocketAddr,
         key: &Key,
@@ -41,8 +41,22 @@ impl Load {
         rate: u32,
         stream_each: u32,
     ) -> Self {
+        let key = key.clone();
+        Self::of(edge, rate, MOST, move |number| {
+            let ask = Ask::new(format!("{prefix}{number}"), &key, QUICK);
+            ask.stream(number.is_multiple_of(stream_each))
+        })
+    }
+
+    /// So many requests a second begin, while no more than `most` are under way: what the so-manieth asks, `asks` says.
+    pub(crate) fn of(
+        edge: SocketAddr,
+        rate: u32,
+        most: usize,
+        asks: impl Fn(u32) -> Ask + Send + 'static,
+    ) -> Self {
         let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (stopped, book, key) = (Arc::clone(&stop), Arc::clone(&answers), key.clone());
+        let (stopped, book) = (Arc::clone(&stop), Arc::clone(&answers));
         let task = task::spawn("load", async move {
             let (start, mut under_way) = (Instant::now(), JoinSet::new());
             for number in 0_u32.. {
@@ -50,15 +64,14 @@ impl Load {
                 if stopped.load(Ordering::Relaxed) {
                     break;
                 }
-                let ask = Ask::new(format!("{prefix}{number}"), &key, QUICK);
-                let ask = ask.stream(number.is_multiple_of(stream_each));
+                let ask = asks(number);
                 let book = Arc::clone(&book);
                 under_way.spawn(async move {
                     let answer = ask.make(edge).await;
                     book.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
                 });
                 while under_way.try_join_next().is_some() {}
-                if under_way.len() >= MOST {
+                if under_way.len() >= most {
                     under_way.join_next().await;
                 }
             }

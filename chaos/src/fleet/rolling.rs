@@ -2,26 +2,17 @@
 //! request, no stream may end falsely, and every answer is in the account once. Then a core that has less time than its streams take,
 //! and one that is told twice.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 use orchestrator_base::{house::HURRIED, process, task};
-use tokio::{
-    task::{JoinHandle, JoinSet},
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::time::{Instant, sleep};
 
 use super::{
     ask::{Answered, Ask, at_once},
     budget,
     cores::{Fleet, Key},
+    load::Load,
     money::{self, Account},
     scene::Scene,
     upstream::{LONG, QUICK, SLOW},
@@ -101,7 +92,7 @@ async fn roll(fleet: &mut Fleet, rounds: u32) -> Result<Scene, AnyError> {
     let mut scene = Scene::default();
     let key = fleet.key("rolling", budget::total(MONEY)).await?;
     fleet.await_known().await?;
-    let load = Mixed::start(fleet.edge, &key);
+    let load = mixed(fleet.edge, &key);
     let mut slowest = Duration::ZERO;
     for _ in 0..rounds {
         for side in 0..fleet.sides.len() {
@@ -213,47 +204,16 @@ async fn agree(
     Ok(())
 }
 
-/// Callers at a fixed rate for whole answers and streams, quick and slow ones, until they are told to stop.
-struct Mixed {
-    stop: Arc<AtomicBool>,
-    answers: Arc<Mutex<Vec<Answered>>>,
-    task: JoinHandle<Option<()>>,
-}
-
-impl Mixed {
-    fn start(edge: SocketAddr, key: &Key) -> Self {
-        let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (stopped, book, key) = (Arc::clone(&stop), Arc::clone(&answers), key.clone());
-        let task = task::spawn("load", async move {
-            let (start, mut under_way) = (Instant::now(), JoinSet::new());
-            for number in 0_u32.. {
-                sleep_until(start + Duration::from_secs(1) / RATE * number).await;
-                if stopped.load(Ordering::Relaxed) {
-                    break;
-                }
-                let model = match number % 10 {
-                    0..=5 => QUICK,
-                    6..=8 => SLOW,
-                    _ => LONG,
-                };
-                let mut ask = Ask::new(format!("rolling-{number}"), &key, model);
-                ask = ask.stream((number / 10).is_multiple_of(2));
-                let book = Arc::clone(&book);
-                under_way.spawn(async move {
-                    let answer = ask.make(edge).await;
-                    book.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
-                });
-                while under_way.try_join_next().is_some() {}
-            }
-            under_way.join_all().await;
-        });
-        Self { stop, answers, task }
-    }
-
-    /// Lets all finish, and gives what they got.
-    async fn stop(self) -> Result<Vec<Answered>, AnyError> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await?.ok_or("the load has ended")?;
-        Ok(std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
+/// Callers for whole answers and streams, quick and slow ones.
+fn mixed(edge: SocketAddr, key: &Key) -> Load {
+    let key = key.clone();
+    // As many as there are: how long the slow ones take must not hold others up.
+    Load::of(edge, RATE, usize::MAX, move |number| {
+        let model = match number % 10 {
+            0..=5 => QUICK,
+            6..=8 => SLOW,
+            _ => LONG,
+        };
+        Ask::new(format!("rolling-{number}"), &key, model).stream((number / 10).is_multiple_of(2))
+    })
 }

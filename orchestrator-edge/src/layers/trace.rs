@@ -25,9 +25,9 @@ use crate::listener::PeerAddress;
 pub(super) const TRACE_ID: HeaderName = HeaderName::from_static("x-orchestrator-trace-id");
 /// Who works with these is named in every line of the log by a span. The client API, which must be quick, names itself where it has
 /// something to say.
-const OPERATORS: [&str; 2] = ["/admin", "/api"];
+const OPERATORS: [&str; 4] = ["/admin/", "/api/admin/", "/api/providers/", "/api/health-check/"];
 /// What is asked all the time by those who watch, and the files of pages: spans of them tell nobody anything.
-const UNTRACED: [&str; 7] = ["/health", "/metrics", "/version", "/docs", "/openapi.json", "/ui", "/admin/ui"];
+const UNTRACED: [&str; 6] = ["/health", "/metrics", "/version", "/docs", "/openapi.json", "/admin-ui"];
 /// The longest text of a caller that is put on a span.
 const MAX_TEXT_BYTES: usize = 256;
 

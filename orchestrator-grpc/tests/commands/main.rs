@@ -144,7 +144,7 @@ async fn a_running_core_reads_again_what_is_declared_when_it_is_told_to() {
 
     home.write("orchestrator.toml", &CATALOG.replace("env:TEAM_KEY", "env:NOBODY"));
     core.signal("HUP");
-    core.logs("the declared catalog is not applied").await;
+    core.logs("the configuration is not taken as a whole").await;
     let refused = core.reload(&admin).await.unwrap_err();
     assert!(refused.message().contains("NOBODY"), "{refused}");
     core.chat_with(key, "babble").await.unwrap();

@@ -8,6 +8,7 @@ import { Page, Tabs } from "../parts/base.js";
 import { About } from "./settings-about.js";
 import { AdminKeys } from "./settings-admin-keys.js";
 import { Audit } from "./settings-audit.js";
+import { LogLevel } from "./settings-log-level.js";
 import { Prices } from "./settings-prices.js";
 import { Retention } from "./settings-retention.js";
 import { Transfer } from "./settings-transfer.js";
@@ -16,6 +17,7 @@ import { Transfer } from "./settings-transfer.js";
 const TABS = [
   ["about", About, "viewer"],
   ["prices", Prices, "viewer"],
+  ["log-level", LogLevel, "viewer"],
   ["retention", Retention, "viewer"],
   ["transfer", Transfer, "viewer"],
   ["admin-keys", AdminKeys, "admin"],
