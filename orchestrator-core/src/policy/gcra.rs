@@ -115,11 +115,11 @@ impl Gcra {
         Self { due: Span { micros, rest } }
     }
 
-    /// Whether so much has room.
-    pub fn room(&self, now: u64, rate: Rate, amount: u64) -> Result<(), Full> {
+    /// How it stands once so much is taken, if that has room.
+    pub fn after(&self, now: u64, rate: Rate, amount: u64) -> Result<Self, Full> {
         let amount = amount.min(LARGEST);
         if amount == 0 {
-            return Ok(());
+            return Ok(*self);
         }
         let limit = rate.limit();
         let (span, tolerance) = (rate.span(amount), rate.tolerance());
@@ -128,7 +128,12 @@ impl Gcra {
         }
         let then = self.from(now, rate).plus(span, limit);
         let most = Span { micros: now, rest: 0 }.plus(tolerance, limit);
-        if then <= most { Ok(()) } else { Err(Full::For(then.minus(most, limit).ceiling())) }
+        if then <= most { Ok(Self { due: then }) } else { Err(Full::For(then.minus(most, limit).ceiling())) }
+    }
+
+    /// Whether so much has room.
+    pub fn room(&self, now: u64, rate: Rate, amount: u64) -> Result<(), Full> {
+        self.after(now, rate, amount).map(drop)
     }
 
     /// So much is taken, whether it has room or not.

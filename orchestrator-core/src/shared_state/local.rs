@@ -9,13 +9,12 @@ pub(super) mod shadow;
 mod tests;
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use foldhash::fast::RandomState;
+use hashbrown::{HashMap, hash_map::EntryRef};
 use orchestrator_base::clock::UnixMicros;
 use tokio::time::{Instant, timeout};
 
@@ -43,7 +42,7 @@ pub struct Local {
 #[derive(Debug, Default)]
 struct Scopes {
     /// Hashed fast: scopes are made of ids of our own, so nobody can choose them to collide.
-    states: HashMap<Scope, ScopeState, RandomState>,
+    states: HashMap<Scope, ScopeState>,
     /// How many there may be before idle ones are dropped.
     most: usize,
 }
@@ -95,10 +94,11 @@ impl Local {
         let now = self.now();
         let mut scopes = lock(&self.scopes);
         scopes.make_room(now);
+        let mut rooms = Vec::with_capacity(tenant.scopes.len());
         let (mut denied, mut unknown) = (Vec::new(), Vec::new());
         for (scope, limits) in &tenant.scopes {
             match scopes.state(scope).room(now, limits, charge) {
-                Ok(()) => {}
+                Ok(room) => rooms.push(room),
                 Err(Denial::Unknown) => unknown.push(Arc::clone(scope)),
                 Err(Denial::Refused(limit, retry_after)) => denied.push((scope, limit, retry_after)),
             }
@@ -108,11 +108,14 @@ impl Local {
         }
         // Who has to wait for two limits is told of the longer wait; for ever is the longest.
         let worst = denied.into_iter().max_by_key(|(_, _, wait)| wait.unwrap_or(Duration::MAX));
+        let mut rooms = rooms.into_iter();
         let mut standing = Standing::default();
         for (scope, limits) in &tenant.scopes {
             let state = scopes.state(scope);
-            if worst.is_none() {
-                state.take(now, limits, charge);
+            if worst.is_none()
+                && let Some(room) = rooms.next()
+            {
+                state.enter(room, limits, charge);
             }
             standing = standing.tighter(state.standing(now, limits));
         }
@@ -223,7 +226,10 @@ pub struct Outstanding {
 
 impl Scopes {
     fn state(&mut self, scope: &Scope) -> &mut ScopeState {
-        self.states.entry(Arc::clone(scope)).or_default()
+        match self.states.entry_ref(scope) {
+            EntryRef::Occupied(known) => known.into_mut(),
+            EntryRef::Vacant(new) => new.insert_with_key(Arc::clone(scope), ScopeState::default()),
+        }
     }
 
     /// What is idle can be forgotten: it would begin as it stands, but for what was spent, which the database knows.

@@ -47,13 +47,21 @@ pub(super) fn insert(headers: &mut HeaderMap, limits: &RateLimits, voice: Voice,
     let names = if is_anthropic { ANTHROPIC } else { OPENAI };
     for (meter, [limit, remaining, reset]) in [limits.requests, limits.tokens].into_iter().zip(names) {
         let Some(meter) = meter else { continue };
-        headers.insert(limit, HeaderValue::from(meter.limit));
-        headers.insert(remaining, HeaderValue::from(meter.remaining));
         let after = Duration::from_micros(meter.reset_micros);
-        let when = if is_anthropic { whole_second(clock.now().plus(after)) } else { plainly(after) };
-        if let Ok(when) = HeaderValue::try_from(when) {
-            headers.insert(reset, when);
+        let mut digits = itoa::Buffer::new();
+        put(headers, limit, digits.format(meter.limit));
+        put(headers, remaining, digits.format(meter.remaining));
+        if is_anthropic {
+            put(headers, reset, &whole_second(clock.now().plus(after)));
+        } else {
+            put(headers, reset, &plainly(after));
         }
+    }
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
 }
 
@@ -63,15 +71,25 @@ fn plainly(time: Duration) -> String {
     let millis = u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
     let (minutes, rest) = (millis / 60_000, millis % 60_000);
     let (seconds, thousandths) = (rest / 1000, rest % 1000);
+    let (mut text, mut digits) = (String::with_capacity(32), itoa::Buffer::new());
     if (minutes, seconds) == (0, 0) {
-        return format!("{thousandths}ms");
+        text.push_str(digits.format(thousandths));
+        text.push_str("ms");
+        return text;
     }
-    let fraction = if thousandths == 0 { String::new() } else { format!(".{thousandths:03}") };
-    let fraction = fraction.trim_end_matches('0');
-    match minutes {
-        0 => format!("{seconds}{fraction}s"),
-        _ => format!("{minutes}m{seconds}{fraction}s"),
+    if minutes > 0 {
+        text.push_str(digits.format(minutes));
+        text.push('m');
     }
+    text.push_str(digits.format(seconds));
+    if thousandths > 0 {
+        // A thousand stands before them while they are written, so that they keep their zeros.
+        let fraction = digits.format(1000 + thousandths).trim_end_matches('0');
+        text.push('.');
+        text.push_str(&fraction[1..]);
+    }
+    text.push('s');
+    text
 }
 
 /// The next whole second: `2026-11-21T03:02:09Z`.

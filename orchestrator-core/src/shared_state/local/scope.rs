@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use orchestrator_base::clock::UnixMicros;
+use smallvec::SmallVec;
 
 use super::Outstanding;
 use crate::{
@@ -36,8 +37,11 @@ pub(super) struct ScopeState {
 struct Money {
     /// A period that begins after this began at nothing; of the others only those are known that have a sum.
     known_from: UnixMicros,
-    sums: [Vec<Sum>; 3],
+    sums: [Sums; 3],
 }
+
+/// Of one kind of period there is nearly always one, which is kept in place: a request touches little memory while it holds the lock.
+type Sums = SmallVec<[Sum; 1]>;
 
 /// A request's wish, with the first microseconds of its day, its month and all time.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,13 @@ impl Charge {
     pub(in crate::shared_state) fn new(ask: Ask) -> Self {
         Self { ask, starts: budget::starts(ask.at) }
     }
+}
+
+/// How a scope's rates stand once a request's wish is taken.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    requests: Gcra,
+    tokens: Gcra,
 }
 
 /// Why a scope denies a request.
@@ -75,7 +86,7 @@ impl ScopeState {
         budget: Option<(Period, Sum)>,
     ) -> Self {
         let money = budget.map(|(period, sum)| {
-            let mut sums = <[Vec<Sum>; 3]>::default();
+            let mut sums = <[Sums; 3]>::default();
             sums[place(period)].push(sum);
             Money { known_from: sum.start, sums }
         });
@@ -93,7 +104,7 @@ impl ScopeState {
     }
 
     /// Whether a request has room; of several limits without, the one that has it last is told.
-    pub(super) fn room(&mut self, now: u64, limits: &Limits, charge: &Charge) -> Result<(), Denial> {
+    pub(super) fn room(&mut self, now: u64, limits: &Limits, charge: &Charge) -> Result<Room, Denial> {
         self.touched = now;
         let ask = &charge.ask;
         let mut denied: Option<(LimitKind, Option<Duration>)> = None;
@@ -105,15 +116,18 @@ impl ScopeState {
                 denied = Some((limit, wait));
             }
         };
-        if let Some(limit) = limits.requests_per_minute
-            && let Err(full) = self.requests.room(now, Rate::by_the_minute(limit.into()), 1)
-        {
-            deny(LimitKind::Requests, wait(full));
+        let mut room = Room { requests: self.requests, tokens: self.tokens };
+        if let Some(limit) = limits.requests_per_minute {
+            match self.requests.after(now, Rate::by_the_minute(limit.into()), 1) {
+                Ok(after) => room.requests = after,
+                Err(full) => deny(LimitKind::Requests, wait(full)),
+            }
         }
-        if let Some(limit) = limits.tokens_per_minute
-            && let Err(full) = self.tokens.room(now, Rate::by_the_minute(limit), ask.tokens)
-        {
-            deny(LimitKind::Tokens, wait(full));
+        if let Some(limit) = limits.tokens_per_minute {
+            match self.tokens.after(now, Rate::by_the_minute(limit), ask.tokens) {
+                Ok(after) => room.tokens = after,
+                Err(full) => deny(LimitKind::Tokens, wait(full)),
+            }
         }
         if limits.max_concurrency.is_some_and(|most| self.running >= most) {
             deny(LimitKind::Concurrency, Some(SOON));
@@ -133,10 +147,16 @@ impl ScopeState {
                 }
             }
         }
-        denied.map_or(Ok(()), |(limit, wait)| Err(Denial::Refused(limit, wait)))
+        denied.map_or(Ok(room), |(limit, wait)| Err(Denial::Refused(limit, wait)))
     }
 
-    /// Takes what has room.
+    /// Takes what has this room.
+    pub(super) fn enter(&mut self, room: Room, limits: &Limits, charge: &Charge) {
+        (self.requests, self.tokens) = (room.requests, room.tokens);
+        self.runs(limits, charge);
+    }
+
+    /// Takes, whether there is room or not.
     pub(super) fn take(&mut self, now: u64, limits: &Limits, charge: &Charge) {
         if let Some(limit) = limits.requests_per_minute {
             self.requests.take(now, Rate::by_the_minute(limit.into()), 1);
@@ -144,6 +164,10 @@ impl ScopeState {
         if let Some(limit) = limits.tokens_per_minute {
             self.tokens.take(now, Rate::by_the_minute(limit), charge.ask.tokens);
         }
+        self.runs(limits, charge);
+    }
+
+    fn runs(&mut self, limits: &Limits, charge: &Charge) {
         if limits.max_concurrency.is_some() {
             self.running += 1;
         }
