@@ -24,7 +24,7 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::{
     Layer as _,
     filter::Targets,
-    fmt::{MakeWriter, format::JsonFields, format::Writer, time::FormatTime},
+    fmt::{MakeWriter, format::Writer, time::FormatTime},
     layer::SubscriberExt as _,
     reload,
     util::SubscriberInitExt as _,
@@ -53,6 +53,13 @@ struct Control {
 struct Wanted {
     configured: Filter,
     overruled: Option<Filter>,
+}
+
+/// In milliseconds, to the microsecond.
+pub fn millis(time: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "exact for three centuries")]
+    let micros = time.as_micros() as f64;
+    micros / 1e3
 }
 
 /// The logs of this process. What is not written yet is written when it is dropped, if it can be within a second.
@@ -119,7 +126,7 @@ where
     let lines = tracing_subscriber::fmt::layer().with_writer(Pages(sink)).log_internal_errors(false);
     match format {
         LogFormat::Json => {
-            lines.fmt_fields(JsonFields::new()).event_format(json::Lines::new(Clock::system())).boxed()
+            lines.fmt_fields(json::SpanFields).event_format(json::Lines::new(Clock::system())).boxed()
         }
         LogFormat::Pretty => lines.with_ansi(ansi).with_timer(WallClock(Clock::system())).boxed(),
     }

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use orchestrator_base::telemetry;
+
 use super::record::{Origin, RequestRecord};
 
 /// Under this name the lines can be switched off: `info,orchestrator::request=off`.
@@ -71,7 +73,7 @@ fn status(record: &RequestRecord) -> &str {
 
 /// To the microsecond.
 fn millis(micros: u64) -> f64 {
-    Duration::from_micros(micros).as_secs_f64() * 1e3
+    telemetry::millis(Duration::from_micros(micros))
 }
 
 #[cfg(test)]

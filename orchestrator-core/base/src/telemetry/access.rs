@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::OnceLock, time::Duration};
 
 use super::{
     json::{Object, Value},
+    millis,
     sink::Sink,
 };
 use crate::{clock::UnixMicros, mask};
@@ -70,7 +71,7 @@ fn line(access: &Access<'_>) -> String {
     line.field("version", &Value::Text(access.version));
     line.field("status", &Value::Whole(access.status.into()));
     line.field("bytes", &Value::Whole(access.bytes));
-    line.field("duration_ms", &Value::Millis(access.duration));
+    line.field("duration_ms", &Value::Real(millis(access.duration)));
     line.field("complete", &Value::Is(access.complete));
     if let Some(address) = access.client_address {
         line.field("client_address", &Value::Text(&address.to_string()));

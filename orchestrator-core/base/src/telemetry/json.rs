@@ -4,15 +4,18 @@
 
 use std::{
     fmt::{self, Write as _},
-    time::Duration,
+    io,
 };
 
+use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
+    span::Record,
 };
 use tracing_subscriber::{
+    field::RecordFields,
     fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
     registry::{LookupSpan, Scope},
 };
@@ -24,7 +27,7 @@ const FIXED: [&str; 4] = ["timestamp", "level", "target", "message"];
 /// The most bytes of one text. A line is for reading, and what is longer is somebody's data.
 const MOST_BYTES: usize = 4096;
 
-/// Formats events. Goes with `JsonFields`, in whose form it finds the fields of spans.
+/// Formats events. Goes with [`SpanFields`], in whose form it finds the fields of spans.
 pub(super) struct Lines(Clock);
 
 impl Lines {
@@ -55,7 +58,9 @@ where
         let mut around = Map::new();
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(text) = span.extensions().get::<FormattedFields<N>>() {
-                around.extend(serde_json::from_str::<Map<String, Json>>(text).unwrap_or_default());
+                around.extend(
+                    serde_json::from_str::<Map<String, Json>>(&format!("{{{text}}}")).unwrap_or_default(),
+                );
             }
         }
         for (name, value) in &around {
@@ -64,6 +69,24 @@ where
             }
         }
         writer.write_str(&line.line())
+    }
+}
+
+/// Keeps the fields of a span as the inside of an object, for the lines within it: every request has a span, and few have lines.
+pub(super) struct SpanFields;
+
+impl<'w> FormatFields<'w> for SpanFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut inside = Object(String::with_capacity(128));
+        fields.record(&mut Fields { line: &mut inside, message: false });
+        writer.write_str(&inside.0)
+    }
+
+    fn add_fields(&self, known: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        let mut inside = Object(std::mem::take(&mut known.fields));
+        fields.record(&mut Fields { line: &mut inside, message: false });
+        known.fields = inside.0;
+        Ok(())
     }
 }
 
@@ -78,8 +101,6 @@ pub(super) enum Value<'a> {
     Signed(i64),
     Real(f64),
     Is(bool),
-    /// In milliseconds, to the microsecond.
-    Millis(Duration),
     Json(&'a Json),
 }
 
@@ -91,43 +112,40 @@ impl Object {
     }
 
     pub(super) fn field(&mut self, name: &str, value: &Value<'_>) {
-        if self.0.len() > 1 {
+        if !matches!(self.0.as_bytes(), [] | [b'{']) {
             self.0.push(',');
         }
-        self.0.push('"');
-        Quoted::inside(&mut self.0, name);
-        self.0.push_str("\":");
+        self.text(name);
+        self.0.push(':');
+        match value {
+            Value::Text(text) => self.text(text),
+            Value::Shown(shown) => self.quoted(format_args!("{shown:?}")),
+            Value::Whole(number) => self.plain(number),
+            Value::Signed(number) => self.plain(number),
+            Value::Real(number) => self.plain(number),
+            Value::Is(switch) => self.plain(switch),
+            Value::Json(Json::String(text)) => self.text(text),
+            Value::Json(value) => self.plain(value),
+        }
+    }
+
+    /// What JSON writes without quotes; a number that it has not is `null`.
+    fn plain(&mut self, value: &impl Serialize) {
         // Nothing that is written into a String can fail.
-        let _ = match value {
-            Value::Text(text) => {
-                self.quoted(format_args!("{text}"));
-                Ok(())
-            }
-            Value::Shown(shown) => {
-                self.quoted(format_args!("{shown:?}"));
-                Ok(())
-            }
-            Value::Whole(number) => write!(self.0, "{number}"),
-            Value::Signed(number) => write!(self.0, "{number}"),
-            Value::Real(number) if number.is_finite() => write!(self.0, "{number}"),
-            Value::Real(_) => self.0.write_str("null"),
-            Value::Is(switch) => write!(self.0, "{switch}"),
-            Value::Millis(time) => {
-                let micros = time.as_micros();
-                write!(self.0, "{}.{:03}", micros / 1000, micros % 1000)
-            }
-            Value::Json(Json::String(text)) => {
-                self.quoted(format_args!("{text}"));
-                Ok(())
-            }
-            Value::Json(value) => write!(self.0, "{value}"),
-        };
+        let _ = serde_json::to_writer(Plain(&mut self.0), value);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.write_quoted(|quoted| quoted.write_str(text));
     }
 
     fn quoted(&mut self, text: fmt::Arguments<'_>) {
+        self.write_quoted(|quoted| quoted.write_fmt(text));
+    }
+
+    fn write_quoted(&mut self, write: impl FnOnce(&mut Quoted<'_>) -> fmt::Result) {
         self.0.push('"');
-        let mut quoted = Quoted { text: &mut self.0, room: MOST_BYTES };
-        if quoted.write_fmt(text).is_err() {
+        if write(&mut Quoted { text: &mut self.0, room: MOST_BYTES }).is_err() {
             self.0.push('…');
         }
         self.0.push('"');
@@ -140,37 +158,69 @@ impl Object {
     }
 }
 
+/// Takes what a serializer writes.
+struct Plain<'a>(&'a mut String);
+
+impl io::Write for Plain<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.push_str(str::from_utf8(bytes).map_err(io::Error::other)?);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Writes text inside a JSON string, and fails at its bound.
 struct Quoted<'a> {
     text: &'a mut String,
     room: usize,
 }
 
-impl Quoted<'_> {
-    fn inside(text: &mut String, name: &str) {
-        let _ = Quoted { text, room: MOST_BYTES }.write_str(name);
+impl fmt::Write for Quoted<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let fits = &part[..part.floor_char_boundary(self.room)];
+        self.room -= fits.len();
+        let mut rest = fits;
+        // Mostly there is nothing to escape, and all of it is copied at once.
+        while let Some(at) = rest.bytes().position(|byte| MAY_NEED_ESCAPE[usize::from(byte)]) {
+            self.text.push_str(&rest[..at]);
+            let mut chars = rest[at..].chars();
+            chars.next().map_or(Ok(()), |c| escape(self.text, c))?;
+            rest = chars.as_str();
+        }
+        self.text.push_str(rest);
+        if fits.len() == part.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
-impl fmt::Write for Quoted<'_> {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        for c in part.chars() {
-            self.room = self.room.checked_sub(c.len_utf8()).ok_or(fmt::Error)?;
-            match c {
-                '"' => self.text.push_str("\\\""),
-                '\\' => self.text.push_str("\\\\"),
-                '\n' => self.text.push_str("\\n"),
-                '\r' => self.text.push_str("\\r"),
-                '\t' => self.text.push_str("\\t"),
-                // Control characters, and what some readers take for the end of a line.
-                c if c < ' ' || matches!(c, '\u{7f}' | '\u{2028}' | '\u{2029}') => {
-                    write!(self.text, "\\u{:04x}", u32::from(c))?;
-                }
-                c => self.text.push(c),
-            }
-        }
-        Ok(())
+/// Whether a character that begins with this byte may not stand in a JSON string, or not in one line. A table: each byte of each line is
+/// looked at.
+const MAY_NEED_ESCAPE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte, 0..0x20 | 0x22 | 0x5c | 0x7f | 0xe2);
+        byte += 1;
     }
+    table
+};
+
+fn escape(text: &mut String, c: char) -> fmt::Result {
+    match c {
+        '"' => text.push_str("\\\""),
+        '\\' => text.push_str("\\\\"),
+        '\n' => text.push_str("\\n"),
+        '\r' => text.push_str("\\r"),
+        '\t' => text.push_str("\\t"),
+        // Control characters, and what some readers take for the end of a line.
+        c if c < ' ' || matches!(c, '\u{7f}' | '\u{2028}' | '\u{2029}') => {
+            return write!(text, "\\u{:04x}", u32::from(c));
+        }
+        c => text.push(c),
+    }
+    Ok(())
 }
 
 /// Writes an event's message, or everything else of it.
@@ -221,13 +271,10 @@ impl Visit for Fields<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
+    use std::sync::{Arc, Mutex};
 
     use proptest::prelude::*;
-    use tracing_subscriber::{fmt::format::JsonFields, layer::SubscriberExt as _};
+    use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
     use crate::clock::UnixMicros;
@@ -250,7 +297,7 @@ mod tests {
         let writer = page.clone();
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(move || writer.clone())
-            .fmt_fields(JsonFields::new())
+            .fmt_fields(SpanFields)
             .event_format(Lines::new(Clock::manual(UnixMicros(1_795_230_128_000_001))));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
         String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
