@@ -158,8 +158,8 @@ async fn a_log_that_nobody_reads_stops_no_request() {
     let listening = line(&all, |line| line["message"] == "Listening for REST").await;
     line(&all, |line| line["message"] == "Application startup complete").await;
     let client = Client::new(listening["address"].as_str().unwrap(), &key(home.path(), "client.key"));
-    // A pipe holds 64 KiB, the buffer before it a mebibyte; a request's lines are some 2 KiB.
-    let enough = (1 << 20) + (128 << 10);
+    // A pipe holds 64 KiB, the buffer before it a mebibyte, and some more is on its way; a request's lines are some 2 KiB.
+    let enough = (1 << 20) + (512 << 10);
     for _ in 0..10_000 {
         assert_eq!(ask_echo(&client).await.status, 200);
         if fs::metadata(&all).unwrap().len() > enough {
@@ -167,6 +167,9 @@ async fn a_log_that_nobody_reads_stops_no_request() {
         }
     }
     assert!(fs::metadata(&all).unwrap().len() > enough, "there was enough to log");
+    let metrics = client.get("/metrics").await.text();
+    assert!(metrics.contains("\norchestrator_log_failing 1\n"), "{metrics}");
+    assert!(!metrics.contains("\norchestrator_log_lines_lost_total 0\n"), "{metrics}");
     let told = Command::new("/bin/sh").args(["-c", &format!("kill -TERM {}", child.id())]).status();
     assert!(told.unwrap().success());
     for _ in 0..1000 {

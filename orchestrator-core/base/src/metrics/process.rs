@@ -1,9 +1,12 @@
-//! What a process is and uses: version, time, memory, file descriptors. Shown by each program once.
+//! What a process is and uses: version, time, memory, file descriptors, its log and traces. Shown by each program once.
 
 use tokio::time::Instant;
 
 use super::{Collect, Description, Text};
-use crate::clock::{Clock, UnixMicros};
+use crate::{
+    clock::{Clock, UnixMicros},
+    telemetry::{self, otlp},
+};
 
 const BUILD: Description = Description::gauge(
     "orchestrator_build_info",
@@ -28,6 +31,21 @@ const OPEN_FILES: Description =
     Description::gauge("orchestrator_process_open_fds", &[], "Open file descriptors.");
 const MOST_FILES: Description =
     Description::gauge("orchestrator_process_max_fds", &[], "As many file descriptors may be open.");
+const LINES_LOST: Description = Description::counter(
+    "orchestrator_log_lines_lost_total",
+    &[],
+    "Log lines, those of the access log too, that nobody read or stored fast enough.",
+);
+const LOG_FAILING: Description = Description::gauge(
+    "orchestrator_log_failing",
+    &[],
+    "1 while the log cannot be written, or lost lines were not told yet.",
+);
+const SPANS_LOST: Description = Description::counter(
+    "orchestrator_trace_spans_lost_total",
+    &[],
+    "Spans that the collector of traces did not take, or not fast enough.",
+);
 
 /// Linux counts CPU time for programs in hundredths of a second, whatever the kernel's own clock is
 /// (<https://man7.org/linux/man-pages/man7/time.7.html>).
@@ -58,7 +76,18 @@ impl Process {
 
 impl Collect for Process {
     fn descriptions(&self) -> Vec<&'static Description> {
-        vec![&BUILD, &UPTIME, &STARTED, &MEMORY, &CPU, &OPEN_FILES, &MOST_FILES]
+        vec![
+            &BUILD,
+            &UPTIME,
+            &STARTED,
+            &MEMORY,
+            &CPU,
+            &OPEN_FILES,
+            &MOST_FILES,
+            &LINES_LOST,
+            &LOG_FAILING,
+            &SPANS_LOST,
+        ]
     }
 
     fn collect(&self, text: &mut Text) {
@@ -80,6 +109,13 @@ impl Collect for Process {
             if let Some(value) = value {
                 text.number(of, &[], value);
             }
+        }
+        let log = telemetry::health();
+        for (of, value) in
+            [(&LINES_LOST, log.lost), (&LOG_FAILING, log.failing.into()), (&SPANS_LOST, otlp::lost())]
+        {
+            text.family(of);
+            text.whole(of, &[], value);
         }
     }
 }
