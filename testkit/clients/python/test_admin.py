@@ -295,7 +295,11 @@ def test_the_level_of_the_log():
 
 def test_status():
     status = calls("GetStatus")
-    assert (status["status"], status["database"]) == ("healthy", "up")
+    assert status["database"] == "up"
+    # The clients before this one have had providers fail: that is all that may be wrong.
+    complaints = status.get("degraded", [])
+    assert all(what.endswith(("providers are unhealthy", "breakers are not closed")) for what in complaints)
+    assert status["status"] == ("degraded" if complaints else "healthy")
 
 
 @pytest.mark.parametrize("key", [None, "wrong", os.environ["GATEWAY_KEY"]])
