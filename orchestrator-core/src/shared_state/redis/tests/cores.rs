@@ -309,6 +309,38 @@ async fn a_providers_rate_is_that_of_all_cores_together() {
     assert!((5..=6).contains(&alone), "this core's share: {alone}");
 }
 
+/// How many scripts of a mode the server has run since it began to write down what it is told.
+fn scripts(server: &RedisServer, mode: &str) -> usize {
+    server.command(&["SLOWLOG", "GET", "-1"]).lines().filter(|line| line.trim() == mode).count()
+}
+
+#[tokio::test]
+async fn a_request_waits_for_one_round_trip_and_one_more_where_its_provider_is_limited() {
+    let (server, book) = (RedisServer::start(), Arc::new(Book::default()));
+    let core = Core::start(&server, &book, "a").await;
+    let all = limits(Some(100_000), Some(100_000), Some(1000), Some(DOLLAR));
+    let tenant = tenant("trips", &[("key:trips", all), ("team:trips", all)]);
+    soon(&core.state, &tenant, ask(1, 1)).await.settle(Used { tokens: 1, nanos: 1 });
+    server.command(&["CONFIG", "SET", "slowlog-max-len", "100000"]);
+    server.command(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]);
+    server.command(&["SLOWLOG", "RESET"]);
+    let mut grants = Vec::new();
+    for _ in 0..50 {
+        grants.push(core.state.admit(&tenant, ask(1, 1)).await.unwrap());
+    }
+    assert_eq!(scripts(&server, "admit"), 50, "a key and its team, with limits of every kind, at once");
+    for grant in grants {
+        grant.settle(Used { tokens: 1, nanos: 1 });
+    }
+    until("they are settled", async || scripts(&server, "settle") > 0).await;
+    sleep(Duration::from_millis(50)).await;
+    assert!(scripts(&server, "settle") < 10, "what ends together is said together");
+    for _ in 0..10 {
+        core.state.pace("limited", 6000).await.unwrap();
+    }
+    assert_eq!(scripts(&server, "admit"), 60);
+}
+
 /// A catalog that is only a revision.
 #[derive(Default)]
 struct Revision(std::sync::atomic::AtomicI64);
