@@ -1,6 +1,8 @@
 //! Every end of a connection that this process encrypts, as the configuration says, and the check of their files.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use secrecy::ExposeSecret as _;
 
 use super::{
     certificate::About,
@@ -10,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, UnixMicros},
-    config::{ClientAuth, Config, Role, Tls},
+    config::{ClientAuth, Config, Redis, Role, Tls},
 };
 
 /// What the edge's clients speak.
@@ -88,6 +90,8 @@ struct Plan {
     edge: Option<ServerFiles>,
     grpc: Option<ServerFiles>,
     core: Option<ClientFiles>,
+    /// Read by whoever speaks to Redis; here they are only checked.
+    redis: Option<ClientFiles>,
 }
 
 impl Ends {
@@ -163,6 +167,9 @@ pub fn check(config: &Config, role: Role, clock: &Clock) -> Result<Vec<String>, 
     if let Some(files) = &plan.core {
         note("tls.core_cert", files.build().map(|(_, about)| about));
     }
+    if let Some(files) = &plan.redis {
+        note("redis.cert", files.build().map(|(_, about)| about));
+    }
     if wrong.is_empty() { Ok(lines) } else { Err(TlsError(wrong)) }
 }
 
@@ -190,14 +197,13 @@ fn of_own(files: Option<ServerFiles>) -> Result<Option<Client>, TlsError> {
 fn plan(config: &Config, role: Role) -> (Plan, Vec<FileError>) {
     let Tls { edge_cert, edge_key, edge_client_ca, grpc_cert, grpc_key, grpc_client_ca, .. } = &config.tls;
     let mut wrong = Vec::new();
-    let mut plan = Plan { edge: None, grpc: None, core: None };
-    let named = |setting, path: &Option<std::path::PathBuf>| path.clone().map(|path| Named { setting, path });
+    let mut plan = Plan { edge: None, grpc: None, core: None, redis: None };
     if role == Role::Edge {
         plan.edge = server_files(
             [
-                named("tls.edge_cert", edge_cert),
-                named("tls.edge_key", edge_key),
-                named("tls.edge_client_ca", edge_client_ca),
+                named("tls.edge_cert", edge_cert.as_ref()),
+                named("tls.edge_key", edge_key.as_ref()),
+                named("tls.edge_client_ca", edge_client_ca.as_ref()),
             ],
             ["tls.edge_cert", "tls.edge_key"],
             (config.tls.edge_client_auth, REST),
@@ -207,14 +213,15 @@ fn plan(config: &Config, role: Role) -> (Plan, Vec<FileError>) {
     if role == Role::Core || config.edge.core_endpoint.is_none() {
         plan.grpc = server_files(
             [
-                named("tls.grpc_cert", grpc_cert),
-                named("tls.grpc_key", grpc_key),
-                named("tls.grpc_client_ca", grpc_client_ca),
+                named("tls.grpc_cert", grpc_cert.as_ref()),
+                named("tls.grpc_key", grpc_key.as_ref()),
+                named("tls.grpc_client_ca", grpc_client_ca.as_ref()),
             ],
             ["tls.grpc_cert", "tls.grpc_key"],
             (config.tls.grpc_client_auth, GRPC),
             &mut wrong,
         );
+        plan.redis = redis_files(config, &mut wrong);
     } else {
         plan.core = core_files(config, &mut wrong);
     }
@@ -263,23 +270,41 @@ fn core_files(config: &Config, wrong: &mut Vec<FileError>) -> Option<ClientFiles
         }
         return None;
     }
-    let identity = match (core_cert, core_key) {
-        (Some(cert), Some(key)) => {
-            let cert = Named { setting: "tls.core_cert", path: cert.clone() };
-            Some((cert, Named { setting: "tls.core_key", path: key.clone() }))
-        }
-        (None, None) => None,
-        (Some(_), None) => {
-            wrong.push(FileError { setting: "tls.core_key", why: "is needed beside tls.core_cert".into() });
-            None
-        }
-        (None, Some(_)) => {
-            wrong.push(FileError { setting: "tls.core_cert", why: "is needed beside tls.core_key".into() });
-            None
-        }
+    let identity = identity([core_cert, core_key], ["tls.core_cert", "tls.core_key"], wrong);
+    Some(ClientFiles { ca: named("tls.core_ca", core_ca.as_ref()), identity })
+}
+
+fn redis_files(config: &Config, wrong: &mut Vec<FileError>) -> Option<ClientFiles> {
+    let Redis { enabled, url, ca, cert, key, .. } = &config.redis;
+    let given = [("redis.ca", ca), ("redis.cert", cert), ("redis.key", key)];
+    let (setting, _) = given.into_iter().find(|(_, path)| path.is_some()).filter(|_| *enabled)?;
+    if !url.expose_secret().starts_with("rediss:") {
+        wrong
+            .push(FileError { setting, why: "is of no use: redis.url does not begin with rediss://".into() });
+        return None;
+    }
+    let identity = identity([cert, key], ["redis.cert", "redis.key"], wrong);
+    Some(ClientFiles { ca: named("redis.ca", ca.as_ref()), identity })
+}
+
+fn named(setting: &'static str, path: Option<&PathBuf>) -> Option<Named> {
+    path.cloned().map(|path| Named { setting, path })
+}
+
+/// A certificate and its key, which are of no use without each other.
+fn identity(
+    [cert, key]: [&Option<PathBuf>; 2],
+    [cert_setting, key_setting]: [&'static str; 2],
+    wrong: &mut Vec<FileError>,
+) -> Option<(Named, Named)> {
+    let (missing, given) = match (named(cert_setting, cert.as_ref()), named(key_setting, key.as_ref())) {
+        (Some(cert), Some(key)) => return Some((cert, key)),
+        (None, None) => return None,
+        (Some(cert), None) => (key_setting, cert),
+        (None, Some(key)) => (cert_setting, key),
     };
-    let ca = core_ca.clone().map(|path| Named { setting: "tls.core_ca", path });
-    Some(ClientFiles { ca, identity })
+    wrong.push(FileError { setting: missing, why: format!("is needed beside {}", given.setting) });
+    None
 }
 
 /// Says which certificate is in use from now on.

@@ -285,6 +285,31 @@ fn files_that_do_not_fit_are_all_told_before_the_start() {
 }
 
 #[test]
+fn files_for_redis_are_checked_where_a_core_runs() {
+    let ours = Authority::new();
+    let folder = &folder_of(&ours);
+    let mut config = config_of(&ours);
+    config.redis.ca = Some(folder.join("missing.pem"));
+    assert!(!checked(&config, Role::Core, folder).contains("redis"), "it is not asked for");
+    config.redis.enabled = true;
+    config.redis.url = "redis://127.0.0.1".to_owned().into();
+    let said = checked(&config, Role::Core, folder);
+    assert_eq!(said, "redis.ca: is of no use: redis.url does not begin with rediss://");
+    assert_eq!(checked(&config, Role::Edge, folder), "");
+    config.redis.url = "rediss://127.0.0.1".to_owned().into();
+    config.redis.key = config.tls.grpc_key.clone();
+    assert_eq!(
+        checked(&config, Role::Core, folder),
+        "redis.cert: is needed beside redis.key\n  \
+         redis.ca: missing.pem cannot be read: No such file or directory (os error 2)"
+    );
+    config.redis.ca = None;
+    config.redis.cert = config.tls.grpc_cert.clone();
+    let said = checked(&config, Role::Core, folder);
+    assert!(said.ends_with("\nredis.cert: CN=core, valid until 2099-01-01T00:00:00.000000Z"), "{said}");
+}
+
+#[test]
 fn certificates_for_cores_that_are_called_in_the_clear_are_a_mistake() {
     let ours = Authority::new();
     let mut config = config_of(&ours);
