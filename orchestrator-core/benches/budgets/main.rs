@@ -301,7 +301,7 @@ fn keep_account(account: &Account) {
 }
 
 #[library_benchmark]
-#[bench::of_a_stream(args = (), setup = account, config = budget(38_900))]
+#[bench::of_a_stream(args = (), setup = account, config = budget(39_700))]
 fn ledger(account: Account) -> Account {
     keep_account(black_box(&account));
     account
