@@ -23,7 +23,7 @@ function Steps({ providers, associations, models, keys, reload }) {
   const [sheet, setSheet] = useState(null);
   const [secret, setSecret] = useState("");
   const real = providers.filter((one) => one.kind !== "echo");
-  const newest = real.at(-1);
+  const newest = real.filter((one) => one.enabled).at(-1) ?? real.at(-1);
   const served = models.filter((model) => associations.some((one) => one.model_id === model.id));
   const steps = [
     { key: "provider", done: real.length > 0, body: html`<p class="muted">${t("start.providerHint")}</p>

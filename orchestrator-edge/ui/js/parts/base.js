@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { t, word } from "../i18n.js";
-import { dateTime, relative } from "../format.js";
+import { dateTime, percent, relative } from "../format.js";
 import { Icon } from "./icons.js";
 
 /** A page: its title, a line about it, its actions, and a way back where it lies inside another: `back=${[href, label]}`. */
@@ -60,6 +60,9 @@ const KINDS = { healthy: "ok", degraded: "warn", unhealthy: "bad", closed: "ok",
 export const Status = ({ value }) => html`<span class=${`badge ${KINDS[value] ?? ""}`}><span class=${`dot ${KINDS[value] ?? ""}`}></span>${word("status", value)}</span>`;
 
 export const Enabled = ({ value }) => html`<span class=${`badge ${value ? "ok" : ""}`}>${t(value ? "common.enabled" : "common.disabled")}</span>`;
+
+/** How much went well, in percent: what is too little is red. */
+export const Rate = ({ value }) => html`<span class=${value !== null && value !== undefined && value < 95 ? "bad-text" : ""}>${percent(value)}</span>`;
 
 /** Where there is nothing yet: what it is, and what to do. */
 export const Empty = ({ icon, title, children }) => html`<div class="empty">
@@ -139,12 +142,17 @@ export function CopyButton({ text, children, kind = "quiet" }) {
 export const Secret = ({ text }) => html`<div class="secret"><code>${text}</code><${CopyButton} text=${text} kind="primary">${t("common.copy")}<//></div>`;
 
 /** Names and values: `rows=${[[name, value], …]}`; rows without a value are left out. */
-export const Facts = ({ rows }) => html`<dl class="facts">${rows.filter(([, value]) => value !== undefined && value !== null && value !== "").map(([name, value]) =>
+export const Facts = ({ rows }) => html`<dl class="facts">${rows.filter(([, value]) => value !== undefined && value !== null && value !== false && value !== "").map(([name, value]) =>
   html`<dt key=${name}>${name}</dt><dd>${value}</dd>`)}</dl>`;
 
 /** Places beside each other: `items=${[[key, label, href], …]}`. */
-export const Tabs = ({ items, current, label }) => html`<nav class="tabs" aria-label=${label}>${items.map(([key, text, href]) =>
-  html`<a key=${key} href=${href} aria-current=${key === current ? "page" : undefined}>${text}</a>`)}</nav>`;
+export function Tabs({ items, current, label }) {
+  const row = useRef(null);
+  // On a phone the row is wider than the page: the place where one is must be seen.
+  useEffect(() => { row.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); }, [current]);
+  return html`<nav class="tabs" aria-label=${label} ref=${row}>${items.map(([key, text, href]) =>
+    html`<a key=${key} href=${href} aria-current=${key === current ? "page" : undefined}>${text}</a>`)}</nav>`;
+}
 
 /** One of a few: `options=${[[value, label], …]}`. */
 export const Segmented = ({ options, value, onChange, label }) => html`<div class="segmented" role="group" aria-label=${label}>${options.map(([key, text]) =>
