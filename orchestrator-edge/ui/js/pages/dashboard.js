@@ -47,7 +47,7 @@ function Tiles({ total }) {
     <${Tile} label=${t("dash.requests")} value=${compact(total?.requests)} sub=${total && t("dash.streamed", { n: number(total.streams) })} />
     <${Tile} label=${t("dash.success")} value=${percent(total?.success_rate)} kind=${total?.failures && total.success_rate < 95 ? "bad" : ""} sub=${total && t("dash.failed", { n: number(total.failures) })} />
     <${Tile} label=${t("dash.tokens")} value=${compact(total?.total_tokens)} sub=${total && t("model.tokensSplit", { input: compact(total.prompt_tokens), output: compact(total.completion_tokens) })} />
-    <${Tile} label=${t("dash.cost")} value=${money(total?.cost_usd)} sub=${total && (total.unpriced ? t("model.unpriced", { n: number(total.unpriced) }) : t("dash.allPriced"))} />
+    <${Tile} label=${t("dash.cost")} value=${money(total?.cost_usd)} sub=${total && (total.unpriced ? t("model.unpriced", { n: number(total.unpriced) }) : total.requests > 0 && t("dash.allPriced"))} />
     <${Tile} label=${t("dash.p50")} value=${duration(total?.p50_latency_ms)} sub=${total && `P95\u00a0${duration(total.p95_latency_ms)}\u00a0· P99\u00a0${duration(total.p99_latency_ms)}`} />
     <${Tile} label=${t("dash.ttft")} value=${duration(total?.average_ttft_ms)} sub=${total && t("dash.mean")} />
   </div>`;

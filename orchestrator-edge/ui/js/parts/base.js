@@ -53,7 +53,7 @@ export function LinkButton({ kind = "", size = "", icon, label, href, children, 
 }
 
 /** `kind`: "", "ok", "warn", "bad", "accent". */
-export const Badge = ({ kind = "", title, children }) => html`<span class=${`badge ${kind}`} title=${title}>${children}</span>`;
+export const Badge = ({ kind = "", title, children }) => html`<span class=${`badge ${kind}`} title=${title}><span class="clip">${children}</span></span>`;
 
 const KINDS = { healthy: "ok", degraded: "warn", unhealthy: "bad", closed: "ok", half_open: "warn", open: "bad", active: "ok", ok: "ok" };
 /** A word of the API about how something is, with its colour. */
@@ -75,6 +75,7 @@ export const Problem = ({ error, retry }) => error && html`<div class="problem" 
 /** The text of an error. */
 export function explain(error) {
   if (error?.code === "unreachable") return t("link.edge");
+  if (error?.code === "unavailable" && error.status === 503) return t("link.core");
   if (error?.code === "permission_denied" && error.status === 403) return `${t("error.forbidden")} ${error.message}`;
   return error?.message || String(error);
 }
@@ -169,5 +170,5 @@ export function Meter({ value, label }) {
 export function Bars({ items, places = 20, label }) {
   const shown = items.slice(-places);
   const blank = Array.from({ length: Math.max(0, places - shown.length) }, () => ({ kind: "", title: "" }));
-  return html`<span class="bars" role="img" aria-label=${label}>${[...blank, ...shown].map((item) => html`<i class=${item.kind} title=${item.title || undefined}></i>`)}</span>`;
+  return html`<span class=${`bars ${places > 24 ? "many" : ""}`} role="img" aria-label=${label}>${[...blank, ...shown].map((item) => html`<i class=${item.kind} title=${item.title || undefined}></i>`)}</span>`;
 }
