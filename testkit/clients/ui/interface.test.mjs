@@ -134,7 +134,7 @@ test("a model has its fall-backs, associations, limits and price", async () => {
   await dialog.getByLabel("Input", { exact: true }).fill("0.25");
   await dialog.getByLabel("Output", { exact: true }).fill("1.5");
   await button("Save", dialog).click();
-  await page.getByText("$0.25 / $1.5").waitFor();
+  await page.getByText("$0.25 / $1.50").waitFor();
   const model = await admin("GET", `models/${name}`);
   assert.deepEqual([model.strategy, model.fallbacks], ["least_latency", [back]]);
   await window.end();

@@ -50,7 +50,7 @@ export function ModelForm({ model, onClose, onSaved }) {
     </div><//>`;
 }
 
-/** What is asked of a provider's model, in a line. */
+/** What a provider's model can, in a line. */
 export const Capabilities = ({ of }) => html`<span class="small">${["tool_call", "structured_output", "image"].filter((one) => of[one]).map((one) => t(`capability.${one}`)).join("\u00a0· ")}</span>`;
 
 const ASSOCIATION = { provider_id: "", provider_model: "", priority: null, weight: 100, timeouts: null, tool_call: true, structured_output: true, image: true, enabled: true };
