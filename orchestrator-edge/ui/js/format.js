@@ -29,16 +29,22 @@ export const money = (usd) => {
   const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 4 : 6;
   return formatter("NumberFormat", { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", minimumFractionDigits: 2, maximumFractionDigits: digits }).format(usd);
 };
-/** 840 ms, 1.24 s, 3 min 20 s */
+/** Dollars for a million tokens: every digit that a price has. */
+export const price = (usd) => (is(usd) ? formatter("NumberFormat", { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", minimumFractionDigits: 2, maximumFractionDigits: 8 }).format(usd) : NONE);
+/** 840 ms, 1.24 s, 3 min 20 s, 4 h, 2.5 d */
 export const duration = (ms) => {
   if (!is(ms)) return NONE;
-  if (ms < 1) return `${number(ms, 2)} ms`;
-  if (ms < 1000) return `${number(ms, ms < 10 ? 1 : 0)} ms`;
-  if (ms < 60000) return `${number(ms / 1000, ms < 10000 ? 2 : 1)} s`;
-  if (ms < 3600000) return `${Math.floor(ms / 60000)} min ${Math.round((ms % 60000) / 1000)} s`;
-  if (ms < 86400000) return `${Math.floor(ms / 3600000)} h ${Math.round((ms % 3600000) / 60000)} min`;
-  return `${number(ms / 86400000, 1)} d`;
+  if (ms < 1000) return `${number(ms, ms < 1 ? 2 : ms < 10 ? 1 : 0)}\u00a0ms`;
+  if (ms < 59950) return `${number(ms / 1000, ms < 10000 ? 2 : 1)}\u00a0s`;
+  if (ms < 3599500) return parts(Math.round(ms / 1000), "minutes", "seconds");
+  if (ms < 86370000) return parts(Math.round(ms / 60000), "hours", "minutes");
+  return `${number(ms / 86400000, 1)}\u00a0${t("unit.d")}`;
 };
+/** Sixtieths in two units; the smaller is left out where there is none of it. */
+function parts(count, large, small) {
+  const rest = count % 60;
+  return `${Math.floor(count / 60)}\u00a0${t(`unit.${large}`)}${rest ? ` ${rest}\u00a0${t(`unit.${small}`)}` : ""}`;
+}
 /** 12.4 MiB */
 export const bytes = (value) => {
   if (!is(value)) return NONE;

@@ -41,7 +41,7 @@ export function t(key, values) {
   // Read, so that whoever draws with it is drawn anew in another language.
   void locale.value;
   let text = words[key] ?? key;
-  if (Array.isArray(text)) text = values?.n === 1 ? text[0] : text[1];
+  if (Array.isArray(text)) text = String(values?.n) === "1" ? text[0] : text[1];
   return values ? text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole)) : text;
 }
 

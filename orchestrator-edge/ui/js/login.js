@@ -54,7 +54,7 @@ function Login() {
       <${Button} kind="quiet" size="small" onClick=${() => setShown(!shown)} aria-pressed=${String(shown)}>${t(shown ? "login.hide" : "login.show")}<//></div>
       ${error && html`<span class="error" id="key-error" role="alert">${error.status === undefined ? error.message : message(error)}</span>`}</div>
     <${Button} kind="primary" type="submit" class="wide" busy=${busy}>${t("login.go")}<//>
-    <p class="muted small"><${Icon} name="info" size=${14} /> ${t("login.where")} <code>ADMIN_KEY</code>, <code>data/admin.key</code></p>
+    <p class="muted small"><${Icon} name="info" size=${14} /> ${t("login.where")} <code>ADMIN_KEY</code>${t("login.or")} <code>data/admin.key</code></p>
   </form><footer><${LanguageButton} /><${ThemeButton} /></footer></main>`;
 }
 

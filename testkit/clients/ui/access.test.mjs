@@ -103,7 +103,7 @@ test("markup that others wrote is text on every page", async () => {
   await page.locator(".codeblock").first().waitFor();
   assert.ok((await page.locator("main").innerText()).includes("<img src=x"), "it is there, as text");
   await window.go(`/playground?model=${ids.name}`);
-  await page.getByLabel("A key of yours").fill(ids.secret);
+  await page.getByLabel("Your API key").fill(ids.secret);
   await page.getByRole("textbox", { name: "Your message" }).fill(EVIL);
   await page.keyboard.press("Control+Enter");
   await page.locator(".turn, main .problem").last().waitFor();

@@ -124,17 +124,17 @@ test("a model has its fall-backs, associations, limits and price", async () => {
   await field("provider_id").selectOption(acme.id);
   await field("provider_model").fill("large");
   await field("weight").fill("7");
-  await dialog.getByLabel("Takes pictures").uncheck();
+  await dialog.getByLabel("Accepts images").uncheck();
   await button("Add", dialog).click();
   await page.getByRole("row", { name: /large/ }).waitFor();
   const [association] = await admin("GET", `model-providers?provider_id=${acme.id}`);
   assert.deepEqual([association.weight, association.image, association.tool_call], [7, false, true]);
 
   await button("Set the price").click();
-  await dialog.getByLabel("Read", { exact: true }).fill("0.25");
-  await dialog.getByLabel("Written", { exact: true }).fill("1.5");
+  await dialog.getByLabel("Input", { exact: true }).fill("0.25");
+  await dialog.getByLabel("Output", { exact: true }).fill("1.5");
   await button("Save", dialog).click();
-  await page.getByText("$0.25 / $1.5").waitFor();
+  await page.getByText("$0.25 / $1.50").waitFor();
   const model = await admin("GET", `models/${name}`);
   assert.deepEqual([model.strategy, model.fallbacks], ["least_latency", [back]]);
   await window.end();
@@ -155,14 +155,14 @@ test("a team has a budget, and a key of it a new secret", async () => {
   await window.go(`/keys/${made.id}`);
   await window.heading(key);
   await button("New secret").click();
-  await dialog.getByLabel("The old one is taken for").selectOption("3600");
+  await dialog.getByLabel("Keep the old secret valid for").selectOption("3600");
   await button("New secret", dialog).click();
   const secret = await dialog.locator(".secret code").textContent();
   await button("Done", dialog).click();
   for (const one of [secret, made.secret]) {
     assert.equal((await fetch(`${GATEWAY_REST}/v1/models`, { headers: { authorization: `Bearer ${one}` } })).status, 200);
   }
-  await page.getByText(/The secret before is taken too/).waitFor();
+  await page.getByText(/The previous secret stays valid/).waitFor();
   await window.end();
 });
 
@@ -224,7 +224,7 @@ test("the configuration goes out and in, and the audit log says who did it", asy
   const [download] = await Promise.all([page.waitForEvent("download"), button("Export").click()]);
   const file = await download.path();
   await page.locator('input[type="file"]').setInputFiles(file);
-  await button("Look").click();
+  await button("Preview").click();
   await page.getByText("This would change:").waitFor();
 
   const name = unique("ann");
@@ -237,7 +237,7 @@ test("the configuration goes out and in, and the audit log says who did it", asy
   await button("Done", dialog).click();
   await page.getByRole("link", { name: "Audit log", exact: true }).click();
   await page.getByLabel("Kind").selectOption("admin_key");
-  await page.getByRole("row", { name: new RegExp(name) }).getByText("made").waitFor();
+  await page.getByRole("row", { name: new RegExp(name) }).getByText("created").waitFor();
   await window.end();
 });
 

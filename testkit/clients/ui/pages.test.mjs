@@ -64,8 +64,8 @@ test("an answer streams into the playground, and its log shows both attempts", a
   const window = await visit();
   const { page, button } = window;
   await window.at("/playground");
-  await button("Make one").click();
-  await page.getByText("A key for 12 hours is there.").waitFor();
+  await button("Create one").click();
+  await page.getByText("A key for 12 hours was created.").waitFor();
   await page.getByRole("textbox", { name: "Your message" }).fill("Tell me");
   await page.getByRole("combobox", { name: "Model" }).fill(model);
   await button("Send").click();
@@ -78,7 +78,7 @@ test("an answer streams into the playground, and its log shows both attempts", a
   await button("Headers").click();
   await page.getByText("x-orchestrator-provider").waitFor();
 
-  await page.getByRole("link", { name: "Its log" }).click();
+  await page.getByRole("link", { name: "View log" }).click();
   await window.heading(`Request for ${model}`);
   const attempts = page.locator(".timeline li");
   assert.equal(await attempts.count(), 3);
@@ -97,8 +97,8 @@ test("every dialect of the playground is answered, whole and streamed, and its s
   const window = await visit();
   const { page, button } = window;
   await window.at(`/playground?model=${model}`);
-  await button("Make one").click();
-  await page.getByText("A key for 12 hours is there.").waitFor();
+  await button("Create one").click();
+  await page.getByText("A key for 12 hours was created.").waitFor();
   const paths = { "OpenAI Chat": "/v1/chat/completions", "OpenAI Responses": "/v1/responses", "Anthropic Messages": "/v1/messages", Gemini: `/v1beta/models/${model}:` };
   for (const stream of [true, false]) {
     await page.getByRole("switch", { name: "Stream the answer" }).setChecked(stream);
@@ -107,7 +107,7 @@ test("every dialect of the playground is answered, whole and streamed, and its s
       await page.getByRole("textbox", { name: "Your message" }).fill(`It's ${dialect}`);
       await page.keyboard.press("Control+Enter");
       await page.locator(".turn.assistant").last().getByText("word39").waitFor();
-      await page.locator(".tile", { hasText: "In all" }).getByText(/ms|s$/).waitFor();
+      await page.locator(".tile", { hasText: "Total time" }).getByText(/ms|s$/).waitFor();
       assert.equal(await page.locator(".problem").count(), 0, dialect);
       for (const sample of ["curl", "Python", "TypeScript", "grpcurl"]) {
         await button(sample).click();
@@ -251,7 +251,7 @@ test("the dashboard counts, and its alerts are taken off by who has seen them", 
   await page.locator(".chart canvas").nth(4).waitFor();
   const alert = page.locator(".alerts li", { hasText: refused });
   await alert.getByText("Key refused by its provider").waitFor({ timeout: 20000 });
-  await button("Known", alert).click();
+  await button("Acknowledge", alert).click();
   await alert.waitFor({ state: "detached" });
   await button("7 days").click();
   assert.match(page.url(), /range=7d/);
@@ -273,17 +273,17 @@ test("a viewer sees all of it and changes none of it", async () => {
   assert.equal(await page.getByRole("button", { name: /Check|Save|Reset/ }).count(), 0);
   assert.ok(await page.locator('[data-field="interval_minutes"]').isDisabled());
   await window.go("/playground");
-  await page.getByLabel("A key of yours").fill(key.secret);
-  assert.equal(await button("Make one").count(), 0);
+  await page.getByLabel("Your API key").fill(key.secret);
+  assert.equal(await button("Create one").count(), 0);
   await page.getByRole("combobox", { name: "Model" }).fill(model);
   await page.getByRole("textbox", { name: "Your message" }).fill("May I?");
   await button("Send").click();
   await page.locator(".turn.assistant").getByText("word39").waitFor();
   await window.go(`/logs/${id}`);
   await window.heading(`Request for ${model}`);
-  assert.equal(await page.getByText("What was said").count(), 0);
+  assert.equal(await page.getByText("Request and response bodies").count(), 0);
   await window.go("/dashboard");
   await page.locator(".chart canvas").first().waitFor();
-  assert.equal(await button("Known").count(), 0);
+  assert.equal(await button("Acknowledge").count(), 0);
   await window.end();
 });

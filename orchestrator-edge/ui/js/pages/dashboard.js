@@ -7,7 +7,7 @@ import { compact, duration, money, number, percent } from "../format.js";
 import { useAction, useQuery } from "../query.js";
 import { beginning, places, RANGES } from "../ranges.js";
 import { place, setQuery, to } from "../router.js";
-import { Badge, Button, Card, Empty, LinkButton, Loaded, Meter, Page, Problem, Segmented, Status, Tile, Time } from "../parts/base.js";
+import { Badge, Button, Card, Empty, LinkButton, Loaded, Meter, Page, Problem, Rate, Segmented, Status, Tile, Time } from "../parts/base.js";
 import { Chart } from "../parts/chart.js";
 import { toastError } from "../parts/dialog.js";
 import { Icon } from "../parts/icons.js";
@@ -47,8 +47,8 @@ function Tiles({ total }) {
     <${Tile} label=${t("dash.requests")} value=${compact(total?.requests)} sub=${total && t("dash.streamed", { n: number(total.streams) })} />
     <${Tile} label=${t("dash.success")} value=${percent(total?.success_rate)} kind=${total?.failures && total.success_rate < 95 ? "bad" : ""} sub=${total && t("dash.failed", { n: number(total.failures) })} />
     <${Tile} label=${t("dash.tokens")} value=${compact(total?.total_tokens)} sub=${total && t("model.tokensSplit", { input: compact(total.prompt_tokens), output: compact(total.completion_tokens) })} />
-    <${Tile} label=${t("dash.cost")} value=${money(total?.cost_usd)} sub=${total && (total.unpriced ? t("model.unpriced", { n: number(total.unpriced) }) : t("dash.allPriced"))} />
-    <${Tile} label=${t("dash.p50")} value=${duration(total?.p50_latency_ms)} sub=${total && `P95 ${duration(total.p95_latency_ms)} · P99 ${duration(total.p99_latency_ms)}`} />
+    <${Tile} label=${t("dash.cost")} value=${money(total?.cost_usd)} sub=${total && (total.unpriced ? t("model.unpriced", { n: number(total.unpriced) }) : total.requests > 0 && t("dash.allPriced"))} />
+    <${Tile} label=${t("dash.p50")} value=${duration(total?.p50_latency_ms)} sub=${total && `P95\u00a0${duration(total.p95_latency_ms)}\u00a0· P99\u00a0${duration(total.p99_latency_ms)}`} />
     <${Tile} label=${t("dash.ttft")} value=${duration(total?.average_ttft_ms)} sub=${total && t("dash.mean")} />
   </div>`;
 }
@@ -88,7 +88,7 @@ function Breakdown({ stats, range }) {
     { key: "name", label: t(`dash.by.${by}`), kind: "main-cell", cell: (row) => html`<div class="share">${name(row) ? html`<a class="wrap" href=${to("/logs", { ...filter(row), range })}>${name(row)}</a>` : html`<span class="muted">${t(`dash.none.${by}`)}</span>`}
       <${Share} value=${row.usage.requests / most} label=${t("dash.share")} /></div>` },
     { key: "requests", label: t("dash.requests"), kind: "num", cell: (row) => number(row.usage.requests) },
-    { key: "rate", label: t("dash.success"), kind: "num", cell: (row) => html`<span class=${row.usage.success_rate !== null && row.usage.success_rate < 95 ? "bad-text" : ""}>${percent(row.usage.success_rate)}</span>` },
+    { key: "rate", label: t("dash.success"), kind: "num", cell: (row) => html`<${Rate} value=${row.usage.success_rate} />` },
     { key: "tokens", label: t("dash.tokens"), kind: "num", cell: (row) => compact(row.usage.total_tokens) },
     { key: "cost", label: t("dash.cost"), kind: "num", cell: (row) => money(row.usage.cost_usd) },
     { key: "p95", label: "P95", kind: "num", cell: (row) => duration(row.usage.p95_latency_ms) },

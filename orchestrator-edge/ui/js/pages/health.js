@@ -3,11 +3,11 @@
 import { html, useMemo } from "../lib.js";
 import { api, at, may } from "../api.js";
 import { t } from "../i18n.js";
-import { duration, number, percent } from "../format.js";
+import { duration, number } from "../format.js";
 import { useAction, useQuery } from "../query.js";
 import { DAY } from "../ranges.js";
 import { to } from "../router.js";
-import { Bars, Button, Card, Empty, Enabled, Loaded, Page, Status, Tile, Time } from "../parts/base.js";
+import { Bars, Button, Card, Empty, Enabled, Loaded, Page, Rate, Status, Tile, Time } from "../parts/base.js";
 import { toast, toastError } from "../parts/dialog.js";
 import { FormError, Numeric, Pair, Switch, useForm } from "../parts/form.js";
 import { Table } from "../parts/table.js";
@@ -60,8 +60,8 @@ function Providers({ health, breakers }) {
     { key: "status", label: t("provider.status"), cell: (row) => html`<div>${row.enabled ? html`<${Status} value=${row.status} />` : html`<${Enabled} value=${false} />`}
       ${row.error_count > 0 && html`<div class="sub-cell nowrap">${t("provider.failures", { n: number(row.error_count) })}</div>`}</div>` },
     { key: "days", label: t("provider.days", { n: DAYS }), cell: (row) => html`<${Bars} items=${dayBars(days.get(row.provider_id))} places=${DAYS} label=${t("provider.daysLabel", { name: row.provider_name })} />` },
-    { key: "rate", label: t("provider.rate24"), kind: "num", cell: (row) => html`<div>${percent(row.success_rate_24h)}<div class="sub-cell">${t("provider.calls", { n: number(row.total_requests_24h) })}</div></div>` },
-    { key: "time", label: t("provider.response"), kind: "num", cell: (row) => html`<div>${duration(row.response_time_ms)}<div class="sub-cell">${row.avg_response_time_ms !== null && `⌀ ${duration(row.avg_response_time_ms)}`}</div></div>` },
+    { key: "rate", label: t("provider.rate24"), kind: "num", cell: (row) => html`<div><${Rate} value=${row.success_rate_24h} /><div class="sub-cell">${t("provider.calls", { n: number(row.total_requests_24h) })}</div></div>` },
+    { key: "time", label: t("provider.response"), kind: "num", cell: (row) => html`<div>${duration(row.response_time_ms)}<div class="sub-cell">${row.avg_response_time_ms !== null && t("provider.average", { time: duration(row.avg_response_time_ms) })}</div></div>` },
     { key: "checked", label: t("health.asked"), cell: (row) => html`<div><${Time} at=${row.last_checked} />${row.next_retry_at && html`<div class="sub-cell">${t("provider.nextRetry")} <${Time} at=${row.next_retry_at} /></div>`}</div>` },
     { key: "acts", label: "", kind: "acts", cell: (row) => may("operator") && html`<${Acts} row=${row} open=${open.has(row.provider_id)} done=${() => { health.reload(); breakers.reload(); }} />` },
   ];
@@ -85,7 +85,7 @@ function Acts({ row, open, done }) {
     done();
   });
   return html`${(open || row.error_count > 0) && html`<${Button} kind="quiet" size="small" icon="rotate" label=${t("health.reset", { name: row.provider_name })} busy=${resetting} onClick=${reset} />`}
-    <${Button} size="small" icon="refresh" busy=${checking} disabled=${!row.enabled} aria-label=${t("health.check", { name: row.provider_name })} onClick=${check}>${t("provider.check")}<//>`;
+    <${Button} size="small" icon="bolt" busy=${checking} disabled=${!row.enabled} label=${t("health.check", { name: row.provider_name })} onClick=${check} />`;
 }
 
 function Breakers({ breakers, names }) {

@@ -67,11 +67,11 @@ function KeyFields({ found, onClose, onSaved }) {
     </div><//>`;
 }
 
-/** The only time that the secret is shown. */
-export function MadeKey({ made, onClose }) {
+/** The only time that the secret is shown; `title` where the key is not new. */
+export function MadeKey({ made, title = t("key.made", { name: made.name }), onClose }) {
   const origin = location.origin;
   const sample = `curl ${origin}/v1/models -H "Authorization: Bearer ${made.secret}"`;
-  return html`<${Sheet} title=${t("key.made", { name: made.name })} onClose=${onClose} footer=${html`<${Button} kind="primary" onClick=${onClose}>${t("common.done")}<//>`}>
+  return html`<${Sheet} title=${title} onClose=${onClose} footer=${html`<${Button} kind="primary" onClick=${onClose}>${t("common.done")}<//>`}>
     <div class="stack"><${Note} kind="warn" icon="lock">${t("key.once")}<//><${Secret} text=${made.secret} />
       <p class="muted small">${t("key.try")}</p><${Code} text=${sample} /></div><//>`;
 }

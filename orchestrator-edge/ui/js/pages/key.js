@@ -39,7 +39,7 @@ function Actions({ found, reload }) {
 function Rotate({ found, onClose }) {
   const [made, setMade] = useState(null);
   const form = useForm({ overlap: "0" }, async ({ overlap }) => setMade(await api.post(at("keys/{}/rotate", found.id), { overlap_seconds: Number(overlap) })));
-  if (made) return html`<${MadeKey} made=${made} onClose=${onClose} />`;
+  if (made) return html`<${MadeKey} made=${made} title=${t("key.rotateTitle", { name: found.name })} onClose=${onClose} />`;
   const names = OVERLAPS.map((seconds) => [String(seconds), seconds ? duration(seconds * 1000) : t("key.overlapNone")]);
   return html`<${Sheet} title=${t("key.rotateTitle", { name: found.name })} onClose=${onClose} onSubmit=${form.submit}
       footer=${html`<${Button} onClick=${onClose}>${t("common.cancel")}<//><${Button} kind="primary" type="submit" busy=${form.busy}>${t("key.rotate")}<//>`}>

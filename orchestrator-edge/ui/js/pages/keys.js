@@ -24,17 +24,17 @@ export default function Keys() {
 /** Limits in a line. */
 export function limitsText(row) {
   return [
-    row.requests_per_minute && `${number(row.requests_per_minute)} ${t("limits.requestsShort")}`,
-    row.tokens_per_minute && `${compact(row.tokens_per_minute)} ${t("limits.tokensShort")}`,
-    row.max_concurrency && `${number(row.max_concurrency)} ${t("limits.concurrencyShort")}`,
-  ].filter(Boolean).join(" · ");
+    row.requests_per_minute && `${number(row.requests_per_minute)}\u00a0${t("limits.requestsShort")}`,
+    row.tokens_per_minute && `${compact(row.tokens_per_minute)}\u00a0${t("limits.tokensShort")}`,
+    row.max_concurrency && `${number(row.max_concurrency)}\u00a0${t("limits.concurrencyShort")}`,
+  ].filter(Boolean).join("\u00a0· ");
 }
 
 /** How much of a budget is spent. */
 export function BudgetOf({ row }) {
   if (row.budget_usd === null || row.budget_usd === undefined) return html`<span class="muted">${t("limits.none")}</span>`;
   const spent = row.spent_usd ?? 0;
-  return html`<div class="stack-s budget"><span class="small nowrap">${money(spent)} / ${money(row.budget_usd)} <span class="muted">${t(`period.${row.budget_period}`)}</span></span>
+  return html`<div class="stack-s budget"><span class="small"><span class="nowrap">${money(spent)} / ${money(row.budget_usd)}</span> <span class="muted nowrap">${t(`period.${row.budget_period}`)}</span></span>
     <${Meter} value=${row.budget_usd ? spent / row.budget_usd : 1} label=${t("limits.spent")} /></div>`;
 }
 

@@ -13,7 +13,7 @@ import { kindOf, Outcome } from "./log-words.js";
 export default function Log({ id }) {
   const log = useQuery((signal) => api.get(at("logs/{}", id), {}, { signal }), [id]);
   return html`<${Page} title=${log.data ? t("log.title", { model: log.data.model || t("log.noModel") }) : t("log.one")} back=${[to("/logs"), t("nav.logs")]}
-      hint=${log.data && html`<span class="row"><${Outcome} of=${log.data} /><span><${Time} at=${log.data.started_at} full /></span></span>`}>
+      hint=${log.data && html`<span class="row"><${Outcome} of=${log.data} /><span>· <${Time} at=${log.data.started_at} full /></span></span>`}>
     <${Loaded} of=${log} lines=${10}>${(data) => html`<${Details} log=${data} />`}<//><//>`;
 }
 

@@ -50,6 +50,9 @@ export function ModelForm({ model, onClose, onSaved }) {
     </div><//>`;
 }
 
+/** What a provider's model can, in a line. */
+export const Capabilities = ({ of }) => html`<span class="small">${["tool_call", "structured_output", "image"].filter((one) => of[one]).map((one) => t(`capability.${one}`)).join("\u00a0· ")}</span>`;
+
 const ASSOCIATION = { provider_id: "", provider_model: "", priority: null, weight: 100, timeouts: null, tool_call: true, structured_output: true, image: true, enabled: true };
 
 /** `association`: the one to change; without it one of `model` is made. */

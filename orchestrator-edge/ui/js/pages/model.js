@@ -3,14 +3,14 @@
 import { html, useState } from "../lib.js";
 import { api, at, may } from "../api.js";
 import { t, word } from "../i18n.js";
-import { compact, dateTime, duration, money, number, percent } from "../format.js";
+import { compact, dateTime, duration, money, number, percent, price as dollars } from "../format.js";
 import { kindName } from "../kinds.js";
 import { useQuery } from "../query.js";
 import { go, place, setQuery, to } from "../router.js";
 import { Badge, Bars, Button, Card, Copy, Empty, Enabled, Facts, Loaded, Note, Page, Tile, Time } from "../parts/base.js";
 import { confirm, toast, toastError } from "../parts/dialog.js";
 import { Table } from "../parts/table.js";
-import { AssociationForm, ModelForm } from "./model-form.js";
+import { AssociationForm, Capabilities, ModelForm } from "./model-form.js";
 import { PriceForm } from "./price-form.js";
 
 export default function Model({ id }) {
@@ -39,7 +39,7 @@ function Details({ model, set }) {
     ${model.managed_by === "file" && html`<${Note} icon="lock">${t("common.fileHint")}<//>`}
     <div class="tiles">
       <${Tile} label=${t("model.requests24")} value=${number(used?.requests ?? 0)} sub=${t("model.successIs", { rate: percent(used?.success_rate) })} />
-      <${Tile} label="P50 / P95" value=${duration(used?.p50_latency_ms)} sub=${duration(used?.p95_latency_ms)} />
+      <${Tile} label=${t("dash.p50")} value=${duration(used?.p50_latency_ms)} sub=${`P95\u00a0${duration(used?.p95_latency_ms)}\u00a0· P99\u00a0${duration(used?.p99_latency_ms)}`} />
       <${Tile} label=${t("model.ttft")} value=${duration(used?.average_ttft_ms)} sub=${t("model.onAverage")} />
       <${Tile} label=${t("model.tokens24")} value=${compact(used?.total_tokens ?? 0)} sub=${t("model.tokensSplit", { input: compact(used?.prompt_tokens ?? 0), output: compact(used?.completion_tokens ?? 0) })} />
       <${Tile} label=${t("model.cost24")} value=${money(used?.cost_usd ?? 0)} sub=${used?.unpriced ? t("model.unpriced", { n: number(used.unpriced) }) : ""} />
@@ -85,7 +85,7 @@ function Associations({ model }) {
     { key: "provider", label: t("provider.one"), kind: "main-cell", cell: (row) => html`<div><a href=${to(`/providers/${row.provider_id}`)}>${of.get(row.provider_id)?.name ?? row.provider_id}</a><div class="sub-cell mono wrap">${row.provider_model}</div></div>` },
     { key: "priority", label: t("provider.priority"), kind: "num", cell: (row) => html`${number(row.priority ?? of.get(row.provider_id)?.priority)} / ${number(row.weight)}` },
     { key: "status", label: t("association.calls"), cell: (row) => html`<${Outcomes} association=${row} />` },
-    { key: "can", label: t("model.capabilities"), cell: (row) => html`<span class="row">${["tool_call", "structured_output", "image"].filter((one) => row[one]).map((one) => html`<${Badge} key=${one}>${t(`capability.${one}`)}<//>`)}</span>` },
+    { key: "can", label: t("model.capabilities"), cell: (row) => html`<${Capabilities} of=${row} />` },
     { key: "price", label: t("price.title"), cell: (row) => html`<${PriceOf} provider=${of.get(row.provider_id)} name=${row.provider_model === "*" ? model.name : row.provider_model} edit=${operator && setPricing} changed=${pricing === null} />` },
     { key: "enabled", label: t("provider.status"), cell: (row) => html`<${Enabled} value=${row.enabled && (of.get(row.provider_id)?.enabled ?? true)} />` },
     { key: "acts", label: "", kind: "acts", cell: (row) => operator && row.managed_by !== "file" && html`
@@ -126,7 +126,7 @@ function PriceOf({ provider, name, edit, changed }) {
     })[0] ?? null;
   }, [kind, name, changed]);
   if (price.data === undefined) return null;
-  const text = price.data ? `$${price.data.input ?? "–"} / $${price.data.output ?? "–"}` : t("price.unknown");
+  const text = price.data ? `${dollars(price.data.input)} / ${dollars(price.data.output)}` : t("price.unknown");
   return html`<span class="row nowrap"><span class=${price.data ? "nowrap" : "muted nowrap"} title=${price.data ? t(`price.${price.data.source}`) : undefined}>${text}</span>
     ${edit && kind && kind !== "echo" && html`<${Button} kind="quiet" size="small" icon="edit" label=${t("price.edit")} onClick=${() => edit({ kind, name, price: price.data, kindName: kindName(provider) })} />`}</span>`;
 }

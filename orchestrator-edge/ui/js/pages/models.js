@@ -3,10 +3,10 @@
 import { html } from "../lib.js";
 import { api, may } from "../api.js";
 import { t, word } from "../i18n.js";
-import { duration, money, number, percent } from "../format.js";
+import { duration, money, number } from "../format.js";
 import { usePages, useQuery } from "../query.js";
 import { go, place, setQuery, to } from "../router.js";
-import { Badge, Button, Card, Empty, Enabled, LinkButton, Page } from "../parts/base.js";
+import { Badge, Button, Card, Empty, Enabled, LinkButton, Page, Rate } from "../parts/base.js";
 import { Pager, Table } from "../parts/table.js";
 import { ModelForm } from "./model-form.js";
 
@@ -28,9 +28,9 @@ export default function Models() {
       return html`<span class="row">${all.slice(0, 4).map((one) => html`<${Badge} key=${one.id} title=${one.provider_model}>${names.get(one.provider_id) ?? one.provider_id}<//>`)}${all.length > 4 && html`<span class="muted small">+${number(all.length - 4)}</span>`}
         ${associations.data && all.length === 0 && html`<${Badge} kind="warn">${t("model.nobody")}<//>`}</span>`;
     } },
-    { key: "strategy", label: t("model.strategy"), cell: (row) => word("strategy", row.strategy) },
+    { key: "strategy", label: t("model.strategy"), cell: (row) => html`<span class="nowrap">${word("strategy", row.strategy)}</span>` },
     { key: "requests", label: t("model.requests24"), kind: "num", cell: (row) => number(used.get(row.name)?.requests ?? 0) },
-    { key: "rate", label: t("model.success"), kind: "num", cell: (row) => percent(used.get(row.name)?.success_rate) },
+    { key: "rate", label: t("model.success"), kind: "num", cell: (row) => html`<${Rate} value=${used.get(row.name)?.success_rate} />` },
     { key: "p95", label: "P95", kind: "num", cell: (row) => duration(used.get(row.name)?.p95_latency_ms) },
     { key: "cost", label: t("model.cost"), kind: "num", cell: (row) => money(used.get(row.name)?.cost_usd) },
     { key: "enabled", label: t("provider.status"), cell: (row) => html`<${Enabled} value=${row.enabled} />` },

@@ -160,8 +160,8 @@ function Conversation({ turns, run }) {
   return html`<div class="turns" role="log" aria-label=${t("play.conversation")} tabindex="0">
     ${turns.map(({ role, text }, index) => html`<div key=${index} class=${`turn ${role}`}><span class="sr">${t(`play.${role}`)}: </span><div class="bubble">
       ${index === turns.length - 1 && answered && run?.thought && html`<${Thought} text=${run.thought} />`}${text}</div></div>`)}
-    ${run && !answered && html`<div class="turn assistant" aria-busy=${String(run.ended === undefined)}><span class="sr">${t("play.assistant")}: </span><div class="bubble">
-      ${run.thought && html`<${Thought} text=${run.thought} />`}${run.text}${run.ended === undefined && html`<i class="caret"></i>`}${run.stopped && html`<${Badge}>${t("play.stopped")}<//>`}</div>
+    ${run && !answered && html`<div class="turn assistant" aria-busy=${String(run.ended === undefined)}><span class="sr">${t("play.assistant")}: </span>${(run.ended === undefined || run.text || run.thought || run.stopped) && html`<div class="bubble">
+      ${run.thought && html`<${Thought} text=${run.thought} />`}${run.text}${run.ended === undefined && html`<i class="caret"></i>`}${run.stopped && html`<${Badge}>${t("play.stopped")}<//>`}</div>`}
       ${run.error && html`<${Problem} error=${run.error} />`}</div>`}
     ${run?.error && answered && html`<${Problem} error=${run.error} />`}<span ref=${end}></span></div>`;
 }

@@ -12,6 +12,7 @@ import { confirm, Sheet, toast, toastError } from "../parts/dialog.js";
 import { FormError, Numeric, Switch, Text, useForm } from "../parts/form.js";
 import { Table } from "../parts/table.js";
 import { byDay, dayBars } from "./providers.js";
+import { Capabilities } from "./model-form.js";
 import { ProviderForm } from "./provider-form.js";
 import { ImportModels } from "./provider-models.js";
 
@@ -191,7 +192,7 @@ function Associations({ provider }) {
     { key: "model", label: t("model.one"), kind: "main-cell", cell: (row) => html`<a href=${to(`/models/${row.model_id}`)}>${names.get(row.model_id) ?? row.model_id}</a>` },
     { key: "upstream", label: t("provider.upstreamModel"), cell: (row) => html`<code class="wrap">${row.provider_model}</code>` },
     { key: "priority", label: t("provider.priority"), kind: "num", cell: (row) => `${number(row.priority ?? provider.priority)} / ${number(row.weight)}` },
-    { key: "can", label: t("model.capabilities"), cell: (row) => html`<span class="row">${["tool_call", "structured_output", "image"].filter((one) => row[one]).map((one) => html`<${Badge} key=${one}>${t(`capability.${one}`)}<//>`)}</span>` },
+    { key: "can", label: t("model.capabilities"), cell: (row) => html`<${Capabilities} of=${row} />` },
     { key: "enabled", label: t("provider.status"), cell: (row) => html`<${Enabled} value=${row.enabled} />` },
   ];
   const load = may("operator") && html`<${Button} size="small" icon="download" onClick=${() => setQuery({ import: "1" })}>${t("import.open")}<//>`;

@@ -7,7 +7,7 @@ import { number, percent } from "../format.js";
 import { kindName } from "../kinds.js";
 import { usePages, useQuery } from "../query.js";
 import { go, place, setQuery, to } from "../router.js";
-import { Badge, Bars, Button, Card, Empty, Enabled, Page, Status } from "../parts/base.js";
+import { Badge, Bars, Button, Card, Empty, Enabled, Page, Rate, Status } from "../parts/base.js";
 import { Pager, Table } from "../parts/table.js";
 import { ProviderForm } from "./provider-form.js";
 
@@ -57,7 +57,7 @@ export default function Providers() {
     { key: "status", label: t("provider.status"), cell: (row) => html`<span class="row">${row.enabled ? html`<${Status} value=${of.get(row.id)?.status ?? "unknown"} />` : html`<${Enabled} value=${false} />`}
       ${open.has(row.id) && html`<${Badge} kind="bad">${t("provider.breakerOpen")}<//>`}${row.managed_by === "file" && html`<${Badge} title=${t("common.fileHint")}>${t("common.file")}<//>`}</span>` },
     { key: "days", label: t("provider.days", { n: DAYS }), cell: (row) => html`<${Bars} items=${dayBars(days.get(row.id))} places=${DAYS} label=${t("provider.daysLabel", { name: row.name })} />` },
-    { key: "rate", label: t("provider.rate24"), kind: "num", cell: (row) => percent(of.get(row.id)?.success_rate_24h) },
+    { key: "rate", label: t("provider.rate24"), kind: "num", cell: (row) => html`<${Rate} value=${of.get(row.id)?.success_rate_24h} />` },
     { key: "requests", label: t("provider.requests24"), kind: "num", cell: (row) => number(of.get(row.id)?.total_requests_24h ?? 0) },
     { key: "priority", label: t("provider.priority"), kind: "num", cell: (row) => `${number(row.priority)} / ${number(row.weight)}` },
   ];

@@ -23,7 +23,7 @@ export function AdminKeys() {
     pages.reload();
   };
   const rotate = async (key) => {
-    const done = await confirm({ title: t("key.rotateTitle", { name: key.name }), text: t("adminKey.rotateText"), action: t("key.rotate"), act: async () => { setMade(await api.post(at("admin-keys/{}/rotate", key.id))); } });
+    const done = await confirm({ title: t("key.rotateTitle", { name: key.name }), text: t("adminKey.rotateText"), action: t("key.rotate"), act: async () => { setMade({ ...(await api.post(at("admin-keys/{}/rotate", key.id))), again: true }); } });
     if (done) pages.reload();
   };
   const columns = [
@@ -42,7 +42,7 @@ export function AdminKeys() {
       <${Table} label=${t("settings.admin-keys")} columns=${columns} rows=${pages.items} error=${pages.error} retry=${pages.reload} empty=${empty} off=${(row) => !row.enabled} />
       <${Pager} pages=${pages} /><//>
     ${editing && html`<${AdminKeyForm} found=${editing} onClose=${() => setEditing(null)} onSaved=${(saved) => { setEditing(null); pages.reload(); if (saved.secret) setMade(saved); }} />`}
-    ${made && html`<${Sheet} title=${t("key.made", { name: made.name })} onClose=${() => setMade(null)} footer=${html`<${Button} kind="primary" onClick=${() => setMade(null)}>${t("common.done")}<//>`}>
+    ${made && html`<${Sheet} title=${t(made.again ? "key.rotateTitle" : "key.made", { name: made.name })} onClose=${() => setMade(null)} footer=${html`<${Button} kind="primary" onClick=${() => setMade(null)}>${t("common.done")}<//>`}>
       <div class="stack"><${Note} kind="warn" icon="lock">${t("key.once")}<//><${Secret} text=${made.secret} /></div><//>`}</div>`;
 }
 

@@ -10,7 +10,7 @@ import { Sheet } from "../parts/dialog.js";
 import { Pager, Table } from "../parts/table.js";
 
 const ACTIONS = ["create", "update", "delete", "rotate", "reset", "force_check", "test_tools", "purge", "sign_in", "sign_out", "sign_in_failed", "denied", "export_secrets", "read_bodies"];
-const NOUNS = ["provider", "provider_key", "model", "model_provider", "api_key", "team", "admin_key", "price", "health_checks", "session", "breaker", "request_logs"];
+const NOUNS = ["provider", "provider_key", "model", "model_provider", "api_key", "team", "admin_key", "price", "session", "request_log", "breaker", "health_check_config", "retention", "log_level", "alert", "config", "master_key"];
 
 export function Audit() {
   const { actor = "", action = "", noun = "" } = place.value.query;
@@ -23,7 +23,7 @@ export function Audit() {
     { key: "actor", label: t("audit.actor"), cell: (row) => html`<div class="wrap">${row.actor || html`<span class="muted">${t("audit.nobody")}</span>`}<div class="sub-cell">${row.address}</div></div>` },
     { key: "action", label: t("audit.action"), cell: (row) => html`<${Badge} kind=${row.outcome === "refused" ? "bad" : ""}>${word("audit.action", row.action)}<//>` },
     { key: "what", label: t("audit.target"), cell: (row) => html`<div class="wrap">${word("audit.noun", row.noun)} <b>${row.target_name}</b></div>` },
-    { key: "changed", label: t("audit.changed"), cell: (row) => html`<span class="small muted wrap">${row.state_before_json && row.state_after_json ? changed(row).map(([name]) => name).join(", ") : ""}</span>` },
+    { key: "changed", label: t("audit.changed"), cell: (row) => html`<${Changed} row=${row} />` },
     { key: "acts", label: "", kind: "acts", cell: (row) => html`<${Button} kind="quiet" size="small" icon="search" label=${t("audit.show")} onClick=${() => setShown(row)} />` },
   ];
   return html`<div><div class="filters">
@@ -36,6 +36,12 @@ export function Audit() {
 const state = (json) => {
   try { return json ? JSON.parse(json) : {}; } catch { return {}; }
 };
+
+/** The names of the fields that differ, where there was something before. */
+function Changed({ row }) {
+  const names = row.state_before_json && row.state_after_json ? changed(row).map(([name]) => name).join(", ") : "";
+  return html`<span class=${`small muted wrap ${names ? "" : "nil"}`}>${names}</span>`;
+}
 
 /** The fields that differ: `[name, before, after]`. */
 function changed(row) {

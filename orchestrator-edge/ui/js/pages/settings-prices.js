@@ -3,6 +3,7 @@
 import { html, useState } from "../lib.js";
 import { may } from "../api.js";
 import { t } from "../i18n.js";
+import { number, price } from "../format.js";
 import { KINDS } from "../kinds.js";
 import { usePages } from "../query.js";
 import { place, setQuery } from "../router.js";
@@ -17,11 +18,11 @@ export function Prices() {
   const pages = usePages("prices", { kind }, { size: 100 });
   const [editing, setEditing] = useState(null);
   const operator = may("operator");
-  const amount = (value) => (value === null ? html`<span class="muted">–</span>` : `$${value}`);
+  const amount = (value) => (value === null ? html`<span class="muted nil">–</span>` : price(value));
   const columns = [
     { key: "model", label: t("provider.upstreamModel"), kind: "main-cell", cell: (row) => html`<div><code class="wrap">${row.upstream_model}</code><div class="sub-cell">${row.kind}</div></div>` },
     ...["input", "output", "cached_read", "cache_write"].map((name) => ({ key: name, label: t(`price.${name}`), kind: "num", cell: (row) => amount(row[name]) })),
-    { key: "long", label: t("price.long"), kind: "num", cell: (row) => (row.long_prompt ? html`<span title=${t("price.above", { n: row.long_prompt.above })}>$${row.long_prompt.input} / $${row.long_prompt.output}</span>` : html`<span class="muted">–</span>`) },
+    { key: "long", label: t("price.long"), kind: "num", cell: (row) => (row.long_prompt ? html`<span title=${t("price.above", { n: number(row.long_prompt.above) })}>${price(row.long_prompt.input)} / ${price(row.long_prompt.output)}</span>` : html`<span class="muted nil">–</span>`) },
     { key: "source", label: t("price.source"), cell: (row) => html`<${Badge} kind=${row.source === "own" ? "accent" : ""} title=${row.version}>${t(`price.${row.source}`)}<//>` },
     { key: "acts", label: "", kind: "acts", cell: (row) => operator && html`<${Button} kind="quiet" size="small" icon="edit" label=${t("price.edit")} onClick=${() => setEditing({ kind: row.kind, name: row.upstream_model, price: row, kindName: row.kind })} />` },
   ];

@@ -58,6 +58,6 @@ function Report({ report }) {
       <span class="row">${counts.map((name) => html`<${Badge} key=${name}>${t(`transfer.${name}`)} ${number(report[name])}<//>`)}${counts.length === 0 && t("transfer.nothing")}</span><//>
     ${report.notes.map((note) => html`<${Note} key=${note} kind="warn" icon="warn">${note}<//>`)}
     ${report.differences.length > 0 && html`<div class="table-wrap"><table class="table"><thead><tr><th scope="col">${t("audit.action")}</th><th scope="col">${t("audit.target")}</th><th scope="col">${t("audit.changed")}</th></tr></thead>
-      <tbody>${report.differences.slice(0, 200).map((one) => html`<tr key=${`${one.noun} ${one.name}`}><td>${word("audit.action", one.action)}</td><td class="wrap">${one.noun} <b>${one.name}</b></td>
+      <tbody>${report.differences.slice(0, 200).map((one) => html`<tr key=${`${one.noun} ${one.name}`}><td>${word("audit.action", one.action)}</td><td class="wrap">${word("audit.noun", one.noun.toLowerCase().replaceAll(" ", "_"))} <b>${one.name}</b></td>
         <td class="small muted wrap">${one.fields.map((field) => field.field).join(", ")}</td></tr>`)}</tbody></table></div>`}</div>`;
 }

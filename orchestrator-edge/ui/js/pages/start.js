@@ -22,29 +22,30 @@ export default function Start() {
 function Steps({ providers, associations, models, keys, reload }) {
   const [sheet, setSheet] = useState(null);
   const [secret, setSecret] = useState("");
+  const can = may("operator");
   const real = providers.filter((one) => one.kind !== "echo");
-  const newest = real.at(-1);
+  const newest = real.filter((one) => one.enabled).at(-1) ?? real.at(-1);
   const served = models.filter((model) => associations.some((one) => one.model_id === model.id));
   const steps = [
     { key: "provider", done: real.length > 0, body: html`<p class="muted">${t("start.providerHint")}</p>
       <div class="row">${real.slice(-5).map((one) => html`<a key=${one.id} href=${to(`/providers/${one.id}`)}><${Badge} kind="ok">${one.name}<//></a>`)}
-        <${Button} kind=${real.length ? "" : "primary"} icon="plus" onClick=${() => setSheet("provider")}>${t("providers.add")}<//></div>` },
+        ${can && html`<${Button} kind=${real.length ? "" : "primary"} icon="plus" onClick=${() => setSheet("provider")}>${t("providers.add")}<//>`}</div>` },
     { key: "models", done: served.some((model) => model.name !== "echo"), body: html`<p class="muted">${t("start.modelsHint")}</p>
       <div class="row">${served.slice(-8).map((one) => html`<a key=${one.id} href=${to(`/models/${one.id}`)}><${Badge} kind="ok">${one.name}<//></a>`)}
-        <${Button} kind=${served.length > 1 ? "" : "primary"} icon="download" disabled=${!newest} onClick=${() => setSheet("models")}>${newest ? t("start.importFrom", { name: newest.name }) : t("import.open")}<//>
-        <${LinkButton} href=${to("/models", { new: "1" })}>${t("models.add")}<//></div>` },
+        ${can && html`<${Button} kind=${served.length > 1 ? "" : "primary"} icon="download" disabled=${!newest} onClick=${() => setSheet("models")}>${newest ? t("start.importFrom", { name: newest.name }) : t("import.open")}<//>
+        <${LinkButton} href=${to("/models", { new: "1" })}>${t("models.add")}<//>`}</div>` },
     { key: "key", done: keys.length > 0, body: html`<p class="muted">${t("start.keyHint")}</p>${secret && html`<${Secret} text=${secret} />`}
       <div class="row">${keys.slice(-5).map((one) => html`<a key=${one.id} href=${to(`/keys/${one.id}`)}><${Badge} kind="ok">${one.name}<//></a>`)}
-        <${Button} kind=${keys.length ? "" : "primary"} icon="plus" onClick=${() => setSheet("key")}>${t("keys.add")}<//></div>` },
+        ${can && html`<${Button} kind=${keys.length ? "" : "primary"} icon="plus" onClick=${() => setSheet("key")}>${t("keys.add")}<//>`}</div>` },
     { key: "answer", done: false, body: html`<${FirstAnswer} models=${served} secret=${secret} setSecret=${setSecret} />` },
   ];
   const now = steps.findIndex((step) => !step.done);
   return html`<${Card}><div class="steps">${steps.map((step, place) => html`<section key=${step.key} class=${`step ${step.done ? "done" : place === now ? "now" : ""}`}>
       <span class="mark" aria-hidden="true">${step.done ? html`<${Icon} name="check" size=${16} />` : place + 1}</span>
       <div class="stack-s"><h2>${t(`start.${step.key}`)}${step.done && html` <span class="sr">${t("common.done")}</span>`}</h2>${step.body}</div></section>`)}</div><//>
-    ${sheet === "provider" && may("operator") && html`<${ProviderForm} onClose=${() => setSheet(null)} onSaved=${reload} />`}
-    ${sheet === "models" && may("operator") && html`<${ImportModels} provider=${newest} onClose=${() => setSheet(null)} onDone=${reload} />`}
-    ${sheet === "key" && may("operator") && html`<${KeyForm} onClose=${() => setSheet(null)} onSaved=${(made) => { reload(); if (made.secret) setSecret(made.secret); }} />`}`;
+    ${sheet === "provider" && html`<${ProviderForm} onClose=${() => setSheet(null)} onSaved=${reload} />`}
+    ${sheet === "models" && html`<${ImportModels} provider=${newest} onClose=${() => setSheet(null)} onDone=${reload} />`}
+    ${sheet === "key" && html`<${KeyForm} onClose=${() => setSheet(null)} onSaved=${(made) => { reload(); if (made.secret) setSecret(made.secret); }} />`}`;
 }
 
 /** Asks a model by the public API, with a caller's key, as any program would. */

@@ -78,7 +78,7 @@ function Choices({ query, asked, metric }) {
 function Sums({ sums }) {
   const all = sums?.total;
   return html`<div class="tiles">
-    <${Tile} label=${t("dash.cost")} value=${money(all?.cost_usd)} sub=${all && (all.unpriced ? t("model.unpriced", { n: number(all.unpriced) }) : t("dash.allPriced"))} />
+    <${Tile} label=${t("dash.cost")} value=${money(all?.cost_usd)} sub=${all && (all.unpriced ? t("model.unpriced", { n: number(all.unpriced) }) : all.requests > 0 && t("dash.allPriced"))} />
     <${Tile} label=${t("dash.requests")} value=${number(all?.requests)} sub=${all && t("dash.failed", { n: number(all.failures) })} />
     <${Tile} label=${t("log.read")} value=${compact(all?.prompt_tokens)} sub=${all && t("usage.cached", { n: compact(all.cached_read_tokens) })} />
     <${Tile} label=${t("log.written")} value=${compact(all?.completion_tokens)} sub=${all && t("usage.reasoning", { n: compact(all.reasoning_tokens) })} />

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { t, word } from "../i18n.js";
-import { dateTime, relative } from "../format.js";
+import { dateTime, percent, relative } from "../format.js";
 import { Icon } from "./icons.js";
 
 /** A page: its title, a line about it, its actions, and a way back where it lies inside another: `back=${[href, label]}`. */
@@ -53,13 +53,16 @@ export function LinkButton({ kind = "", size = "", icon, label, href, children, 
 }
 
 /** `kind`: "", "ok", "warn", "bad", "accent". */
-export const Badge = ({ kind = "", title, children }) => html`<span class=${`badge ${kind}`} title=${title}>${children}</span>`;
+export const Badge = ({ kind = "", title, children }) => html`<span class=${`badge ${kind}`} title=${title}><span class="clip">${children}</span></span>`;
 
 const KINDS = { healthy: "ok", degraded: "warn", unhealthy: "bad", closed: "ok", half_open: "warn", open: "bad", active: "ok", ok: "ok" };
 /** A word of the API about how something is, with its colour. */
 export const Status = ({ value }) => html`<span class=${`badge ${KINDS[value] ?? ""}`}><span class=${`dot ${KINDS[value] ?? ""}`}></span>${word("status", value)}</span>`;
 
 export const Enabled = ({ value }) => html`<span class=${`badge ${value ? "ok" : ""}`}>${t(value ? "common.enabled" : "common.disabled")}</span>`;
+
+/** How much went well, in percent: what is too little is red. */
+export const Rate = ({ value }) => html`<span class=${value !== null && value !== undefined && value < 95 ? "bad-text" : ""}>${percent(value)}</span>`;
 
 /** Where there is nothing yet: what it is, and what to do. */
 export const Empty = ({ icon, title, children }) => html`<div class="empty">
@@ -72,6 +75,7 @@ export const Problem = ({ error, retry }) => error && html`<div class="problem" 
 /** The text of an error. */
 export function explain(error) {
   if (error?.code === "unreachable") return t("link.edge");
+  if (error?.code === "unavailable" && error.status === 503) return t("link.core");
   if (error?.code === "permission_denied" && error.status === 403) return `${t("error.forbidden")} ${error.message}`;
   return error?.message || String(error);
 }
@@ -139,12 +143,17 @@ export function CopyButton({ text, children, kind = "quiet" }) {
 export const Secret = ({ text }) => html`<div class="secret"><code>${text}</code><${CopyButton} text=${text} kind="primary">${t("common.copy")}<//></div>`;
 
 /** Names and values: `rows=${[[name, value], …]}`; rows without a value are left out. */
-export const Facts = ({ rows }) => html`<dl class="facts">${rows.filter(([, value]) => value !== undefined && value !== null && value !== "").map(([name, value]) =>
+export const Facts = ({ rows }) => html`<dl class="facts">${rows.filter(([, value]) => value !== undefined && value !== null && value !== false && value !== "").map(([name, value]) =>
   html`<dt key=${name}>${name}</dt><dd>${value}</dd>`)}</dl>`;
 
 /** Places beside each other: `items=${[[key, label, href], …]}`. */
-export const Tabs = ({ items, current, label }) => html`<nav class="tabs" aria-label=${label}>${items.map(([key, text, href]) =>
-  html`<a key=${key} href=${href} aria-current=${key === current ? "page" : undefined}>${text}</a>`)}</nav>`;
+export function Tabs({ items, current, label }) {
+  const row = useRef(null);
+  // On a phone the row is wider than the page: the place where one is must be seen.
+  useEffect(() => { row.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); }, [current]);
+  return html`<nav class="tabs" aria-label=${label} ref=${row}>${items.map(([key, text, href]) =>
+    html`<a key=${key} href=${href} aria-current=${key === current ? "page" : undefined}>${text}</a>`)}</nav>`;
+}
 
 /** One of a few: `options=${[[value, label], …]}`. */
 export const Segmented = ({ options, value, onChange, label }) => html`<div class="segmented" role="group" aria-label=${label}>${options.map(([key, text]) =>
@@ -161,5 +170,5 @@ export function Meter({ value, label }) {
 export function Bars({ items, places = 20, label }) {
   const shown = items.slice(-places);
   const blank = Array.from({ length: Math.max(0, places - shown.length) }, () => ({ kind: "", title: "" }));
-  return html`<span class="bars" role="img" aria-label=${label}>${[...blank, ...shown].map((item) => html`<i class=${item.kind} title=${item.title || undefined}></i>`)}</span>`;
+  return html`<span class=${`bars ${places > 24 ? "many" : ""}`} role="img" aria-label=${label}>${[...blank, ...shown].map((item) => html`<i class=${item.kind} title=${item.title || undefined}></i>`)}</span>`;
 }

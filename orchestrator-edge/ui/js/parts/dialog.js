@@ -12,7 +12,7 @@ export function Sheet({ title, onClose, drawer, wide, footer, children, onSubmit
     const element = dialog.current;
     const before = document.activeElement;
     element.showModal();
-    const first = element.querySelector("[autofocus]") ?? element.querySelector(".body input:not([disabled]), .body select, .body textarea");
+    const first = element.querySelector("[autofocus]") ?? element.querySelector(".body input:not([disabled]), .body select, .body textarea, .body .choice");
     (first ?? element.querySelector("footer .btn.primary, footer .btn"))?.focus();
     return () => {
       element.close();
