@@ -61,6 +61,10 @@ fn check_holder(holder: &Holder, now: UnixMicros) -> Result<()> {
 
 /// The table is in memory and so is the checksum: a stranger learns nothing of any key, and a colleague where to look.
 fn unknown(secret: &str) -> Error {
+    // The admin key that development generates has no checksum, so this comes first.
+    if secret.starts_with(keys::ADMIN_SECRET_START) {
+        return refused("this is an admin key, which calls no model: use the API key of a caller");
+    }
     if keys::is_mistyped(secret) {
         return refused("the API key has a typing error: its checksum is wrong, so it was not copied whole");
     }
@@ -100,4 +104,22 @@ pub fn may_choose_providers(caller: &ApiKey) -> bool {
 
 fn refused(message: &str) -> Error {
     Error::new(ErrorKind::Unauthenticated, message).with_code("invalid_api_key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admin_key_at_a_model_is_called_one_with_and_without_a_checksum() {
+        let table = KeyTable::new([], []);
+        for secret in ["llmo_admin_generated", &keys::with_checksum("llmo_admin_made-by-an-operator")] {
+            let refusal = authenticate(&[secret.into()], &table, UnixMicros(0)).unwrap_err();
+            assert_eq!(refusal.kind, ErrorKind::Unauthenticated);
+            assert_eq!(
+                refusal.message,
+                "this is an admin key, which calls no model: use the API key of a caller"
+            );
+        }
+    }
 }

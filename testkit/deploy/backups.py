@@ -100,12 +100,14 @@ def mariadb_copy(home):
         sql(server, "CREATE DATABASE llm; CREATE DATABASE again")
         # The rights that docs/DATABASES.md names, and no other.
         rights = re.search(r"GRANT (.*) ON llm\.\* TO llm@'%'", (ROOT / "docs/DATABASES.md").read_text())[1]
-        sql(server, f"CREATE USER llm@'%' IDENTIFIED BY '{quoted}'; GRANT {rights} ON llm.* TO llm@'%'")
+        sql(server, f"CREATE USER llm@'%' IDENTIFIED BY '{quoted}'; GRANT {rights} ON llm.* TO llm@'%'; GRANT {rights} ON again.* TO llm@'%'")
         url = f"mysql://llm:{urllib.parse.quote(PASSWORD, safe='')}@127.0.0.1:{server.port}/llm"
         migrate(home, url)
         sql(server, "CREATE TABLE probe (id INT PRIMARY KEY, text VARCHAR(20) CHARACTER SET utf8mb4); INSERT INTO probe VALUES (1, 'ä\U0001f600')", "llm")
         copy = backup(home, {"DATABASE_URL": url})
-        run("sh", "-c", 'gzip -dc "$1" | mariadb --no-defaults --default-character-set=utf8mb4 -uroot --socket="$2" again', "sh", copy, server.socket)
+        # As docs/DEPLOYMENT.md restores it: by the user of before, who has no other rights.
+        restore = 'gzip -dc "$1" | mariadb --no-defaults --host=127.0.0.1 --port="$2" --user=llm again'
+        run("sh", "-c", restore, "sh", copy, server.port, environment={"MYSQL_PWD": PASSWORD})
         tables = "SELECT GROUP_CONCAT(table_name ORDER BY table_name) FROM information_schema.tables WHERE table_schema = '{}'"
         expect_same("tables", sql(server, tables.format("llm")), sql(server, tables.format("again")))
         expect_same("text", *(sql(server, "SELECT HEX(text) FROM probe", name) for name in ("llm", "again")))

@@ -82,7 +82,7 @@ def logrotate_keeps_every_line():
         with embedded(home, ACCESS_LOG_FILE=str(log)) as gateway:
             rules = home / "rules"
             text = read("deploy/logrotate/llm-orchestrator").replace("/var/log/llm-orchestrator-edge", str(logs))
-            text = re.sub(r"^ *systemctl kill.*$", f"kill -HUP {gateway.child.pid}", text, flags=re.M)
+            text = re.sub(r"^ *systemctl reload.*$", f"kill -HUP {gateway.child.pid}", text, flags=re.M)
             rules.write_text(text)
             rules.chmod(0o644)
             for number in range(18):

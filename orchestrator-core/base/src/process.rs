@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     clock::Clock,
-    config::{self, Config, Loaded, Role, Sources},
+    config::{self, AppEnv, Config, Loaded, Role, Sources},
     tls,
 };
 
@@ -74,22 +74,35 @@ pub fn no_logs(why: &io::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// What the start of an edge with a core prints for a person: a first command, and where things are. Never a key.
+/// What the start of an edge with a core prints for a person: a first command, and where things are. Never a key. Nothing in
+/// production, which has no model `echo`, and whose output is for programs that read lines of JSON.
 pub fn greeting(config: &Config, rest: SocketAddr, grpc: SocketAddr, data_dir: &Path) -> String {
+    if config.app.env == AppEnv::Production {
+        return String::new();
+    }
     let key = client_key(config, data_dir);
     let scheme = if config.tls.edge_cert.is_some() { "https" } else { "http" };
+    // With a port of its own Admin is there alone.
+    let admin = match config.admin.port {
+        Some(port) => format!("{}:{port}", config.admin.host),
+        None => rest.to_string(),
+    };
     format!(
         "\nTry it:\n  curl -N {scheme}://{rest}/v1/chat/completions \\\n    \
          -H \"authorization: Bearer {key}\" -H 'content-type: application/json' \\\n    \
          -d '{{\"model\":\"echo\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello from the gateway\"}}]}}'\n\n\
-         REST:   {scheme}://{rest} (Admin under /admin)\n\
+         REST:   {scheme}://{rest}\n\
+         Admin:  {scheme}://{admin}/admin-ui/ in a browser, {scheme}://{admin}/admin for programs\n\
          {}",
         places(config, grpc, data_dir),
     )
 }
 
-/// What the start of a core alone prints for a person.
+/// What the start of a core alone prints for a person: nothing in production.
 pub fn core_greeting(config: &Config, grpc: SocketAddr, data_dir: &Path) -> String {
+    if config.app.env == AppEnv::Production {
+        return String::new();
+    }
     let key = client_key(config, data_dir);
     let plain = if config.tls.grpc_cert.is_some() { "" } else { "-plaintext " };
     format!(
@@ -117,7 +130,7 @@ fn client_key(config: &Config, data_dir: &Path) -> String {
     } else if file.is_file() {
         format!("$(cat '{}')", file.display())
     } else {
-        // Production makes no file, and neither does a database that has keys already.
+        // A database that has keys already gets no file.
         "YOUR_API_KEY".to_owned()
     }
 }
@@ -149,5 +162,45 @@ pub async fn serve_if<F: Future<Output = io::Result<()>>>(
     match listener {
         Some(listener) => serve(listener).await,
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn greet(config: &Config) -> String {
+        let (rest, grpc) =
+            (SocketAddr::from(([127, 0, 0, 1], 8000)), SocketAddr::from(([127, 0, 0, 1], 50051)));
+        greeting(config, rest, grpc, Path::new("/nowhere"))
+    }
+
+    fn line<'a>(text: &'a str, name: &str) -> &'a str {
+        text.lines().find(|line| line.starts_with(name)).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_greeting_says_where_admin_is() {
+        let mut config = Config::default();
+        assert_eq!(
+            line(&greet(&config), "Admin:"),
+            "Admin:  http://127.0.0.1:8000/admin-ui/ in a browser, http://127.0.0.1:8000/admin for programs"
+        );
+        config.admin.port = Some(8001);
+        assert_eq!(
+            line(&greet(&config), "Admin:"),
+            "Admin:  http://127.0.0.1:8001/admin-ui/ in a browser, http://127.0.0.1:8001/admin for programs"
+        );
+    }
+
+    #[test]
+    fn production_is_not_greeted_with_a_model_that_it_does_not_have() {
+        let mut config = Config::default();
+        config.app.env = AppEnv::Production;
+        assert_eq!(greet(&config), "");
+        assert_eq!(
+            core_greeting(&config, SocketAddr::from(([127, 0, 0, 1], 50051)), Path::new("/nowhere")),
+            ""
+        );
     }
 }

@@ -94,8 +94,8 @@ pub fn dump_command(url: &str, file: &Path) -> Option<String> {
     let file = quoted(&file.to_string_lossy());
     Some(if mysql {
         format!(
-            "mysqldump --single-transaction --hex-blob --default-character-set=utf8mb4 --host={host} --port={port} \
-             --user={user} --password {database} > {file}"
+            "mysqldump --single-transaction --hex-blob --no-tablespaces --skip-add-locks --default-character-set=utf8mb4 \
+             --host={host} --port={port} --user={user} --password {database} > {file}"
         )
     } else {
         format!(
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(dump_command("sqlite:///x.db", file), None);
         insta::assert_snapshot!(
             dump_command("mysql+aiomysql://ann:p4ss@db.internal/llm?charset=utf8mb4", file).unwrap(),
-            @"mysqldump --single-transaction --hex-blob --default-character-set=utf8mb4 --host=db.internal --port=3306 --user=ann --password llm > 'my backup.sql'"
+            @"mysqldump --single-transaction --hex-blob --no-tablespaces --skip-add-locks --default-character-set=utf8mb4 --host=db.internal --port=3306 --user=ann --password llm > 'my backup.sql'"
         );
         insta::assert_snapshot!(
             dump_command("postgres://ann:p4ss@db:5433/llm", file).unwrap(),

@@ -40,8 +40,6 @@ const VERSION: &str = "v1";
 const SESSION: &str = "session:1";
 /// Bytes of a nonce.
 const NONCE: usize = 24;
-/// What every generated operator's key begins with.
-const ADMIN_KEY_START: &str = "llmo_admin_";
 /// How much of a caller's secret is shown.
 const PREFIX: usize = 12;
 /// How much of an operator's secret is shown: as much of what is random.
@@ -154,7 +152,7 @@ pub fn generate_api_key() -> SecretString {
 
 /// A new operator's key: `llmo_admin_`, and the rest as a caller's.
 pub fn generate_admin_key() -> SecretString {
-    generate(ADMIN_KEY_START)
+    generate(keys::ADMIN_SECRET_START)
 }
 
 fn generate(start: &str) -> SecretString {

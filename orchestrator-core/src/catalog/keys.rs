@@ -14,6 +14,8 @@ use super::{ApiKey, Team};
 
 /// What every generated key begins with: so that scanners for leaked secrets can know it.
 pub const SECRET_START: &str = "llmo_";
+/// How the secrets of operators' keys begin that are generated, which no caller's does.
+pub const ADMIN_SECRET_START: &str = "llmo_admin_";
 /// Digits of the checksum that ends a generated key.
 const CHECKSUM: usize = 6;
 

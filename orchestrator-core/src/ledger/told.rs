@@ -134,12 +134,12 @@ mod tests {
             status: 200,
             outcome: "ok".into(),
             latency_us: 1_234_567,
-            overhead_us: 250,
+            overhead_us: 84,
             usage: UsageRecord { prompt: 3, completion: 5, ..UsageRecord::default() },
             cost_nanos: Some(1_500_000),
             ..RequestRecord::default()
         };
-        insta::assert_snapshot!(told(&record), @r#"INFO orchestrator::request message=request finished request_id="job-7" session_id="s-1" api_key="ann" dialect="openai_chat" operation="chat" stream=false model="fast" provider="openai" upstream_model="gpt" attempts=1 status="success" http_status=200 duration_ms=1234.567 overhead_ms=0.25 input_tokens=3 output_tokens=5 cached_tokens=0 reasoning_tokens=0 cost_usd=0.0015 log_id="log-1""#);
+        insta::assert_snapshot!(told(&record), @r#"INFO orchestrator::request message=request finished request_id="job-7" session_id="s-1" api_key="ann" dialect="openai_chat" operation="chat" stream=false model="fast" provider="openai" upstream_model="gpt" attempts=1 status="success" http_status=200 duration_ms=1234.567 overhead_ms=0.084 input_tokens=3 output_tokens=5 cached_tokens=0 reasoning_tokens=0 cost_usd=0.0015 log_id="log-1""#);
     }
 
     #[test]
