@@ -57,7 +57,7 @@ test("a core that is down is told, and found again", async () => {
   await window.at("/providers", KEY);
   await page.getByRole("link", { name: "echo" }).first().waitFor();
   await kill(core.child);
-  const banner = page.getByText("The core does not answer.");
+  const banner = page.locator(".banner", { hasText: "The core does not answer." });
   await banner.waitFor({ timeout: 20000 });
   assert.ok(await page.getByRole("link", { name: "echo" }).first().isVisible(), "what was there stays");
   const port = core.address.split(":").pop();
@@ -67,7 +67,7 @@ test("a core that is down is told, and found again", async () => {
   await page.locator("dialog[open]").waitFor();
   await page.keyboard.press("Escape");
   await kill(edge.child);
-  await page.getByText("The gateway does not answer.").waitFor({ timeout: 20000 });
+  await page.locator(".banner", { hasText: "The gateway does not answer." }).waitFor({ timeout: 20000 });
   await kill(again.child);
   await window.end();
 });
