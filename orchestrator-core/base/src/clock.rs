@@ -87,6 +87,13 @@ fn system_now() -> UnixMicros {
     UnixMicros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
 }
 
+/// In milliseconds, to the microsecond.
+pub fn millis(time: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "exact for three centuries")]
+    let micros = time.as_micros() as f64;
+    micros / 1e3
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

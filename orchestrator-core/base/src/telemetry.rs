@@ -55,13 +55,6 @@ struct Wanted {
     overruled: Option<Filter>,
 }
 
-/// In milliseconds, to the microsecond.
-pub fn millis(time: Duration) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "exact for three centuries")]
-    let micros = time.as_micros() as f64;
-    micros / 1e3
-}
-
 /// The logs of this process. What is not written yet is written when it is dropped, if it can be within a second.
 #[derive(Debug)]
 #[must_use = "lines are lost if it is dropped before the end"]

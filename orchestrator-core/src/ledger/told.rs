@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use orchestrator_base::telemetry;
+use orchestrator_base::clock;
 
 use super::record::{Origin, RequestRecord};
 
@@ -73,7 +73,7 @@ fn status(record: &RequestRecord) -> &str {
 
 /// To the microsecond.
 fn millis(micros: u64) -> f64 {
-    telemetry::millis(Duration::from_micros(micros))
+    clock::millis(Duration::from_micros(micros))
 }
 
 #[cfg(test)]

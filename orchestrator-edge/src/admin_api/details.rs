@@ -10,6 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{StatusCode, header, request::Parts};
+use orchestrator_base::clock::millis;
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
 use tonic::Code;
@@ -151,7 +152,7 @@ fn details(edge: &Edge, cores: &[Core]) -> Value {
 
 fn core_in_short(core: &Core) -> Value {
     let said = core.said.as_ref().unwrap_or(&Value::Null);
-    let latency = core.said.is_some().then(|| (core.asked.took.as_secs_f64() * 1e6).round() / 1e3);
+    let latency = core.said.is_some().then(|| millis(core.asked.took));
     json!({
         "address": address(core),
         "status": said["status"].as_str().unwrap_or("unreachable"),

@@ -4,10 +4,12 @@ use std::{net::IpAddr, sync::OnceLock, time::Duration};
 
 use super::{
     json::{Object, Value},
-    millis,
     sink::Sink,
 };
-use crate::{clock::UnixMicros, mask};
+use crate::{
+    clock::{UnixMicros, millis},
+    mask,
+};
 
 static SINK: OnceLock<Sink> = OnceLock::new();
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orchestrator_base::clock::millis;
 use orchestrator_core::{
     admin::status::{CoreState, ProviderState, QueueState, RedisState},
     condition::BreakerView,
@@ -128,9 +129,4 @@ fn ledger(journal: JournalHealth) -> (v1::JournalStatus, v1::LogWriterStatus) {
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// To the microsecond.
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
