@@ -101,7 +101,7 @@ async fn a_request_is_a_line_of_the_log_and_one_of_the_access_log() {
         assert_eq!(came[field], value, "{came}");
     }
     // Standard error has what the file has.
-    until(async || edge.log().contains("job-7")).await;
+    edge.logged("job-7").await;
     for text in [fs::read_to_string(all).unwrap(), fs::read_to_string(access).unwrap(), edge.log()] {
         assert!(!text.contains("private"), "{text}");
     }
@@ -211,12 +211,15 @@ async fn the_level_changes_in_all_programs_at_once_and_ends_by_itself() {
         .await;
     }
     until(async || admin.get("/admin/log-level").await.json()["overruled"] == false).await;
-    // An edge asks its core once a second.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    let before = [core.log().matches("\"DEBUG\"").count(), edge.log().matches("\"DEBUG\"").count()];
-    ask_echo(&client).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(before, [core.log().matches("\"DEBUG\"").count(), edge.log().matches("\"DEBUG\"").count()]);
+    // An edge asks its core once a second, and a line is written a moment after what it tells of.
+    let told = || [&core, &edge].map(|program| program.log().matches("\"DEBUG\"").count());
+    until(async || {
+        let before = told();
+        ask_echo(&client).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        before == told()
+    })
+    .await;
 
     for wrong in [json!({"level": "loud"}), json!({"level": "info", "expires_seconds": 99_999_999})] {
         let answer = admin.send(Method::PUT, "/admin/log-level", &[], wrong.to_string().into()).await;
@@ -284,13 +287,13 @@ async fn settings_are_read_again_and_each_that_differs_is_told() {
     assert_eq!(refused.status, 400, "{}", refused.text());
     assert!(refused.text().contains("breaker.threshold"), "{}", refused.text());
     edge.signal("HUP");
-    until(async || edge.log().contains("the configuration is not taken as a whole")).await;
+    edge.logged("the configuration is not taken as a whole").await;
     assert_eq!(admin.get("/admin/queue").await.json()["max_queue_length"], 9);
 
     write("[admission]\nmax_queue_length = 11\n[runtime]\nthreads = 2\n[idempotency]\nmax_entries = 5\n");
     edge.signal("HUP");
     until(async || admin.get("/admin/queue").await.json()["max_queue_length"] == 11).await;
-    until(async || edge.log().contains("\"idempotency.max_entries\",\"effect\":\"needs a restart\"")).await;
+    edge.logged("\"idempotency.max_entries\",\"effect\":\"needs a restart\"").await;
     edge.stop().await;
 }
 
@@ -305,10 +308,10 @@ async fn an_edge_before_cores_reads_its_own_settings_again() {
     edge.signal("HUP");
     let headers = [("x-a", "1"), ("x-b", "2"), ("x-c", "3")];
     until(async || client.send(Method::GET, "/health", &headers, "".into()).await.status == 431).await;
-    until(async || edge.log().contains("\"DEBUG\"")).await;
+    edge.logged("\"DEBUG\"").await;
     fs::write(front.path().join("orchestrator.toml"), "[edge]\nmax_headers = 0\n").unwrap();
     edge.signal("HUP");
-    until(async || edge.log().contains("the configuration has a problem, and is not taken")).await;
+    edge.logged("the configuration has a problem, and is not taken").await;
     assert_eq!(client.get("/health").await.status, 200);
     edge.stop().await;
     core.stop().await;

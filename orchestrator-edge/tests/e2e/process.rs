@@ -61,15 +61,19 @@ impl Edge {
         panic!("it did not start in time: {}", edge.log());
     }
 
+    /// What it has logged so far. A line is written a moment after what it tells of; see [`Self::logged`].
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Waits until its log says so.
-    pub(crate) async fn logged(&self, words: &str) {
+    /// Waits until its log has a line that says so, and gives the first one.
+    pub(crate) async fn logged(&self, words: &str) -> String {
         for _ in 0..1000 {
-            if self.log().contains(words) {
-                return;
+            // A last line without its end is still being written.
+            let log = self.log();
+            let whole = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            if let Some(line) = whole.into_iter().find(|line| line.contains(words)) {
+                return line.to_owned();
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -131,12 +131,7 @@ async fn whoever_waits_for_a_database_can_be_told_to_stop() {
     // Nobody listens there.
     let environment = [("DATABASE_URL", "mysql://llm:x@127.0.0.1:9/llm"), ("DATABASE_WAIT_INTERVAL", "60")];
     let mut edge = Edge::start(home.path(), &environment, &[]);
-    for _ in 0..1000 {
-        if edge.log().contains("Waiting for database") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    edge.logged("Waiting for database").await;
     edge.terminate();
     assert_eq!(edge.exit_code().await, 0, "{}", edge.log());
     assert!(edge.log().contains("Stopped"), "{}", edge.log());
