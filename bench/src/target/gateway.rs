@@ -30,8 +30,8 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 /// The setting that is none of the gateway's: the folder whose programs are run instead of those beside this one.
 const BUILD: &str = "build";
 
-/// Another: where it is `true`, the caller's key and its team have limits of every kind, wider than anything that is asked; where it is
-/// `key`, the key alone.
+/// Another: the caller's key belongs to a team. Where it is `true`, both have limits of every kind, wider than anything that is asked;
+/// where it is `key`, the key alone; where it is `false`, neither.
 const LIMITED: &str = "limits";
 
 /// What is set besides the defaults: variables by their name, settings by `section.key`, [`BUILD`], [`LIMITED`].
@@ -82,9 +82,10 @@ async fn start_and_configure(
     }
     configure(&admin, upstream).await?;
     match settings.get(LIMITED).map(String::as_str) {
-        None | Some("false") => {}
-        Some("true") => limit(&admin, true).await?,
-        Some("key") => limit(&admin, false).await?,
+        None => {}
+        Some("false") => limit(&admin, false, false).await?,
+        Some("key") => limit(&admin, true, false).await?,
+        Some("true") => limit(&admin, true, true).await?,
         Some(other) => return Err(format!("{LIMITED} is false, true or key, not {other}").into()),
     }
     Ok(Gateway { rest, processes, files })
@@ -171,18 +172,17 @@ async fn configure(admin: &Admin, upstream: SocketAddr) -> Result<(), AnyError> 
     Ok(())
 }
 
-async fn limit(admin: &Admin, with_team: bool) -> Result<(), AnyError> {
+/// Puts the caller's key into a team, and limits the one, both or none.
+async fn limit(admin: &Admin, key: bool, team: bool) -> Result<(), AnyError> {
     let limits = json!({
         "requests_per_minute": 1_000_000, "tokens_per_minute": 1_000_000_000_000_u64, "max_concurrency": 1_000_000,
         "budget_usd": 1_000_000_000, "budget_period": "month",
     });
-    let mut change = limits.clone();
-    if with_team {
-        let mut team = limits;
-        team["name"] = "bench".into();
-        admin.create("/admin/teams", &team).await?;
-        change["team"] = "bench".into();
-    }
+    let limits_if = |wanted: bool| if wanted { limits.clone() } else { json!({}) };
+    let (mut team, mut change) = (limits_if(team), limits_if(key));
+    team["name"] = "bench".into();
+    admin.create("/admin/teams", &team).await?;
+    change["team"] = "bench".into();
     let (status, keys) = admin.call(Method::GET, "/admin/keys", None).await?;
     let id = keys[0]["id"].as_str().ok_or_else(|| format!("GET /admin/keys: {status} {keys}"))?;
     let (status, said) = admin.call(Method::PATCH, &format!("/admin/keys/{id}"), Some(&change)).await?;
