@@ -15,7 +15,10 @@ use axum::{
 };
 use http::request::Parts;
 use orchestrator_base::telemetry::context::TraceId;
-use orchestrator_proto::v1::{InvokeRequest, InvokeResponse, orchestrate_client::OrchestrateClient};
+use orchestrator_proto::{
+    in_process::{Head, TakesHead},
+    v1::{InvokeRequest, InvokeResponse, orchestrate_client::OrchestrateClient},
+};
 use tokio::time::Instant;
 use tonic::{Code, Streaming};
 use tracing::field::DisplayValue;
@@ -100,12 +103,12 @@ pub(crate) async fn invoke_at(
         let asking = pin!(ask(&edge, &whose, calls));
         curfew.unless(asking).await
     };
-    let (first, parts) = asked.unwrap_or_else(|| Err(EdgeError::stopping()))?;
+    let said = asked.unwrap_or_else(|| Err(EdgeError::stopping()))?;
     watch.goes_on();
     edge.metrics.core_call(Code::Ok);
     // From here on the core answers: whatever it needed of the body, it has.
     drop(body.share);
-    let answer = answer::answer(first, parts, whose, place.in_array, &edge).await;
+    let answer = answer::answer(said, whose, place.in_array, &edge).await;
     edge.metrics.overhead.record(watch.spent());
     answer
 }
@@ -113,6 +116,7 @@ pub(crate) async fn invoke_at(
 /// A request as a call to the core.
 fn call_for(target: Target, place: &Place, head: &Parts) -> Result<Call, EdgeError> {
     let mut call = tonic::Request::new(request::describe(target, &place.path_args, head)?);
+    call.extensions_mut().insert(TakesHead);
     request::present_keys(&head.headers, call.metadata_mut());
     request::present_id(head, call.metadata_mut());
     if place.key_in_query {
@@ -121,23 +125,36 @@ fn call_for(target: Target, place: &Place, head: &Parts) -> Result<Call, EdgeErr
     Ok(call)
 }
 
-/// The first part of the core's answer, and what follows it.
+/// What the core has said of its answer, and what follows.
+struct Said {
+    /// How it begins.
+    head: Head,
+    /// Its first part.
+    first: InvokeResponse,
+    /// The parts after that.
+    rest: Streaming<InvokeResponse>,
+}
+
 async fn ask(
     edge: &Edge,
     whose: &Whose,
     mut calls: impl FnMut() -> Result<Call, EdgeError>,
-) -> Result<(InvokeResponse, Streaming<InvokeResponse>), EdgeError> {
+) -> Result<Said, EdgeError> {
     let mut core = OrchestrateClient::new(edge.core.clone()).max_decoding_message_size(edge.max_answer_bytes);
     let mut again = Again::default();
-    let mut parts = loop {
+    let answer = loop {
         match core.stream_invoke(calls()?).await {
-            Ok(parts) => break parts.into_inner(),
+            Ok(answer) => break answer,
             Err(status) if again.may(&status) => {}
             Err(status) => return Err(lost(edge, &status, whose)),
         }
     };
-    let first = parts.message().await.map_err(|status| lost(edge, &status, whose))?;
-    Ok((first.ok_or_else(EdgeError::no_answer)?, parts))
+    let (_, mut rest, mut extensions) = answer.into_parts();
+    let first = rest.message().await.map_err(|status| lost(edge, &status, whose))?;
+    let mut first = first.ok_or_else(EdgeError::no_answer)?;
+    let written = first.head.take();
+    let head = extensions.remove::<Head>().or_else(|| written.and_then(answer::head_of));
+    Ok(Said { head: head.ok_or_else(EdgeError::no_answer)?, first, rest })
 }
 
 /// Whose request it is: in whose envelope an error in the middle comes, and what it and the log name.

@@ -10,7 +10,10 @@ use orchestrator_core::{
     error::{Error, Result as CoreResult},
     orchestrator::{Form, NativeBody, NativeReply, NativeStream, Orchestrator},
 };
-use orchestrator_proto::v1::{self, orchestrate_server::Orchestrate};
+use orchestrator_proto::{
+    in_process,
+    v1::{self, orchestrate_server::Orchestrate},
+};
 use prost::Message;
 use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
 
@@ -140,10 +143,17 @@ impl Orchestrate for OrchestrateService {
     ) -> Result<Response<Self::StreamInvokeStream>, Status> {
         native::adopt_request_id(&mut request);
         let (reject, id) = (rejection(&request), request_id(&request));
+        let takes_head = request.extensions().get::<in_process::TakesHead>().is_some();
         let call = native::call(request, &self.limits).map_err(&reject)?;
-        let reply = self.core.invoke(call).await;
-        let metadata = named(id.as_ref());
-        Ok(respond(metadata, InvokeMessages::new(native::encode_head(&reply.head), reply.body, id)))
+        let NativeReply { head, body } = self.core.invoke(call).await;
+        let (metadata, mut extensions) = (named(id.as_ref()), Extensions::default());
+        let head = if takes_head {
+            extensions.insert(native::hand_over(head));
+            v1::Head::default()
+        } else {
+            native::encode_head(&head)
+        };
+        Ok(Response::from_parts(metadata, InvokeMessages::new(head, body, id), extensions))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Money is whole nano-dollars. See `shared_state.rs` for what is stored and what is outstanding.
 
-use jiff::{Span, Timestamp, tz::TimeZone};
+use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 use orchestrator_base::clock::UnixMicros;
 
 use crate::catalog::limits::{Budget, Period};
@@ -16,7 +16,7 @@ pub fn start(period: Period, at: UnixMicros) -> UnixMicros {
     match period {
         Period::Day => day,
         Period::Total => UnixMicros(0),
-        Period::Month => month(at, 0).unwrap_or(day),
+        Period::Month => UnixMicros(day.0 - DAY * days_before(at)),
     }
 }
 
@@ -30,17 +30,25 @@ pub fn end(period: Period, at: UnixMicros) -> Option<UnixMicros> {
     let tomorrow = UnixMicros(start(Period::Day, at).0.saturating_add(DAY));
     match period {
         Period::Day => Some(tomorrow),
-        Period::Month => Some(month(at, 1).unwrap_or(tomorrow)),
+        Period::Month => Some(next_month(at).unwrap_or(tomorrow)),
         Period::Total => None,
     }
 }
 
-/// The first microsecond of the month that is so many after a moment's. `None` thousands of years from now.
-fn month(at: UnixMicros, later: i64) -> Option<UnixMicros> {
-    let date = Timestamp::from_microsecond(at.0).ok()?.to_zoned(TimeZone::UTC).date();
-    let first = date.first_of_month().checked_add(Span::new().months(later)).ok()?;
+/// How many days of its month came before a moment's. None thousands of years from now.
+fn days_before(at: UnixMicros) -> i64 {
+    date(at).map_or(0, |date| i64::from(date.day()) - 1)
+}
+
+/// The first microsecond of the month after a moment's. `None` thousands of years from now.
+fn next_month(at: UnixMicros) -> Option<UnixMicros> {
+    let first = date(at)?.first_of_month().checked_add(Span::new().months(1)).ok()?;
     let zoned = first.to_zoned(TimeZone::UTC).ok()?;
     Some(UnixMicros(zoned.timestamp().as_microsecond()))
+}
+
+fn date(at: UnixMicros) -> Option<Date> {
+    Some(TimeZone::UTC.to_datetime(Timestamp::from_microsecond(at.0).ok()?).date())
 }
 
 /// What is known of a budget's use in one period, in nano-dollars.

@@ -41,9 +41,8 @@ impl Rate {
 
     /// How long so much takes if it comes evenly.
     fn span(self, amount: u64) -> Span {
-        let parts = u128::from(amount.max(1)) * u128::from(MINUTE);
-        let limit = u128::from(self.limit());
-        Span { micros: narrow(parts / limit), rest: narrow(parts % limit) }
+        let (micros, rest) = divided(u128::from(amount.max(1)) * u128::from(MINUTE), self.limit());
+        Span { micros, rest }
     }
 
     fn tolerance(self) -> Span {
@@ -52,8 +51,15 @@ impl Rate {
 
     /// How much fits into a time.
     fn fits(self, span: Span) -> u64 {
-        let limit = u128::from(self.limit());
-        narrow((u128::from(span.micros) * limit + u128::from(span.rest)) / u128::from(MINUTE))
+        divided(u128::from(span.micros) * u128::from(self.limit()) + u128::from(span.rest), MINUTE).0
+    }
+}
+
+/// The quotient and the rest. Nearly all numbers fit into the machine's own division, which is many times as fast.
+fn divided(number: u128, by: u64) -> (u64, u64) {
+    match u64::try_from(number) {
+        Ok(number) => (number / by, number % by),
+        Err(_) => (narrow(number / u128::from(by)), narrow(number % u128::from(by))),
     }
 }
 

@@ -15,10 +15,13 @@ use futures_core::Stream as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
 use orchestrator_base::curfew::Watch;
-use orchestrator_proto::v1::{Head, InvokeResponse};
+use orchestrator_proto::{
+    in_process::Head,
+    v1::{self, InvokeResponse},
+};
 use tonic::{Status, Streaming};
 
-use super::{Whose, limits};
+use super::{Said, Whose, limits};
 use crate::{
     Edge,
     error::{EdgeError, Voice},
@@ -35,28 +38,28 @@ const NOT_FROM_THE_CORE: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
-/// Turns the first part and whatever follows it into an answer.
+/// Turns what the core has said into an answer.
 ///
 /// `whose`: in which envelope an error in the middle comes, and what it names. `in_array`: a stream of the elements of one JSON array was asked for.
 pub(super) async fn answer(
-    first: InvokeResponse,
-    mut rest: Streaming<InvokeResponse>,
+    said: Said,
     whose: Whose,
     in_array: bool,
     edge: &Edge,
 ) -> Result<Response, EdgeError> {
-    let Some(head) = first.head else { return Err(EdgeError::no_answer()) };
-    let status = u16::try_from(head.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let status = status.filter(|status| !status.is_informational()).ok_or_else(EdgeError::no_answer)?;
-    let framing = if head.content_type.starts_with("text/event-stream") {
+    let Said { head: Head { status, mut headers, limits }, first, mut rest } = said;
+    if status.is_informational() {
+        return Err(EdgeError::no_answer());
+    }
+    let is_of_events = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/event-stream");
+    let framing = if headers.get(header::CONTENT_TYPE).is_some_and(is_of_events) {
         Framing::Events
     } else if in_array && status.is_success() {
         Framing::Array
     } else {
         Framing::Unknown
     };
-    let mut headers = headers_of(&head);
-    if let Some(stand) = &head.limits {
+    if let Some(stand) = &limits {
         limits::insert(&mut headers, stand, whose.voice, &edge.clock);
     }
 
@@ -94,7 +97,13 @@ fn whole(status: StatusCode, headers: &mut HeaderMap, data: Bytes) -> Body {
     Body::from(data)
 }
 
-fn headers_of(head: &Head) -> HeaderMap {
+/// The head that stands in a message. `None`: its status is none.
+pub(super) fn head_of(head: v1::Head) -> Option<Head> {
+    let status = u16::try_from(head.status).ok().and_then(|status| StatusCode::from_u16(status).ok())?;
+    Some(Head { status, headers: headers_of(&head), limits: head.limits })
+}
+
+fn headers_of(head: &v1::Head) -> HeaderMap {
     let mut headers =
         HeaderMap::with_capacity(head.headers.len() + if head.limits.is_some() { 10 } else { 4 });
     for (name, value) in &head.headers {

@@ -12,7 +12,7 @@ use orchestrator_core::{
     dialect::Dialect,
     error::{Error, ErrorKind, Result},
 };
-use orchestrator_proto::v1;
+use orchestrator_proto::{in_process, v1};
 use tonic::Request;
 
 use super::{
@@ -201,6 +201,12 @@ pub fn encode_head(head: &Head) -> v1::Head {
         reason: head.failure.map_or(v1::ErrorReason::Unspecified, reason).into(),
         limits: head.limits.map(encode_limits),
     }
+}
+
+/// The same for a caller in this process: nothing is encoded.
+pub fn hand_over(head: Head) -> in_process::Head {
+    let Head { status, headers, failure: _, limits } = head;
+    in_process::Head { status, headers, limits: limits.map(encode_limits) }
 }
 
 fn encode_limits(standing: Standing) -> v1::RateLimits {
