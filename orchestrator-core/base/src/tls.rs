@@ -1,4 +1,4 @@
-//! TLS: certificates of listeners and towards cores, and the one place that chooses the cryptography.
+//! TLS: certificates of listeners, towards cores and towards Redis, and the one place that chooses the cryptography.
 //!
 //! Reading order: [`Ends`] is what a `main` opens; a [`Server`] shakes hands with clients, a [`Client`] with cores, and what comes
 //! of it is a [`Wire`], which may also be in the clear. [`Ends::watch`] follows the files. TLS 1.3 and 1.2 are spoken, nothing older.
@@ -11,6 +11,7 @@ mod client;
 mod ends;
 mod files;
 mod itself;
+mod redis;
 mod server;
 mod watch;
 mod wire;
@@ -27,6 +28,7 @@ pub use self::{
     certificate::About,
     client::Client,
     ends::{Ends, TlsError, check, of_own_grpc, of_own_rest},
+    redis::RedisFiles,
     server::{Listener, Server, accept},
     wire::Wire,
 };

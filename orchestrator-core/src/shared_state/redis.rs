@@ -91,7 +91,7 @@ struct Inner {
 impl Redis {
     /// Connects to nothing yet, and counts as away until [`Redis::try_now`] or [`Redis::keep`] has found it. Call it on a runtime.
     ///
-    /// Errors: the URL is none of Redis's.
+    /// Errors: the URL is none of Redis's, or the files for it cannot be used.
     pub fn new(settings: &config::Redis) -> Result<Self, String> {
         let links = Links::new(settings)?;
         let pool = Pool::builder()

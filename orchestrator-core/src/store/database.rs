@@ -98,7 +98,31 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt as _,
+    };
+
     use super::*;
+    use crate::store::SettingStore as _;
+
+    #[tokio::test]
+    async fn a_file_that_is_made_is_its_owners_alone_and_one_that_is_there_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let modes = || {
+            ["x.db", "x.db-wal", "x.db-shm"]
+                .map(|name| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777)
+        };
+        let database = Database::open(&path).await.unwrap();
+        assert_eq!(modes(), [0o600; 3]);
+        database.close().await;
+
+        fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
+        let database = Database::open(&path).await.unwrap();
+        database.setting_or_insert("colour", "green").await.unwrap();
+        assert_eq!(modes(), [0o664; 3]);
+    }
 
     #[tokio::test]
     async fn waiting_ends_after_the_last_try() {

@@ -23,7 +23,7 @@ use sqlx::{MySql, Postgres, Sqlite};
 
 use self::tx::{On, in_time};
 pub(super) use self::{
-    connect::{Pools, mysql_options, postgres_options},
+    connect::{Pools, make_private, mysql_options, postgres_options},
     fault::{damaged, stored, unavailable},
     row::Row,
     tx::{Tries, Tx},

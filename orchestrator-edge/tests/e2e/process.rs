@@ -187,7 +187,7 @@ async fn a_first_start_says_each_step_and_leads_to_an_answer() {
     }
     let (admin, client, master) =
         (key(home.path(), "admin.key"), key(home.path(), "client.key"), key(home.path(), "master.key"));
-    for name in ["admin.key", "client.key", "master.key"] {
+    for name in ["admin.key", "client.key", "master.key", "llm_orchestrator.db"] {
         let mode = fs::metadata(home.path().join("data").join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }

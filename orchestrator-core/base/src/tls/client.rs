@@ -18,7 +18,7 @@ use super::{
 
 const HTTP2: &[u8] = b"h2";
 
-/// What the edge needs to call cores.
+/// What a client needs: the edge to call cores, and whoever speaks to Redis.
 #[derive(Clone, Debug)]
 pub(super) struct ClientFiles {
     pub(super) ca: Option<Named>,

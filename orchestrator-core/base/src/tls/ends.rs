@@ -2,17 +2,16 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use secrecy::ExposeSecret as _;
-
 use super::{
     certificate::About,
     client::{self, Client, ClientFiles},
     files::{FileError, Named},
+    redis,
     server::{Listener, Server, ServerFiles},
 };
 use crate::{
     clock::{Clock, UnixMicros},
-    config::{ClientAuth, Config, Redis, Role, Tls},
+    config::{ClientAuth, Config, Role, Tls},
 };
 
 /// What the edge's clients speak.
@@ -72,9 +71,9 @@ impl Watched {
     }
 }
 
-/// Everything that is wrong with the section `tls`, a line each.
+/// Everything that is wrong with the section `tls`, or with the files of Redis, a line each.
 #[derive(Debug)]
-pub struct TlsError(Vec<FileError>);
+pub struct TlsError(pub(super) Vec<FileError>);
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,7 +89,7 @@ struct Plan {
     edge: Option<ServerFiles>,
     grpc: Option<ServerFiles>,
     core: Option<ClientFiles>,
-    /// Read by whoever speaks to Redis; here they are only checked.
+    /// Read by whoever speaks to Redis ([`redis::RedisFiles`]); here they are only checked.
     redis: Option<ClientFiles>,
 }
 
@@ -221,7 +220,9 @@ fn plan(config: &Config, role: Role) -> (Plan, Vec<FileError>) {
             (config.tls.grpc_client_auth, GRPC),
             &mut wrong,
         );
-        plan.redis = redis_files(config, &mut wrong);
+        if config.redis.enabled {
+            plan.redis = redis::files_of(&config.redis, &mut wrong);
+        }
     } else {
         plan.core = core_files(config, &mut wrong);
     }
@@ -274,25 +275,12 @@ fn core_files(config: &Config, wrong: &mut Vec<FileError>) -> Option<ClientFiles
     Some(ClientFiles { ca: named("tls.core_ca", core_ca.as_ref()), identity })
 }
 
-fn redis_files(config: &Config, wrong: &mut Vec<FileError>) -> Option<ClientFiles> {
-    let Redis { enabled, url, ca, cert, key, .. } = &config.redis;
-    let given = [("redis.ca", ca), ("redis.cert", cert), ("redis.key", key)];
-    let (setting, _) = given.into_iter().find(|(_, path)| path.is_some()).filter(|_| *enabled)?;
-    if !url.expose_secret().starts_with("rediss:") {
-        wrong
-            .push(FileError { setting, why: "is of no use: redis.url does not begin with rediss://".into() });
-        return None;
-    }
-    let identity = identity([cert, key], ["redis.cert", "redis.key"], wrong);
-    Some(ClientFiles { ca: named("redis.ca", ca.as_ref()), identity })
-}
-
-fn named(setting: &'static str, path: Option<&PathBuf>) -> Option<Named> {
+pub(super) fn named(setting: &'static str, path: Option<&PathBuf>) -> Option<Named> {
     path.cloned().map(|path| Named { setting, path })
 }
 
 /// A certificate and its key, which are of no use without each other.
-fn identity(
+pub(super) fn identity(
     [cert, key]: [&Option<PathBuf>; 2],
     [cert_setting, key_setting]: [&'static str; 2],
     wrong: &mut Vec<FileError>,

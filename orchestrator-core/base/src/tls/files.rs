@@ -45,7 +45,8 @@ impl Named {
         FileError { setting: self.setting, why: format!("{} {why}", self.path.display()) }
     }
 
-    fn read(&self) -> Result<Vec<u8>, FileError> {
+    /// What is in it.
+    pub(super) fn read(&self) -> Result<Vec<u8>, FileError> {
         read(&self.path).map_err(|error| self.wrong(format_args!("cannot be read: {error}")))
     }
 

@@ -1,9 +1,12 @@
-//! Golden texts of every shape, and what must hold for all of them.
+//! Requests: golden texts of every shape, what each server is told and not told, and what is refused.
+
+mod answers;
+mod any_request;
 
 use bytes::Bytes;
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use self::answers::encode_reply;
 use super::*;
 use crate::chat::{
     ChatReply, ChatRequest, Choice, Finish, Message, Part, PartKind, Reasoning, ReasoningPart, Role, Tool,
@@ -30,10 +33,6 @@ const SAME: EncodeTarget<'static> = EncodeTarget {
     legacy_names: false,
     quirks: Quirks::NONE,
 };
-
-/// A server that takes `top_k`, too.
-const EVERYTHING: EncodeTarget<'static> =
-    EncodeTarget { quirks: Quirks { top_k: true, ..Quirks::NONE }, ..SAME };
 
 const FULL: &str = r#"{
   "model": "m",
@@ -354,168 +353,6 @@ fn depth_costs_no_stack() {
         (refused.status(), refused.message.as_str()),
         (400, "the body is nested deeper than 128 levels")
     );
-}
-
-// --- Whole answers.
-
-fn decode_reply(body: &str) -> ChatReply {
-    match OpenAiChat.decode_reply(&Bytes::copy_from_slice(body.as_bytes())).unwrap() {
-        HubReply::Chat(reply) => reply,
-        HubReply::Embed(_) | HubReply::Count { .. } => panic!("not a chat"),
-    }
-}
-
-fn encode_reply(reply: &ChatReply) -> String {
-    String::from_utf8(OpenAiChat.encode_reply(&HubReply::Chat(reply.clone())).unwrap().to_vec()).unwrap()
-}
-
-#[test]
-fn a_full_answer_goes_into_the_hub_and_comes_back() {
-    let body = r#"{"id":"chatcmpl-7","object":"chat.completion","created":1700000000,"model":"m-1","choices":[
-        {"index":0,"message":{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},
-            {"type":"text","text":"hi"}],"annotations":[]},"logprobs":{"content":[{"token":"hi","logprob":-0.10}]},"finish_reason":"stop"},
-        {"index":1,"message":{"role":"assistant","content":null,"refusal":null,"tool_calls":[
-            {"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"},
-        {"index":2,"message":{"role":"assistant","content":null,"refusal":"no"},"logprobs":{"tokens":[]},"finish_reason":"eos"}],
-        "usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12},"service_tier":"default","system_fingerprint":"fp"}"#;
-    let reply = decode_reply(body);
-    insta::assert_debug_snapshot!(reply);
-    let written = encode_reply(&reply);
-    insta::assert_snapshot!(written);
-    let again = decode_reply(&written);
-    assert_eq!(encode_reply(&again), written);
-}
-
-#[test]
-fn an_error_under_a_200_is_no_answer() {
-    for body in [r#"{"error":{"message":"overloaded"}}"#, "{}", "<html>", r#"{"choices":[{}]}"#] {
-        let error = OpenAiChat.decode_reply(&Bytes::copy_from_slice(body.as_bytes())).unwrap_err();
-        assert_eq!(error.kind, crate::error::ErrorKind::ProviderFailed, "{body}");
-    }
-}
-
-#[test]
-fn an_answer_without_an_id_gets_a_fixed_one() {
-    let choice = Choice {
-        index: 0,
-        message: Message { role: Role::Assistant, parts: Vec::new(), name: None },
-        finish: Finish::default(),
-        logprobs: None,
-    };
-    let reply = ChatReply { choices: vec![choice], ..ChatReply::default() };
-    insta::assert_snapshot!(encode_reply(&reply));
-}
-
-proptest! {
-    #![proptest_config(crate::dialect::fixed_cases())]
-
-    #[test]
-    fn requests_survive_the_hub(body in any_request()) {
-        let text = body.to_string();
-        let request = decode(&text);
-        let (written, dropped) = encode_for(&request, &EncodeTarget { include_usage: request.include_usage, ..EVERYTHING });
-        prop_assert!(dropped.is_empty(), "{:?}", dropped);
-        prop_assert_eq!(decode(&written), request);
-    }
-}
-
-// --- Requests of every kind.
-
-fn any_text() -> impl Strategy<Value = String> {
-    prop_oneof![Just(String::new()), "\\PC{1,6}", Just("\"\\\n\u{1F600}".to_owned())]
-}
-
-fn any_content() -> impl Strategy<Value = Value> {
-    let part = prop_oneof![
-        any_text().prop_map(|text| json!({"type": "text", "text": text})),
-        any_text()
-            .prop_map(|text| json!({"type": "text", "text": text, "cache_control": {"type": "ephemeral"}})),
-        any_text().prop_map(|text| json!({"type": "refusal", "refusal": text})),
-        Just(
-            json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAE=", "detail": "high"}})
-        ),
-        Just(json!({"type": "image_url", "image_url": {"url": "https://x.test/?a=1"}})),
-        Just(json!({"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}})),
-        Just(json!({"type": "file", "file": {"file_data": "AA=="}})),
-        Just(json!({"type": "file", "file": {"file_data": "data:text/plain;base64,AA==", "filename": "f"}})),
-        Just(json!({"type": "thinking", "thinking": [{"type": "text", "text": "t"}]})),
-        Just(json!({"type": "mystery", "x": [1.5, null]})),
-    ];
-    prop_oneof![any_text().prop_map(Value::from), prop::collection::vec(part, 0..4).prop_map(Value::from)]
-}
-
-fn any_message() -> impl Strategy<Value = Value> {
-    let call = prop_oneof![
-        ("[a-c]", any_text()).prop_map(
-            |(id, arguments)| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}})
-        ),
-        Just(json!({"id": "k", "type": "custom", "custom": {"name": "g", "input": "i"}})),
-    ];
-    let text_parts =
-        prop::collection::vec(any_text().prop_map(|text| json!({"type": "text", "text": text})), 0..3);
-    prop_oneof![
-        ("system|developer", any_text()).prop_map(|(role, text)| json!({"role": role, "content": text})),
-        (text_parts, any::<bool>()).prop_map(|(parts, named)| {
-            if named {
-                json!({"role": "tool", "tool_call_id": "a", "name": "f", "content": parts, "x": 1})
-            } else {
-                json!({"role": "function", "name": "f", "content": "r"})
-            }
-        }),
-        any_content().prop_map(|content| {
-            // Refusals and reasoning are an assistant's.
-            let mine = |part: &Value| part["type"] != "refusal" && part["type"] != "thinking";
-            let content = match content {
-                Value::Array(parts) => parts.into_iter().filter(mine).collect(),
-                text => text,
-            };
-            json!({"role": "user", "content": content, "name": "n"})
-        }),
-        (prop::option::of(any_content()), any_text(), any_text(), prop::collection::vec(call, 0..3), any::<bool>())
-            .prop_map(|(content, reasoning, refusal, calls, old)| {
-                let mut message = json!({"role": "assistant", "content": content, "reasoning_content": reasoning,
-                    "refusal": refusal, "tool_calls": calls, "later": {"a": []}});
-                if old {
-                    message["function_call"] = json!({"name": "f", "arguments": "{}"});
-                }
-                message
-            }),
-    ]
-}
-
-fn any_request() -> impl Strategy<Value = Value> {
-    let stop = prop_oneof![Just(json!(null)), Just(json!("a")), Just(json!(["a", "b"]))];
-    let choice = prop_oneof![
-        Just(json!("none")),
-        Just(json!("required")),
-        Just(json!({"type": "function", "function": {"name": "f"}})),
-        Just(json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}})),
-        Just(json!("new_word")),
-    ];
-    let format = prop_oneof![
-        Just(json!({"type": "text"})),
-        Just(json!({"type": "json_object"})),
-        Just(json!({"type": "json_schema", "json_schema": {"name": "s", "schema": {"x": 1}}})),
-        Just(json!({"type": "grammar", "grammar": "g"})),
-    ];
-    let options = prop_oneof![
-        Just(json!(null)),
-        Just(json!({"include_usage": true})),
-        Just(json!({"include_usage": true, "x": 1})),
-        Just(json!({"x": 1})),
-    ];
-    let numbers = (any::<u32>(), -2.0..2.0f64, any::<i64>(), prop::option::of(0..20u32));
-    (prop::collection::vec(any_message(), 0..5), stop, choice, format, options, numbers, any::<bool>()).prop_map(
-        |(messages, stop, choice, format, options, (limit, number, seed, logprobs), stream)| {
-            json!({
-                "model": "m", "messages": messages, "stop": stop, "tool_choice": choice, "response_format": format,
-                "stream": true, "stream_options": options, "max_tokens": limit, "temperature": number, "seed": seed,
-                "logprobs": logprobs.is_some(), "top_logprobs": logprobs, "parallel_tool_calls": stream,
-                "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}, {"type": "custom"}],
-                "top_k": 3, "prediction": {"type": "content"},
-            })
-        },
-    )
 }
 
 #[test]

@@ -6,7 +6,6 @@
 
 use std::{
     fmt,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -53,7 +52,7 @@ impl Link {
 }
 
 impl Links {
-    /// Errors: the URL is none of Redis's. It is not quoted.
+    /// Errors: the URL is none of Redis's (it is not quoted), or the files for it cannot be used.
     pub(super) fn new(settings: &config::Redis) -> Result<Self, String> {
         tls::install_crypto();
         let wrong = |_| "redis.url is not a URL of Redis".to_owned();
@@ -95,24 +94,13 @@ impl Links {
 
 /// The certificates that the settings name, if they name any.
 fn certificates(settings: &config::Redis) -> Result<Option<TlsCertificates>, String> {
-    let config::Redis { ca, cert, key, .. } = settings;
-    if ca.is_none() && cert.is_none() && key.is_none() {
-        return Ok(None);
-    }
-    if !settings.url.expose_secret().starts_with("rediss:") {
-        return Err(
-            "redis.url: does not begin with rediss://, so redis.ca, redis.cert and redis.key are of no use"
-                .into(),
-        );
-    }
-    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-    let client_tls = match (cert, key) {
-        (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
-        (None, None) => None,
-        _ => return Err("redis.cert and redis.key: neither is of use without the other".into()),
-    };
-    let root_cert = ca.as_deref().map(read).transpose()?;
-    Ok(Some(TlsCertificates { client_tls, root_cert }))
+    let files = tls::RedisFiles::read(settings).map_err(|error| error.to_string())?;
+    Ok(files.map(|files| TlsCertificates {
+        client_tls: files
+            .identity
+            .map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
+        root_cert: files.ca,
+    }))
 }
 
 impl ManageConnection for Links {

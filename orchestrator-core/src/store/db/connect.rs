@@ -1,6 +1,6 @@
 //! Making connections, and what each of them is told first.
 
-use std::{path::Path, str::FromStr as _, sync::Arc, time::Duration};
+use std::{io, path::Path, str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection as _, Database, Executor as _, Pool,
@@ -58,14 +58,15 @@ impl<DB: Database> Pools<DB> {
 
 /// Opens the file, and makes it (and its folder) when it is not there.
 pub(super) async fn sqlite(path: &Path) -> Result<Pools<sqlx::Sqlite>, StoreError> {
+    let failed = |at: &Path, error: io::Error| StoreError::Unavailable(format!("{}: {error}", at.display()));
     if let Some(folder) = path.parent() {
-        tokio::fs::create_dir_all(folder)
-            .await
-            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
+        tokio::fs::create_dir_all(folder).await.map_err(|error| failed(folder, error))?;
     }
+    make_private(path).await.map_err(|error| failed(path, error))?;
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
     let writing = options
         .clone()
+        // Where a link leads that leads to nothing yet.
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
@@ -75,12 +76,22 @@ pub(super) async fn sqlite(path: &Path) -> Result<Pools<sqlx::Sqlite>, StoreErro
     let pool = PoolOptions::<sqlx::Sqlite>::new()
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
-    // The writer first: it makes the file that a reader needs.
+    // The writer first: it makes the log that a reader needs.
     let writers: SqlitePool =
         pool.clone().max_connections(1).connect_with(writing).await.map_err(unavailable)?;
     let readers =
         pool.max_connections(READERS).connect_with(options.read_only(true)).await.map_err(unavailable)?;
     Ok(Pools::new(writers, readers))
+}
+
+/// Makes an empty file that its owner alone may read, which is an empty database to SQLite, and from which `-wal` and `-shm` take their
+/// mode. What is there already stays as it is, and is not even opened: closing it would take away SQLite's own locks on it.
+pub(in crate::store) async fn make_private(path: &Path) -> io::Result<()> {
+    let made = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await;
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// What a connection to MySQL or MariaDB is told first, whatever the server's own defaults are: nothing is cut to fit, nobody waits

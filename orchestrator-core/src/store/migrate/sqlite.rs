@@ -13,7 +13,10 @@ use sqlx::{SqliteConnection, sqlite::SqlitePool};
 use tokio::time::Instant;
 
 use super::{APPLIED, LOCK_RETRY, Migration, MigrationStatus, Plan, too_long};
-use crate::store::{StoreError, db::unavailable};
+use crate::store::{
+    StoreError,
+    db::{make_private, unavailable},
+};
 
 /// Copies kept.
 const BACKUPS: usize = 3;
@@ -84,11 +87,12 @@ async fn back_up(connection: &mut SqliteConnection, path: &Path, version: i64) -
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let copy = folder.join(format!("{stem}-before-{version:04}.db"));
     let partial = beside(&copy, ".partial");
-    // VACUUM INTO refuses a file that is there; this one was left by a start that died.
+    // VACUUM INTO refuses a file that holds something; this one was left by a start that died.
     match tokio::fs::remove_file(&partial).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
+    make_private(&partial).await.map_err(failed)?;
     sqlx::query("VACUUM INTO ?")
         .bind(partial.to_string_lossy().into_owned())
         .execute(connection)

@@ -2,7 +2,7 @@
 
 mod servers;
 
-use std::path::Path;
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use sqlx::{SqlSafeStr as _, migrate::MigrationType, sqlite::SqlitePool};
 
@@ -106,8 +106,9 @@ async fn a_database_that_holds_something_is_copied_first_and_three_copies_are_ke
         migrate(&and_also(&steps[..upto]), &writer, &path).await.unwrap();
     }
     assert_eq!(backups(folder.path()), ["x-before-0102.db", "x-before-0103.db", "x-before-0104.db"]);
-    let copy = DatabaseTarget::Sqlite { path: folder.path().join("backups/x-before-0104.db") };
-    let copy = Database::connect(&copy).await.unwrap();
+    let copy = folder.path().join("backups/x-before-0104.db");
+    assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    let copy = Database::connect(&DatabaseTarget::Sqlite { path: copy }).await.unwrap();
     assert_eq!(copy.setting("colour").await.unwrap().as_deref(), Some("green"));
 }
 

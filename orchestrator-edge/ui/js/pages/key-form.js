@@ -8,8 +8,9 @@ import { useQuery } from "../query.js";
 import { Button, Code, Note, Secret } from "../parts/base.js";
 import { Sheet, toast } from "../parts/dialog.js";
 import { changes, Checks, FormError, Moment, More, Numeric, Pair, Pairs, Select, Switch, Text, useForm, Words } from "../parts/form.js";
+import { NO_RATE, RateFields } from "./limits.js";
 
-const LIMITS = { requests_per_minute: null, tokens_per_minute: null, max_concurrency: null, budget_usd: null, budget_period: "" };
+const LIMITS = { ...NO_RATE, max_concurrency: null, budget_usd: null, budget_period: "" };
 const KEY = { name: "", owner: "", team: "", models: [], operations: [], enabled: true, expires_at: null, ...LIMITS, tags: {}, log_bodies: false, on_disconnect: "cancel" };
 const TEAM = { name: "", remark: "", enabled: true, ...LIMITS };
 
@@ -18,9 +19,7 @@ const picked = (row, fresh) => Object.fromEntries(Object.keys(fresh).map((name) 
 const tidy = (values) => ({ ...values, budget_period: values.budget_usd === null ? "" : values.budget_period || "month" });
 
 /** Limits and the budget of a key or a team. */
-const Limits = ({ form }) => html`<${Pair}>
-    <${Numeric} form=${form} name="requests_per_minute" label=${t("limits.requests")} min="1" after=${t("unit.perMinute")} placeholder=${t("limits.none")} />
-    <${Numeric} form=${form} name="tokens_per_minute" label=${t("limits.tokens")} min="1" after=${t("unit.perMinute")} placeholder=${t("limits.none")} />
+const Limits = ({ form }) => html`<${Pair}><${RateFields} form=${form} />
     <${Numeric} form=${form} name="max_concurrency" label=${t("limits.concurrency")} min="1" placeholder=${t("limits.none")} /><//>
   <${Pair}>
     <${Numeric} form=${form} name="budget_usd" label=${t("limits.budget")} step="any" after="USD" placeholder=${t("limits.none")} hint=${t("limits.budgetHint")} />

@@ -10,7 +10,8 @@ import { Badge, Button, Card, Copy, Facts, Loaded, Note, Page, Tile, Time } from
 import { confirm, Sheet, toast } from "../parts/dialog.js";
 import { FormError, Select, useForm } from "../parts/form.js";
 import { KeyForm, MadeKey } from "./key-form.js";
-import { BudgetOf, KeyState, limitsText } from "./keys.js";
+import { BudgetOf, KeyState } from "./keys.js";
+import { limitsText } from "./limits.js";
 
 const OVERLAPS = [0, 300, 3600, 86400, 604800, 2592000];
 

@@ -3,13 +3,14 @@
 import { html, useState } from "../lib.js";
 import { api, at, may } from "../api.js";
 import { t } from "../i18n.js";
-import { compact, money, number } from "../format.js";
+import { money } from "../format.js";
 import { usePages } from "../query.js";
 import { go, place, setQuery, to } from "../router.js";
 import { Badge, Button, Card, Empty, Enabled, Meter, Page, Tabs, Time } from "../parts/base.js";
 import { confirm, toast } from "../parts/dialog.js";
 import { Pager, Table } from "../parts/table.js";
 import { KeyForm, TeamForm } from "./key-form.js";
+import { limitsText } from "./limits.js";
 
 export default function Keys() {
   const tab = place.value.query.tab === "teams" ? "teams" : "keys";
@@ -19,15 +20,6 @@ export default function Keys() {
       actions=${canEdit && html`<${Button} kind="primary" icon="plus" onClick=${add}>${t(tab === "teams" ? "teams.add" : "keys.add")}<//>`}>
     <div><${Tabs} label=${t("nav.keys")} current=${tab} items=${[["keys", t("keys.tab"), to("/keys")], ["teams", t("teams.tab"), to("/keys", { tab: "teams" })]]} />
     ${tab === "teams" ? html`<${TeamList} key="teams" add=${add} />` : html`<${KeyList} key="keys" add=${add} />`}</div><//>`;
-}
-
-/** Limits in a line. */
-export function limitsText(row) {
-  return [
-    row.requests_per_minute && `${number(row.requests_per_minute)}\u00a0${t("limits.requestsShort")}`,
-    row.tokens_per_minute && `${compact(row.tokens_per_minute)}\u00a0${t("limits.tokensShort")}`,
-    row.max_concurrency && `${number(row.max_concurrency)}\u00a0${t("limits.concurrencyShort")}`,
-  ].filter(Boolean).join("\u00a0· ");
 }
 
 /** How much of a budget is spent. */

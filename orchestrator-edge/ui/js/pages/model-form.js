@@ -8,10 +8,11 @@ import { useQuery } from "../query.js";
 import { Button } from "../parts/base.js";
 import { Sheet, toast } from "../parts/dialog.js";
 import { changes, FormError, More, Numeric, Pair, Select, Switch, Text, useForm, Words } from "../parts/form.js";
+import { NO_RATE, RateFields } from "./limits.js";
 import { Timeouts } from "./provider-form.js";
 
 const STRATEGIES = ["priority", "round_robin", "least_latency", "affinity"];
-const FRESH = { name: "", remark: "", strategy: "priority", fallbacks: [], max_retry: 2, timeout: null, timeouts: null, enabled: true, requests_per_minute: null, tokens_per_minute: null };
+const FRESH = { name: "", remark: "", strategy: "priority", fallbacks: [], max_retry: 2, timeout: null, timeouts: null, enabled: true, ...NO_RATE };
 
 /** Time-outs without those that are inherited. */
 export function tidyTimeouts(timeouts) {
@@ -43,9 +44,7 @@ export function ModelForm({ model, onClose, onSaved }) {
       <${Words} form=${form} name="fallbacks" label=${t("model.fallbacks")} hint=${t("model.fallbacksHint")} suggestions=${(models.data ?? []).map((one) => one.name).filter((name) => name !== form.get("name"))} />
       <${Numeric} form=${form} name="max_retry" label=${t("model.maxRetry")} hint=${t("model.maxRetryHint")} />
       <${Switch} form=${form} name="enabled" label=${t("model.enabled")} />
-      <${More} title=${t("limits.title")}><p class="muted small">${t("model.limitsHint")}</p><${Pair}>
-        <${Numeric} form=${form} name="requests_per_minute" label=${t("limits.requests")} min="1" after=${t("unit.perMinute")} placeholder=${t("limits.none")} />
-        <${Numeric} form=${form} name="tokens_per_minute" label=${t("limits.tokens")} min="1" after=${t("unit.perMinute")} placeholder=${t("limits.none")} /><//><//>
+      <${More} title=${t("limits.title")}><p class="muted small">${t("model.limitsHint")}</p><${Pair}><${RateFields} form=${form} /><//><//>
       <${More} title=${t("provider.timeouts")}><${Timeouts} form=${form} /><${Numeric} form=${form} name="timeout" label=${t("provider.timeout")} hint=${t("provider.timeoutHint")} min="1" after=${t("unit.seconds")} /><//>
     </div><//>`;
 }

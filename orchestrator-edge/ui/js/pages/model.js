@@ -10,6 +10,7 @@ import { go, place, setQuery, to } from "../router.js";
 import { Badge, Bars, Button, Card, Copy, Empty, Enabled, Facts, Loaded, Note, Page, Tile, Time } from "../parts/base.js";
 import { confirm, toast, toastError } from "../parts/dialog.js";
 import { Table } from "../parts/table.js";
+import { limitsText } from "./limits.js";
 import { AssociationForm, Capabilities, ModelForm } from "./model-form.js";
 import { PriceForm } from "./price-form.js";
 
@@ -34,7 +35,6 @@ function Actions({ model }) {
 function Details({ model, set }) {
   const stats = useQuery((signal) => api.get("stats", { hours: 24 }, { signal }), [], { every: 15000 });
   const used = stats.data?.by_model.find((row) => row.model === model.name)?.usage;
-  const limits = [model.requests_per_minute && `${number(model.requests_per_minute)} ${t("limits.requestsShort")}`, model.tokens_per_minute && `${compact(model.tokens_per_minute)} ${t("limits.tokensShort")}`].filter(Boolean).join(" · ");
   return html`
     ${model.managed_by === "file" && html`<${Note} icon="lock">${t("common.fileHint")}<//>`}
     <div class="tiles">
@@ -51,7 +51,7 @@ function Details({ model, set }) {
       [t("model.strategy"), html`${word("strategy", model.strategy)} <span class="muted">– ${word("strategy", `${model.strategy}.hint`)}</span>`],
       [t("model.fallbacks"), model.fallbacks.length ? html`<span class="row">${model.fallbacks.map((name) => html`<a key=${name} href=${to(`/models/${encodeURIComponent(name)}`)}><${Badge}>${name}<//></a>`)}</span>` : t("common.none")],
       [t("model.maxRetry"), number(model.max_retry)],
-      [t("limits.title"), limits || t("limits.none")],
+      [t("limits.title"), limitsText(model) || t("limits.none")],
       [t("provider.timeout"), model.timeout && `${number(model.timeout)} ${t("unit.seconds")}`],
       [t("provider.timeouts"), model.timeouts && Object.entries(model.timeouts).filter(([, ms]) => ms !== null).map(([name, ms]) => html`<div key=${name}>${t(`timeouts.${name}`)}: ${duration(ms)}</div>`)],
       [t("common.createdAt"), html`<${Time} at=${model.created_at} full />`],
