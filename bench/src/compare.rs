@@ -5,7 +5,7 @@
 //! alike. Streams run on both side by side. A round gives one ratio; the median of the rounds has an interval that assumes
 //! nothing about their distribution.
 
-use std::{fmt::Write as _, str::FromStr, thread, time::Duration};
+use std::{fmt::Write as _, io, str::FromStr, thread, time::Duration};
 
 use orchestrator_base::{clock::Clock, process};
 use serde::Serialize;
@@ -116,35 +116,55 @@ fn one_round(options: &Options, stop: &Stop) -> Result<Round, AnyError> {
     Ok(round)
 }
 
-/// Short windows by turns: the first, the second, the second, the first, and again.
+/// Saturated connections.
 fn requests(both: &[Running; 2], quick: bool, round: &mut Round, stop: &Stop) -> Result<(), AnyError> {
-    const WARM_UP: Duration = Duration::from_millis(50);
-    const WINDOW: Duration = Duration::from_millis(300);
-    for which in [0, 1, 1, 0].repeat(if quick { 2 } else { 5 }) {
-        let numbers = measure::saturated(&both[which], 1024, (WARM_UP, WINDOW), stop)?;
-        round.request_us[which].push(cost(&numbers)?);
-        round.errors += numbers.errors.values().sum::<u64>();
+    const WARM_UP: Duration = Duration::from_millis(100);
+    const WINDOW: Duration = Duration::from_millis(900);
+    for order in [[0, 1], [1, 0]].repeat(if quick { 1 } else { 3 }) {
+        let measured =
+            side_by_side(order, |which| measure::saturated(&both[which], 1024, (WARM_UP, WINDOW), stop))?;
+        take(&measured, &mut round.request_us, &mut round.errors)?;
     }
     Ok(())
 }
 
-/// Streams of both side by side: in the same window the machine is the same. They leave room for each other.
+/// Streams, which leave room for each other.
 fn chunks(both: &[Running; 2], quick: bool, round: &mut Round, stop: &Stop) -> Result<(), AnyError> {
     let window = Duration::from_millis(if quick { 500 } else { 1500 });
     let settle = Duration::from_millis(300);
     let plan = StreamPlan { count: 50, ramp: Duration::from_millis(200), settle, window };
-    // The one that begins first is the other one the next time.
     for order in [[0, 1], [1, 0]] {
-        let measured = thread::scope(|scope| {
-            let side_by_side =
-                order.map(|which| scope.spawn(move || measure::streams(&both[which], plan, stop)));
-            side_by_side.map(thread::ScopedJoinHandle::join)
-        });
-        for (which, numbers) in order.into_iter().zip(measured) {
-            let numbers = numbers.map_err(|_| "a measurement panicked")??;
-            round.chunk_us[which].push(cost(&numbers)?);
-            round.errors += numbers.errors.values().sum::<u64>();
-        }
+        let measured = side_by_side(order, |which| measure::streams(&both[which], plan, stop))?;
+        take(&measured, &mut round.chunk_us, &mut round.errors)?;
+    }
+    Ok(())
+}
+
+/// Measures both in the same window, in which the machine is the same for both. The one that begins first is the other one the next
+/// time.
+fn side_by_side(
+    order: [usize; 2],
+    measure: impl Fn(usize) -> io::Result<measure::Numbers> + Sync,
+) -> Result<[(usize, measure::Numbers); 2], AnyError> {
+    let measure = &measure;
+    let [one, two] = thread::scope(|scope| {
+        let begun = order.map(|which| scope.spawn(move || measure(which)));
+        begun.map(thread::ScopedJoinHandle::join)
+    });
+    let numbers = |joined: thread::Result<io::Result<measure::Numbers>>| {
+        Ok::<_, AnyError>(joined.map_err(|_| "a measurement panicked")??)
+    };
+    Ok([(order[0], numbers(one)?), (order[1], numbers(two)?)])
+}
+
+fn take(
+    measured: &[(usize, measure::Numbers); 2],
+    costs: &mut [Vec<f64>; 2],
+    errors: &mut u64,
+) -> Result<(), AnyError> {
+    for (which, numbers) in measured {
+        costs[*which].push(cost(numbers)?);
+        *errors += numbers.errors.values().sum::<u64>();
     }
     Ok(())
 }

@@ -16,11 +16,16 @@ use std::{
 
 use hashbrown::{HashMap, hash_map::EntryRef};
 use orchestrator_base::clock::UnixMicros;
+use smallvec::SmallVec;
 use tokio::time::{Instant, timeout};
 
-use self::scope::{Charge, Denial, ScopeState};
+use self::scope::{Charge, Denial, Room, ScopeState};
 use super::{Ask, LimitKind, Refused, Scope, Standing, Stored, StoredSpend, Tenant, Used};
-use crate::{catalog::limits::Period, error::Result, registry::lock};
+use crate::{
+    catalog::limits::{Limits, Period},
+    error::Result,
+    registry::lock,
+};
 
 /// How long a request waits for the database to say what was spent.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,6 +51,9 @@ struct Scopes {
     /// How many there may be before idle ones are dropped.
     most: usize,
 }
+
+/// What was taken of scopes, and how their rates stood before: a key's and its team's at most.
+type Rooms<'a> = SmallVec<[(&'a Scope, &'a Limits, Room); 2]>;
 
 /// What is taken is not known to have room.
 enum NotTaken {
@@ -94,32 +102,33 @@ impl Local {
         let now = self.now();
         let mut scopes = lock(&self.scopes);
         scopes.make_room(now);
-        let mut rooms = Vec::with_capacity(tenant.scopes.len());
-        let (mut denied, mut unknown) = (Vec::new(), Vec::new());
+        // Each scope is looked up once: what is taken of it is taken at once, and given back where another one denies.
+        let (mut taken, mut denied, mut unknown) = (Rooms::new(), Vec::new(), Vec::new());
+        let mut standing = Standing::default();
         for (scope, limits) in &tenant.scopes {
-            match scopes.state(scope).room(now, limits, charge) {
-                Ok(room) => rooms.push(room),
+            let state = scopes.state(scope);
+            match state.room(now, limits, charge) {
+                Ok(room) => {
+                    taken.push((scope, limits, state.enter(room, limits, charge)));
+                    standing = standing.tighter(state.standing(now, limits));
+                }
                 Err(Denial::Unknown) => unknown.push(Arc::clone(scope)),
                 Err(Denial::Refused(limit, retry_after)) => denied.push((scope, limit, retry_after)),
             }
         }
-        if !unknown.is_empty() {
-            return Err(NotTaken::Unknown(unknown));
+        if denied.is_empty() && unknown.is_empty() {
+            return Ok(standing);
+        }
+        for (scope, limits, before) in taken {
+            scopes.state(scope).leave(before, limits, charge);
         }
         // Who has to wait for two limits is told of the longer wait; for ever is the longest.
         let worst = denied.into_iter().max_by_key(|(_, _, wait)| wait.unwrap_or(Duration::MAX));
-        let mut rooms = rooms.into_iter();
-        let mut standing = Standing::default();
-        for (scope, limits) in &tenant.scopes {
-            let state = scopes.state(scope);
-            if worst.is_none()
-                && let Some(room) = rooms.next()
-            {
-                state.enter(room, limits, charge);
-            }
-            standing = standing.tighter(state.standing(now, limits));
-        }
-        let Some((scope, limit, retry_after)) = worst else { return Ok(standing) };
+        let Some((scope, limit, retry_after)) = worst.filter(|_| unknown.is_empty()) else {
+            return Err(NotTaken::Unknown(unknown));
+        };
+        let standings = tenant.scopes.iter().map(|(scope, limits)| scopes.state(scope).standing(now, limits));
+        let standing = standings.fold(Standing::default(), Standing::tighter);
         Err(NotTaken::Refused(Box::new(Refused { scope: Arc::clone(scope), limit, retry_after, standing })))
     }
 

@@ -7,11 +7,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use orchestrator_base::clock::{Clock, UnixMicros};
 use orchestrator_proto::v1::RateLimits;
 
 use crate::error::Voice;
+
+/// Six values seldom have more text; where they do, it grows.
+const MOST_TEXT: usize = 96;
 
 /// The names of a rate's limit, of what is left of it, and of when all of it is.
 type Names = [HeaderName; 3];
@@ -45,37 +49,45 @@ const ANTHROPIC: [Names; 2] = [
 pub(super) fn insert(headers: &mut HeaderMap, limits: &RateLimits, voice: Voice, clock: &Clock) {
     let is_anthropic = voice == Voice::Anthropic;
     let names = if is_anthropic { ANTHROPIC } else { OPENAI };
-    for (meter, [limit, remaining, reset]) in [limits.requests, limits.tokens].into_iter().zip(names) {
+    // All values are written into one piece of memory, of which each header has its part.
+    let (mut text, mut digits) = (String::with_capacity(MOST_TEXT), itoa::Buffer::new());
+    let mut ends = [[0; 3]; 2];
+    for (meter, ends) in [limits.requests, limits.tokens].into_iter().zip(&mut ends) {
         let Some(meter) = meter else { continue };
         let after = Duration::from_micros(meter.reset_micros);
-        let mut digits = itoa::Buffer::new();
-        put(headers, limit, digits.format(meter.limit));
-        put(headers, remaining, digits.format(meter.remaining));
+        text.push_str(digits.format(meter.limit));
+        ends[0] = text.len();
+        text.push_str(digits.format(meter.remaining));
+        ends[1] = text.len();
         if is_anthropic {
-            put(headers, reset, &whole_second(clock.now().plus(after)));
+            text.push_str(&whole_second(clock.now().plus(after)));
         } else {
-            put(headers, reset, &plainly(after));
+            plainly(after, &mut text);
+        }
+        ends[2] = text.len();
+    }
+    let (text, mut start) = (Bytes::from(text), 0);
+    for (name, end) in names.into_iter().flatten().zip(ends.as_flattened()) {
+        if *end > start
+            && let Ok(value) = HeaderValue::from_maybe_shared(text.slice(start..*end))
+        {
+            headers.insert(name, value);
+            start = *end;
         }
     }
 }
 
-fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
-}
-
 /// As Go writes a duration: `12ms`, `59.4s`, `6m0s`.
-fn plainly(time: Duration) -> String {
+fn plainly(time: Duration, text: &mut String) {
     // Rounded up: whoever comes back a moment too early finds less than it was told.
     let millis = u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
     let (minutes, rest) = (millis / 60_000, millis % 60_000);
     let (seconds, thousandths) = (rest / 1000, rest % 1000);
-    let (mut text, mut digits) = (String::with_capacity(32), itoa::Buffer::new());
+    let mut digits = itoa::Buffer::new();
     if (minutes, seconds) == (0, 0) {
         text.push_str(digits.format(thousandths));
         text.push_str("ms");
-        return text;
+        return;
     }
     if minutes > 0 {
         text.push_str(digits.format(minutes));
@@ -89,7 +101,6 @@ fn plainly(time: Duration) -> String {
         text.push_str(&fraction[1..]);
     }
     text.push('s');
-    text
 }
 
 /// The next whole second: `2026-11-21T03:02:09Z`.
@@ -138,7 +149,11 @@ mod tests {
 
     #[test]
     fn a_time_is_written_as_go_writes_it() {
-        let of = |millis| plainly(Duration::from_millis(millis));
+        let of = |millis| {
+            let mut text = String::new();
+            plainly(Duration::from_millis(millis), &mut text);
+            text
+        };
         assert_eq!(
             [of(0), of(12), of(1000), of(59_400), of(59_404), of(60_000), of(60_010), of(360_000)],
             ["0ms", "12ms", "1s", "59.4s", "59.404s", "1m0s", "1m0.01s", "6m0s"]

@@ -56,7 +56,7 @@ impl Charge {
     }
 }
 
-/// How a scope's rates stand once a request's wish is taken.
+/// How a scope's rates stand, or stood.
 #[derive(Clone, Copy)]
 pub(super) struct Room {
     requests: Gcra,
@@ -150,10 +150,18 @@ impl ScopeState {
         denied.map_or(Ok(room), |(limit, wait)| Err(Denial::Refused(limit, wait)))
     }
 
-    /// Takes what has this room.
-    pub(super) fn enter(&mut self, room: Room, limits: &Limits, charge: &Charge) {
+    /// Takes what has this room, and says how the rates stood before.
+    pub(super) fn enter(&mut self, room: Room, limits: &Limits, charge: &Charge) -> Room {
+        let before = Room { requests: self.requests, tokens: self.tokens };
         (self.requests, self.tokens) = (room.requests, room.tokens);
         self.runs(limits, charge);
+        before
+    }
+
+    /// As if it had never been entered.
+    pub(super) fn leave(&mut self, before: Room, limits: &Limits, charge: &Charge) {
+        (self.requests, self.tokens) = (before.requests, before.tokens);
+        self.is_over(limits, charge, 0);
     }
 
     /// Takes, whether there is room or not.
@@ -192,11 +200,15 @@ impl ScopeState {
                 self.tokens.give_back(rate, ask.tokens - came_to.tokens);
             }
         }
+        self.is_over(limits, charge, came_to.nanos);
+    }
+
+    fn is_over(&mut self, limits: &Limits, charge: &Charge, nanos: u64) {
         if limits.max_concurrency.is_some() {
             self.running = self.running.saturating_sub(1);
         }
         if limits.budget.is_some() {
-            self.each_sum(charge, |sum| sum.settle(ask.nanos, came_to.nanos));
+            self.each_sum(charge, |sum| sum.settle(charge.ask.nanos, nanos));
         }
     }
 
