@@ -1,9 +1,8 @@
 //! One build, one setting, two values: what does it cost?
 //!
 //! A gateway with each value runs beside the other, before one upstream, started anew in each round so that no accident of one
-//! process's memory lasts. Requests go to the first, the second, the second, the first, in short windows: what drifts hits both
-//! alike. Streams run on both side by side. A round gives one ratio; the median of the rounds has an interval that assumes
-//! nothing about their distribution.
+//! process's memory lasts. Both are loaded in the same windows: what the machine does besides hits both alike. A round gives one
+//! ratio; the median of the rounds has an interval that assumes nothing about their distribution.
 
 use std::{fmt::Write as _, io, str::FromStr, thread, time::Duration};
 

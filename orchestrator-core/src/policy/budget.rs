@@ -107,6 +107,12 @@ impl Sum {
         self.reserved -= i128::from(reserved);
     }
 
+    /// What has changed since, of requests alone.
+    pub fn add(&mut self, change: &Self) {
+        self.outstanding += change.outstanding;
+        self.reserved += change.reserved;
+    }
+
     /// So much of what was outstanding is stored, and the database has so much in all.
     pub fn store(&mut self, added: u64, stored: u64) {
         self.outstanding -= i128::from(added);

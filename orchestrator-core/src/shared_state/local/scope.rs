@@ -1,10 +1,12 @@
 //! What one scope has used.
 
+mod money;
+
 use std::time::Duration;
 
 use orchestrator_base::clock::UnixMicros;
-use smallvec::SmallVec;
 
+use self::money::Money;
 use super::Outstanding;
 use crate::{
     catalog::limits::{Limits, Period},
@@ -31,17 +33,6 @@ pub(super) struct ScopeState {
     /// Of the periods that are, or were, and are not settled; `None`: it never had a budget here.
     money: Option<Money>,
 }
-
-/// What was spent in each kind of period, the latest last.
-#[derive(Debug)]
-struct Money {
-    /// A period that begins after this began at nothing; of the others only those are known that have a sum.
-    known_from: UnixMicros,
-    sums: [Sums; 3],
-}
-
-/// Of one kind of period there is nearly always one, which is kept in place: a request touches little memory while it holds the lock.
-type Sums = SmallVec<[Sum; 1]>;
 
 /// A request's wish, with the first microseconds of its day, its month and all time.
 #[derive(Clone, Copy, Debug)]
@@ -70,14 +61,6 @@ pub(super) enum Denial {
     Unknown,
 }
 
-fn place(period: Period) -> usize {
-    match period {
-        Period::Day => 0,
-        Period::Month => 1,
-        Period::Total => 2,
-    }
-}
-
 impl ScopeState {
     /// As it is kept elsewhere.
     pub(super) fn kept_elsewhere(
@@ -85,17 +68,13 @@ impl ScopeState {
         running: u32,
         budget: Option<(Period, Sum)>,
     ) -> Self {
-        let money = budget.map(|(period, sum)| {
-            let mut sums = <[Sums; 3]>::default();
-            sums[place(period)].push(sum);
-            Money { known_from: sum.start, sums }
-        });
+        let money = budget.map(|(period, sum)| Money::of_one(period, sum));
         Self { requests, tokens, running, touched: 0, money }
     }
 
     /// What is known of a period.
     pub(super) fn sum_of(&self, period: Period, start: UnixMicros) -> Option<Sum> {
-        self.money.as_ref()?.find(place(period), start).copied()
+        self.money.as_ref()?.find(period, start)
     }
 
     /// How many of its requests run.
@@ -133,7 +112,8 @@ impl ScopeState {
             deny(LimitKind::Concurrency, Some(SOON));
         }
         if let Some(limit) = &limits.budget {
-            let Some(sum) = self.known_sum(place(limit.period), charge) else { return Err(Denial::Unknown) };
+            let known = self.money.as_ref().and_then(|money| money.now(limit.period, charge.starts));
+            let Some(sum) = known else { return Err(Denial::Unknown) };
             match sum.room(limit, ask.nanos) {
                 Ok(()) => {}
                 Err(Spent::ByWhatRuns) => deny(LimitKind::Budget(limit.period), Some(SOON)),
@@ -180,7 +160,7 @@ impl ScopeState {
             self.running += 1;
         }
         if limits.budget.is_some() {
-            self.each_sum(charge, |sum| sum.reserve(charge.ask.nanos));
+            self.change_money(charge, |sum| sum.reserve(charge.ask.nanos));
         }
     }
 
@@ -208,7 +188,7 @@ impl ScopeState {
             self.running = self.running.saturating_sub(1);
         }
         if limits.budget.is_some() {
-            self.each_sum(charge, |sum| sum.settle(charge.ask.nanos, nanos));
+            self.change_money(charge, |sum| sum.settle(charge.ask.nanos, nanos));
         }
     }
 
@@ -226,25 +206,18 @@ impl ScopeState {
 
     /// Whether it is known what was spent in the periods of a moment.
     pub(super) fn knows(&self, at: UnixMicros) -> bool {
-        let Some(money) = &self.money else { return false };
-        (0..).zip(budget::starts(at)).all(|(place, start)| money.knows(place, start))
+        self.money.as_ref().is_some_and(|money| money.knows(at))
     }
 
     /// The database has said what was spent in the periods of a moment.
     pub(super) fn learn(&mut self, at: UnixMicros, sums: &[u64; 3]) {
-        let money = self.money.get_or_insert_with(|| Money { known_from: at, sums: Default::default() });
-        for (place, start) in (0..).zip(budget::starts(at)) {
-            money.sum(place, start).store(0, sums[place]);
-        }
+        self.money.get_or_insert_with(|| Money::beginning(at)).learn(at, sums);
     }
 
     /// A batch of records was stored.
     pub(super) fn stored(&mut self, stored: &Stored) {
-        let Some(money) = &mut self.money else { return };
-        for (place, start) in (0..).zip(budget::starts(stored.day)) {
-            if stored.added > 0 || money.knows(place, start) {
-                money.sum(place, start).store(stored.added, stored.totals[place]);
-            }
+        if let Some(money) = &mut self.money {
+            money.stored(stored);
         }
     }
 
@@ -256,62 +229,22 @@ impl ScopeState {
     /// What a period has used, if it is known.
     pub(super) fn used(&self, period: Period, at: UnixMicros) -> Option<u64> {
         let start = budget::start(period, at);
-        self.money.as_ref()?.find(place(period), start).map(Sum::used)
+        self.money.as_ref()?.find(period, start).map(|sum| sum.used())
     }
 
     pub(super) fn outstanding(&self) -> Outstanding {
-        let of_all_time = self.money.as_ref().map(|money| &money.sums[place(Period::Total)]);
-        let nanos = of_all_time.into_iter().flatten().map(|sum| sum.outstanding).sum();
+        let nanos = self.money.as_ref().map(Money::outstanding).unwrap_or_default();
         Outstanding { nanos, running: self.running }
     }
 
     pub(super) fn is_idle(&self, now: u64) -> bool {
-        let settled = |money: &Money| money.sums.iter().flatten().all(Sum::is_settled);
         let rates = self.requests.is_idle(now) && self.tokens.is_idle(now);
         let touched = now.saturating_sub(self.touched) < KEPT;
-        !touched && rates && self.running == 0 && self.money.as_ref().is_none_or(settled)
+        !touched && rates && self.running == 0 && self.money.as_ref().is_none_or(Money::is_settled)
     }
 
-    fn known_sum(&mut self, place: usize, charge: &Charge) -> Option<&mut Sum> {
-        let money = self.money.as_mut()?;
-        let start = charge.starts[place];
-        money.knows(place, start).then(|| money.sum(place, start))
-    }
-
-    /// The sum of each kind of period, so that a budget of another kind finds what is spent counted.
-    fn each_sum(&mut self, charge: &Charge, change: impl Fn(&mut Sum)) {
-        let known_from = charge.ask.at;
-        let money = self.money.get_or_insert_with(|| Money { known_from, sums: Default::default() });
-        for (place, start) in (0..).zip(charge.starts) {
-            change(money.sum(place, start));
-        }
-    }
-}
-
-impl Money {
-    fn knows(&self, place: usize, start: UnixMicros) -> bool {
-        start > self.known_from || self.find(place, start).is_some()
-    }
-
-    fn find(&self, place: usize, start: UnixMicros) -> Option<&Sum> {
-        self.sums[place].iter().find(|sum| sum.start == start)
-    }
-
-    fn sum(&mut self, place: usize, start: UnixMicros) -> &mut Sum {
-        let sums = &mut self.sums[place];
-        let known = sums.iter().position(|sum| sum.start == start);
-        let known = known.unwrap_or_else(|| {
-            // A period that is over is kept for as long as something in it is outstanding; what is dropped is not known any more.
-            let known_from = &mut self.known_from;
-            sums.retain(|sum| {
-                let kept = sum.start > start || !sum.is_settled();
-                *known_from = if kept { *known_from } else { sum.start.max(*known_from) };
-                kept
-            });
-            sums.push(Sum::beginning(start));
-            sums.len() - 1
-        });
-        &mut sums[known]
+    fn change_money(&mut self, charge: &Charge, change: impl FnOnce(&mut Sum)) {
+        self.money.get_or_insert_with(|| Money::beginning(charge.ask.at)).change(charge.starts, change);
     }
 }
 
