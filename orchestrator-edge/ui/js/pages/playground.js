@@ -33,7 +33,8 @@ export default function Playground() {
     setKey(value);
   };
   useEffect(() => () => controller.current?.abort(), []);
-  useEffect(() => { if (!form.values.model && models.data?.length) form.set("model", models.data[0]); }, [models.data]);
+  // What has been typed by then stays, even between a rendering and its effects.
+  useEffect(() => form.setValues((now) => ({ ...now, model: now.model || (models.data?.[0] ?? "") })), [models.data]);
   const { model, system, prompt, stream, temperature, max } = form.values;
   // What got no answer is not said again.
   const said = turns.at(-1)?.role === "user" ? turns.slice(0, -1) : turns;
