@@ -43,16 +43,16 @@ export async function visit({ rest = GATEWAY_REST, language = "en-US", theme = "
     base,
     /** Goes to a place of the interface. */
     go: (place) => page.goto(`${base}#${place}`),
-    async signIn(key = GATEWAY_ADMIN_KEY) {
-      await page.goto(`${base}login.html`);
+    /** `place`: where it leads to; else to where a newcomer or an operator begins. */
+    async signIn(key = GATEWAY_ADMIN_KEY, place = "") {
+      await page.goto(`${base}login.html${place && `?next=${encodeURIComponent(`#${place}`)}`}`);
       await page.getByLabel(/^(Admin key|管理密钥)$/).fill(key);
       await page.keyboard.press("Enter");
     },
-    /** Signed in, at a place. */
+    /** Signed in, at a place, which is the first page that is shown: what a test finds there stood on no other. */
     async at(place, key) {
-      await this.signIn(key);
+      await this.signIn(key, place);
       await page.locator(".side").waitFor({ state: "attached" });
-      await this.go(place);
       await page.locator("h1").waitFor();
     },
     heading: (text) => page.getByRole("heading", { level: 1, name: text, exact: true }).waitFor(),
