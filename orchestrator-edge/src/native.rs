@@ -135,6 +135,7 @@ struct Said {
     rest: Streaming<InvokeResponse>,
 }
 
+/// Calls the core until one has begun, and waits for the first part. The head is the one that is handed over, or else the message's.
 async fn ask(
     edge: &Edge,
     whose: &Whose,

@@ -28,7 +28,8 @@ use crate::{
     metrics::Present,
 };
 
-/// Headers that belong to a connection or that the edge computes itself: never taken from an answer's head.
+/// Headers that belong to a connection or that the edge computes itself: never taken from a head in a message, which a core of another
+/// version may have written. One that is handed over comes from this build's core, which says none of them but the content type.
 const NOT_FROM_THE_CORE: [HeaderName; 6] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
